@@ -1,0 +1,92 @@
+"""The manifest: everything the server must know about a model, as data.
+
+Whatever a model was (a pickle, a booster file, an ONNX graph, a class), preparing it leaves an
+artifact that a backend can run and a manifest beside it. The server process reads only these two;
+the original is opened nowhere but in the converter child.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+MANIFEST_VERSION = 1
+
+Layout = Literal["matrix", "columns", "tensors"]
+"""How JSON rows become input tensors.
+
+``matrix``: one input of shape ``[rows, width]``; a row is an array of numbers, or an object by
+column name where ``columns`` are named. ``columns``: one input of shape ``[rows, 1]`` per column,
+each with its own dtype (mixed-type tables). ``tensors``: the model's own inputs by name, any rank.
+"""
+
+Task = Literal["classification", "regression", "ranking", "clustering", "outlier", "tensors"]
+
+
+class Tensor(msgspec.Struct, frozen=True, kw_only=True):
+    """One input or output of the artifact; ``None`` in ``shape`` is a dimension of any size."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...]
+
+
+class Column(msgspec.Struct, frozen=True, kw_only=True):
+    """One column of a table-shaped model, in the order the model was trained on."""
+
+    name: str
+    dtype: Literal["float32", "float64", "int64", "bool", "string"]
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """See the module docstring. Written as JSON next to the artifact, ``manifest.json``."""
+
+    version: int = MANIFEST_VERSION
+    model_type: str
+    """The documented type: sklearn, xgboost, lightgbm, onnx, custom."""
+    framework: str
+    """The library and version that opened the original ("scikit-learn 1.9.1")."""
+    estimator: str | None = None
+    """The class of the original ("RandomForestClassifier"); None for a bare graph."""
+    backend: Literal["onnx", "process"]
+    artifact: str
+    """File name of what the backend loads, relative to the manifest's folder."""
+    backend_options: dict[str, str] = {}
+    """Options the artifact needs whatever the operator configures (see each backend)."""
+    compiled: bool
+    reason: str | None = None
+    """Why ``compiled`` is false; None when it is true."""
+    source_sha256: str
+    task: Task
+    layout: Layout
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    columns: tuple[Column, ...] | None = None
+    """Named columns (required for layout ``columns``, optional for ``matrix``)."""
+    predictions: str | None = None
+    """Output whose rows are the predictions; None for task ``tensors``: every output is returned."""
+    probabilities: tuple[str, ...] = ()
+    """Outputs with class probabilities: one, or one per target of a multi-output classifier."""
+    label_encoding: Literal["index", "value"] = "value"
+    """``index``: ``predictions`` holds positions in ``classes``; ``value``: the answer itself."""
+    classes: tuple[str | bool | int | float, ...] | None = None
+    classes_dtype: str | None = None
+    """NumPy dtype of the estimator's ``classes_`` ("<U6", "int64", "object")."""
+    predictions_dtype: str | None = None
+    """NumPy dtype that the estimator's own ``predict`` returns."""
+    predictions_shape: tuple[int, ...] = ()
+    """Shape of one row of ``predict``'s answer: ``()`` for ``(n,)``, ``(2,)`` for ``(n, 2)``."""
+    probabilities_dtype: str | None = None
+    accepts_missing: bool = False
+    """Whether ``null`` (NaN) is a legal value in a numeric column."""
+
+
+def encode(manifest: Manifest) -> bytes:
+    """The manifest as indented JSON."""
+    return msgspec.json.format(msgspec.json.encode(manifest), indent=2)
+
+
+def decode(data: bytes) -> Manifest:
+    """Inverse of `encode`. Raises ``msgspec.ValidationError`` naming the offending key."""
+    return msgspec.json.decode(data, type=Manifest)
