@@ -16,6 +16,14 @@ find_package(Threads REQUIRED)
 add_library(slipstream_flags INTERFACE)
 target_compile_options(slipstream_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion
                                                   -Wnon-virtual-dtor -Wold-style-cast)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  # gcc 12 sees overlapping copies in `"text" + std::string` that are not there (GCC bug 105651).
+  target_compile_options(slipstream_flags INTERFACE -Wno-restrict)
+endif()
+if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+  # Tables computed at compile time take more steps than clang allows by default.
+  target_compile_options(slipstream_flags INTERFACE -fconstexpr-steps=100000000)
+endif()
 if(SLIPSTREAM_WERROR)
   target_compile_options(slipstream_flags INTERFACE -Werror)
 endif()
