@@ -8,7 +8,7 @@ std::string to_string(std::span<const std::int64_t> dims) {
     if (axis != 0) text += ", ";
     text += dims[axis] < 0 ? "?" : std::to_string(dims[axis]);
   }
-  return text += "]";
+  return text += ']';
 }
 
 }  // namespace slipstream

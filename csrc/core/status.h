@@ -71,11 +71,13 @@ class [[nodiscard]] Status {
 template <class T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : value_(std::move(value)) {}  // NOLINT(google-explicit-constructor)
-  Result(Status status) noexcept
-      : status_(std::move(status)) {  // NOLINT(google-explicit-constructor)
+  // Implicit on purpose: `return value;` and `return status;` are how functions answer.
+  // NOLINTBEGIN(google-explicit-constructor)
+  Result(T value) : value_(std::move(value)) {}
+  Result(Status status) noexcept : status_(std::move(status)) {
     assert(!status_.is_ok() && "a Result without a value needs a reason");
   }
+  // NOLINTEND(google-explicit-constructor)
 
   [[nodiscard]] bool is_ok() const noexcept { return value_.has_value(); }
   [[nodiscard]] const Status& status() const noexcept { return status_; }

@@ -1,0 +1,37 @@
+// Batch: row ranges of requests that one execution will answer.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "core/request.h"
+
+namespace slipstream {
+
+// Rows [begin_row, end_row) of a request. Holds one reference of the request's lifecycle.
+struct BatchPart {
+  Request* request;
+  std::int64_t begin_row;
+  std::int64_t end_row;
+
+  [[nodiscard]] std::int64_t rows() const noexcept { return end_row - begin_row; }
+  [[nodiscard]] bool is_whole() const noexcept {
+    return begin_row == 0 && end_row == request->rows;
+  }
+};
+
+struct Batch {
+  std::vector<BatchPart> parts;
+  std::int64_t rows = 0;
+  std::int64_t row_limit = 0;  // the smallest among those of its requests; the batcher's
+  std::uint64_t outputs_wanted = 0;
+
+  void clear() noexcept {
+    parts.clear();
+    rows = 0;
+    row_limit = 0;
+    outputs_wanted = 0;
+  }
+};
+
+}  // namespace slipstream

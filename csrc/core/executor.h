@@ -1,0 +1,38 @@
+// Running one batch: gather, execute, scatter, complete. Free of queues and threads, so the worker
+// and the inline path share it.
+#pragma once
+
+#include <memory_resource>
+
+#include "core/backend.h"
+#include "core/batch/batch.h"
+#include "core/batch/latency_model.h"
+#include "core/completion.h"
+#include "core/request_pool.h"
+#include "core/stats/model_stats.h"
+
+namespace slipstream {
+
+class Batcher;
+
+struct ExecutionContext {
+  const ModelSpec& spec;
+  RequestPool& pool;
+  Batcher& batcher;
+  LatencyModel& latency;
+  ModelStats& stats;
+  std::pmr::memory_resource* memory;
+  CompletionSink* unflushed = nullptr;  // has completions of this batch and was not flushed yet
+};
+
+// Executes the batch and ends every request whose last rows it held; drops the parts' references.
+// A failed batch of several requests is run again one by one, so that a poisoned request fails
+// alone.
+void run_batch(ExecutionContext& context, Instance& instance, Batch& batch) noexcept;
+
+// One execution of `inputs`, with learning and counting but without requests. Never throws.
+[[nodiscard]] Response run_once(ExecutionContext& context, Instance& instance,
+                                std::span<const Tensor> inputs, std::uint64_t outputs_wanted,
+                                std::uint64_t shape_key, std::int64_t rows) noexcept;
+
+}  // namespace slipstream

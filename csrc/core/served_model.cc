@@ -1,0 +1,340 @@
+#include "core/served_model.h"
+
+#include <algorithm>
+#include <chrono>
+#include <system_error>
+
+#include "core/executor.h"
+#include "core/thread_name.h"
+
+namespace slipstream {
+namespace {
+
+// Of the requests that are refused because an execution takes longer than their timeout, one in so
+// many runs.
+constexpr std::uint32_t kProbeEvery = 16;
+
+// FNV-1a over dtypes and inner dimensions (all dimensions where rows are not shared).
+std::uint64_t shape_key_of(const std::vector<Tensor>& inputs) noexcept {
+  std::uint64_t hash = 0xcbf2'9ce4'8422'2325ULL;
+  const auto mix = [&hash](std::uint64_t value) { hash = (hash ^ value) * 0x100'0000'01b3ULL; };
+  for (const Tensor& input : inputs) {
+    mix(static_cast<std::uint64_t>(input.dtype()));
+    for (std::size_t axis = 1; axis < input.shape().rank(); ++axis) {
+      mix(static_cast<std::uint64_t>(input.shape()[axis]));
+    }
+  }
+  return hash;
+}
+
+Status check_input(const TensorSpec& spec, const Tensor& input) {
+  const auto dims = input.shape().dims();
+  const bool fits = input.dtype() == spec.dtype && dims.size() == spec.dims.size() &&
+                    std::ranges::equal(spec.dims, dims, [](std::int64_t want, std::int64_t have) {
+                      return want < 0 || want == have;
+                    });
+  if (fits) return Status::ok();
+  return invalid_argument("input '" + spec.name + "' takes " + std::string(dtype_name(spec.dtype)) +
+                          " of shape " + to_string(spec.dims) + ", got " +
+                          std::string(dtype_name(input.dtype())) + " of shape " + to_string(dims));
+}
+
+// "0.013" for 13 microseconds: quick models are refused for fractions of a millisecond.
+std::string milliseconds_text(Nanoseconds ns) {
+  std::string fraction = std::to_string(ns / 1000 % 1000);
+  fraction.insert(0, 3 - fraction.size(), '0');
+  return std::to_string(ns / 1'000'000) + "." + fraction;
+}
+
+Status closed_status(const std::string& name) {
+  return unavailable("model '" + name + "' is being unloaded; load it again or use another");
+}
+
+}  // namespace
+
+// Lets close() wait until every submitter that saw the model open has pushed its request.
+class ServedModel::AdmissionGuard {
+ public:
+  explicit AdmissionGuard(ServedModel& model) noexcept : model_(model) {
+    model_.admitting_.fetch_add(1);  // seq_cst, before the load of closing_: see close()
+  }
+  ~AdmissionGuard() { model_.admitting_.fetch_sub(1); }
+  AdmissionGuard(const AdmissionGuard&) = delete;
+  AdmissionGuard& operator=(const AdmissionGuard&) = delete;
+
+  [[nodiscard]] bool is_open() const noexcept { return !model_.closing_.load(); }
+
+ private:
+  ServedModel& model_;
+};
+
+Result<std::shared_ptr<ServedModel>> ServedModel::create(RequestPool& pool, DeadlineTimer& timer,
+                                                         std::unique_ptr<Model> model,
+                                                         ServeOptions options) {
+  options.batcher.batchable = options.batcher.batchable && model->spec().batchable;
+  options.batcher.max_batch_rows = std::max<std::int64_t>(options.batcher.max_batch_rows, 1);
+  std::shared_ptr<ServedModel> served(
+      new ServedModel(pool, timer, std::move(model), std::move(options)));
+  const std::size_t count = std::max<std::size_t>(served->options_.instances, 1);
+  for (std::size_t i = 0; i < count; ++i) {
+    Result<std::unique_ptr<Instance>> instance = served->model_->create_instance();
+    if (!instance.is_ok()) return instance.status();
+    served->slots_.push_back(std::make_unique<InstanceSlot>());
+    served->slots_.back()->instance = std::move(instance).value();
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    InstanceSlot& slot = *served->slots_[i];
+    try {
+      slot.worker = std::thread([raw = served.get(), &slot, i] { raw->run_worker(slot, i); });
+    } catch (const std::system_error& error) {
+      return resource_exhausted("model '" + served->options_.name + "' could not start worker " +
+                                std::to_string(i + 1) + " of " + std::to_string(count) + " (" +
+                                error.what() + "); ask for fewer instances");
+    }
+  }
+  return served;
+}
+
+ServedModel::ServedModel(RequestPool& pool, DeadlineTimer& timer, std::unique_ptr<Model> model,
+                         ServeOptions options)
+    : pool_(pool),
+      timer_(timer),
+      options_(std::move(options)),
+      model_(std::move(model)),
+      batcher_(pool, options_.batcher, stats_.abandoned) {}
+
+ServedModel::~ServedModel() {
+  close(0);
+}
+
+Status ServedModel::validate(const std::vector<Tensor>& inputs) const {
+  const ModelSpec& spec = model_->spec();
+  if (inputs.size() != spec.inputs.size()) {
+    return invalid_argument("the model takes " + std::to_string(spec.inputs.size()) +
+                            " inputs, got " + std::to_string(inputs.size()));
+  }
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    if (Status status = check_input(spec.inputs[i], inputs[i]); !status.is_ok()) return status;
+  }
+  if (!spec.batchable) return Status::ok();
+  const std::int64_t rows = inputs.empty() ? 0 : inputs.front().rows();
+  if (rows == 0) return invalid_argument("the request has no rows; send at least one");
+  for (std::size_t i = 1; i < inputs.size(); ++i) {
+    if (inputs[i].rows() != rows) {
+      return invalid_argument("input '" + spec.inputs[i].name + "' has " +
+                              std::to_string(inputs[i].rows()) + " rows where '" +
+                              spec.inputs.front().name + "' has " + std::to_string(rows));
+    }
+  }
+  return Status::ok();
+}
+
+Status ServedModel::check_deadline(const RequestOptions& options, std::uint64_t shape_key,
+                                   std::int64_t rows) {
+  if (options.deadline_ns == kNoDeadline) return Status::ok();
+  const Nanoseconds now = now_ns();
+  if (options.deadline_ns <= now) {
+    return {StatusCode::kDeadlineExceeded,
+            "the request's deadline had passed when it arrived; raise its timeout"};
+  }
+  const std::int64_t executed_rows = std::min(rows, batcher_.row_limit(options));
+  const AdmissionQuestion question{
+      .now = now,
+      .deadline_ns = options.deadline_ns,
+      .queued_requests = static_cast<std::int64_t>(batcher_.approx_size_ahead(options.priority)),
+      .requests_per_batch = batcher_.is_batching()
+                                ? std::max<std::int64_t>(options_.batcher.max_batch_rows / rows, 1)
+                                : 1,
+      .instances = static_cast<std::int64_t>(slots_.size()),
+      .executions = batcher_.is_batching() ? (rows + executed_rows - 1) / executed_rows : 1,
+      .execute_ns = latency_.estimate_ns(shape_key, executed_rows)};
+  if (can_meet_deadline(question)) return Status::ok();
+  // Too slow even alone. On a model that is never idle, nothing of that size would ever run again
+  // to show that one slow execution was an accident, if all such requests were refused: some do
+  // run.
+  const bool is_too_slow = question.execute_ns > options.deadline_ns - now;
+  if (is_too_slow && too_slow_.fetch_add(1) % kProbeEvery == kProbeEvery - 1) return Status::ok();
+  return resource_exhausted("model '" + options_.name + "' needs about " +
+                            milliseconds_text(expected_latency_ns(question)) +
+                            " ms for this request, more than its timeout allows; retry later or "
+                            "raise the timeout");
+}
+
+Status ServedModel::submit(std::vector<Tensor>&& inputs, const RequestOptions& options,
+                           std::shared_ptr<CompletionSink> sink, std::uint64_t tag,
+                           Ticket* ticket) {
+  if (!is_valid_priority(options.priority)) {
+    return invalid_argument("priority " + std::to_string(options.priority) + " is not in -1..10");
+  }
+  if (Status status = validate(inputs); !status.is_ok()) return status;
+  const std::int64_t rows = model_->spec().batchable ? inputs.front().rows() : 1;
+  const std::uint64_t shape_key = shape_key_of(inputs);
+  Status status = check_deadline(options, shape_key, rows);
+  if (status.is_ok()) {
+    status = enqueue(std::move(inputs), options, rows, shape_key, std::move(sink), tag, ticket);
+  }
+  if (!status.is_ok()) stats_.rejected.add(1);
+  return status;
+}
+
+Status ServedModel::enqueue(std::vector<Tensor>&& inputs, const RequestOptions& options,
+                            std::int64_t rows, std::uint64_t shape_key,
+                            std::shared_ptr<CompletionSink> sink, std::uint64_t tag,
+                            Ticket* ticket) {
+  const AdmissionGuard guard(*this);
+  if (!guard.is_open()) return closed_status(options_.name);
+  std::unique_ptr<SplitParts> split;
+  if (batcher_.is_batching() && rows > batcher_.row_limit(options)) {
+    split = std::make_unique<SplitParts>();
+  }
+  Request* const request = pool_.acquire();
+  if (request == nullptr) {
+    return resource_exhausted("the engine holds its maximum of " +
+                              std::to_string(pool_.capacity()) + " requests; retry later");
+  }
+  request->inputs = std::move(inputs);
+  request->options = options;
+  request->sink = std::move(sink);
+  request->tag = tag;
+  request->rows = rows;
+  request->shape_key = shape_key;
+  request->accepted_ns = now_ns();
+  request->split = std::move(split);
+  const Ticket opened = pool_.open(*request);
+  if (ticket != nullptr) *ticket = opened;
+  request->deadline_ns.store(options.deadline_ns);  // seq_cst and last: see deadline_timer.h
+  timer_.note(options.deadline_ns);
+  if (!batcher_.try_push(*request)) {
+    // The deadline timer may have answered it between the two lines above: then it was accepted.
+    const bool unanswered = request->lifecycle.claim();
+    pool_.release(*request);
+    if (!unanswered) return Status::ok();
+    return resource_exhausted("the queue of model '" + options_.name + "' is full (" +
+                              std::to_string(options_.batcher.queue_capacity) +
+                              " requests at this priority); retry later");
+  }
+  work_.notify_one();
+  return Status::ok();
+}
+
+std::optional<Response> ServedModel::try_run_inline(const std::vector<Tensor>& inputs,
+                                                    const RequestOptions& options) {
+  if (options_.inline_limit_ns == 0 || !model_->may_run_inline()) return std::nullopt;
+  if (!is_valid_priority(options.priority) || options.deadline_ns <= now_ns() ||
+      !validate(inputs).is_ok()) {
+    return std::nullopt;
+  }
+  const std::int64_t rows = model_->spec().batchable ? inputs.front().rows() : 1;
+  if (batcher_.is_batching() && rows > batcher_.row_limit(options)) return std::nullopt;
+  const std::uint64_t shape_key = shape_key_of(inputs);
+  const Nanoseconds learned_ns = latency_.estimate_ns(shape_key, rows);
+  if (learned_ns == 0 || learned_ns > options_.inline_limit_ns) return std::nullopt;
+  const AdmissionGuard guard(*this);
+  if (!guard.is_open() || !batcher_.approx_empty()) return std::nullopt;
+  for (const auto& slot : slots_) {
+    const std::unique_lock lock(slot->in_use, std::try_to_lock);
+    if (!lock.owns_lock()) continue;
+    ExecutionContext context{model_->spec(), pool_, batcher_, latency_, stats_, options_.memory};
+    Response response =
+        run_once(context, *slot->instance, inputs, options.outputs_wanted, shape_key, rows);
+    stats_.inline_executions.add(1);
+    stats_.last_used_ns.set(now_ns());
+    stats_.stages.total.record(response.total_ns);
+    if (response.status.is_ok()) {
+      stats_.succeeded.add(1);
+      stats_.rows.add(static_cast<std::uint64_t>(rows));
+    } else {
+      stats_.failed.add(1);
+    }
+    return response;
+  }
+  return std::nullopt;
+}
+
+bool ServedModel::cancel(Ticket ticket) noexcept {
+  return pool_.complete_early(ticket,
+                              {StatusCode::kCancelled, "the request was cancelled by its caller"});
+}
+
+void ServedModel::run_worker(InstanceSlot& slot, std::size_t number) noexcept {
+  set_current_thread_name("slip-" + std::to_string(number) + "-" + options_.name);
+  ExecutionContext context{model_->spec(), pool_, batcher_, latency_, stats_, options_.memory};
+  Batch batch;
+  batch.parts.reserve(
+      static_cast<std::size_t>(std::min<std::int64_t>(options_.batcher.max_batch_rows, 1024)));
+  for (;;) {
+    const EventCount::Key key = work_.prepare_wait();
+    const Nanoseconds begin = now_ns();
+    bool formed = false;
+    {
+      const std::scoped_lock lock(slot.in_use);
+      formed = batcher_.form(batch, begin);
+      if (formed) {
+        work_.cancel_wait();
+        stats_.stages.batch.record(now_ns() - begin);
+        // More may be waiting than this batch took, and its notification woke only this worker.
+        if (slots_.size() > 1 && !batcher_.approx_empty()) work_.notify_one();
+        run_batch(context, *slot.instance, batch);
+      }
+    }
+    if (formed) continue;
+    if (stopping_.load()) {
+      work_.cancel_wait();
+      return;
+    }
+    work_.wait(key);
+  }
+}
+
+void ServedModel::close(Nanoseconds drain_until_ns) noexcept {
+  const std::scoped_lock lock(close_mutex_);
+  closing_.store(true);
+  // After this loop no submitter is between its check and its push: each either saw closing_ set,
+  // or raised admitting_ before we read it.
+  while (admitting_.load() != 0) std::this_thread::yield();
+  while (!batcher_.is_drained() && now_ns() < drain_until_ns) {
+    std::this_thread::sleep_for(std::chrono::microseconds(200));
+  }
+  fail_queued(closed_status(options_.name));
+  stopping_.store(true);
+  work_.notify_all();
+  for (const auto& slot : slots_) {
+    if (slot->worker.joinable()) slot->worker.join();
+  }
+  fail_queued(closed_status(options_.name));  // the rests of split requests that were running
+}
+
+// Ends what waits. Workers may be taking batches at the same time: each request goes to one of us.
+void ServedModel::fail_queued(const Status& status) noexcept {
+  Batch batch;
+  while (batcher_.form(batch, now_ns())) {
+    for (const BatchPart& part : batch.parts) {
+      fail_unserved(*part.request, status);
+      pool_.release(*part.request);
+    }
+  }
+}
+
+void ServedModel::fail_unserved(Request& request, const Status& status) noexcept {
+  if (!request.settle()) return;  // another part has ended it
+  if (!request.lifecycle.claim()) {
+    stats_.abandoned.add(1);
+    return;
+  }
+  stats_.failed.add(1);
+  CompletionSink* const sink = request.sink.get();
+  Response response{.status = status,
+                    .outputs = {},
+                    .total_ns = now_ns() - request.accepted_ns,
+                    .execute_ns = 0,
+                    .batch_rows = 0};
+  if (sink->complete(request.tag, std::move(response))) sink->flush();
+}
+
+std::uint64_t ServedModel::restarts() const noexcept {
+  std::uint64_t restarts = 0;
+  for (const auto& slot : slots_) restarts += slot->instance->restarts();
+  return restarts;
+}
+
+}  // namespace slipstream

@@ -1,0 +1,115 @@
+// ServedModel: a loaded model with its queue, its instances and their workers.
+//
+//   submit ──► lanes ──► (idle worker forms a batch) ──► gather ──► execute ──► scatter ──► sinks
+//     └── or inline, on the caller's thread, when nothing waits and the model is quick
+//
+// Every accepted request gets exactly one completion, also through close(). Thread-safe.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <memory_resource>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "core/backend.h"
+#include "core/batch/batcher.h"
+#include "core/batch/latency_model.h"
+#include "core/deadline_timer.h"
+#include "core/request_pool.h"
+#include "core/stats/model_stats.h"
+#include "core/sync/event_count.h"
+
+namespace slipstream {
+
+struct ServeOptions {
+  std::string name;  // for messages and thread names
+  std::size_t instances = 1;
+  BatcherConfig batcher;  // .batchable is and-ed with the model's own
+  // Executions learned to take less than this run on the caller's thread when the model is idle:
+  // less than waking a worker costs. 0 turns the inline path off.
+  Nanoseconds inline_limit_ns = 20'000;
+  std::pmr::memory_resource* memory = std::pmr::new_delete_resource();
+};
+
+class ServedModel {
+ public:
+  // Creates every instance before it returns. `pool` and `timer` must outlive the model.
+  [[nodiscard]] static Result<std::shared_ptr<ServedModel>> create(RequestPool& pool,
+                                                                   DeadlineTimer& timer,
+                                                                   std::unique_ptr<Model> model,
+                                                                   ServeOptions options);
+  ~ServedModel();
+  ServedModel(const ServedModel&) = delete;
+  ServedModel& operator=(const ServedModel&) = delete;
+
+  // Accepts a request, or says why not; on success `sink` gets exactly one completion with `tag`,
+  // possibly before this returns. `inputs` is in ModelSpec order, its memory constant until then.
+  // Failure: kInvalidArgument (does not fit the model), kResourceExhausted (queue full, or the
+  // deadline cannot be met), kDeadlineExceeded, kUnavailable (closing). `ticket` may be null.
+  [[nodiscard]] Status submit(std::vector<Tensor>&& inputs, const RequestOptions& options,
+                              std::shared_ptr<CompletionSink> sink, std::uint64_t tag,
+                              Ticket* ticket);
+
+  // Runs the request on this thread if nothing is waiting, an instance is idle and the learned time
+  // is below the inline limit; nullopt (inputs untouched) if not. The answer is the Response.
+  [[nodiscard]] std::optional<Response> try_run_inline(const std::vector<Tensor>& inputs,
+                                                       const RequestOptions& options);
+
+  // Withdraws a request: true if it will end with kCancelled, false if it had ended already.
+  bool cancel(Ticket ticket) noexcept;
+
+  // Stops accepting, lets queued requests run until `drain_until_ns`, ends the rest with
+  // kUnavailable, joins the workers. Idempotent; blocks; not from a completion.
+  void close(Nanoseconds drain_until_ns) noexcept;
+
+  [[nodiscard]] const ModelSpec& spec() const noexcept { return model_->spec(); }
+  [[nodiscard]] const ServeOptions& options() const noexcept { return options_; }
+  [[nodiscard]] const ModelStats& stats() const noexcept { return stats_; }
+  [[nodiscard]] bool is_batching() const noexcept { return batcher_.is_batching(); }
+  [[nodiscard]] std::size_t approx_queue_size() const noexcept { return batcher_.approx_size(); }
+  [[nodiscard]] std::uint64_t restarts() const noexcept;
+
+ private:
+  // An Instance and the right to use it: a worker's own, lent to callers that run inline.
+  struct InstanceSlot {
+    std::unique_ptr<Instance> instance;
+    std::mutex in_use;
+    std::thread worker;
+  };
+  class AdmissionGuard;
+
+  ServedModel(RequestPool& pool, DeadlineTimer& timer, std::unique_ptr<Model> model,
+              ServeOptions options);
+
+  Status validate(const std::vector<Tensor>& inputs) const;
+  Status check_deadline(const RequestOptions& options, std::uint64_t shape_key, std::int64_t rows);
+  Status enqueue(std::vector<Tensor>&& inputs, const RequestOptions& options, std::int64_t rows,
+                 std::uint64_t shape_key, std::shared_ptr<CompletionSink> sink, std::uint64_t tag,
+                 Ticket* ticket);
+  void run_worker(InstanceSlot& slot, std::size_t number) noexcept;
+  void fail_queued(const Status& status) noexcept;
+  void fail_unserved(Request& request, const Status& status) noexcept;
+
+  RequestPool& pool_;
+  DeadlineTimer& timer_;
+  const ServeOptions options_;
+  std::unique_ptr<Model> model_;  // declared before slots_: instances go first
+  ModelStats stats_;
+  LatencyModel latency_;
+  Batcher batcher_;
+  EventCount work_;
+  std::vector<std::unique_ptr<InstanceSlot>> slots_;
+  std::atomic<bool> closing_{false};   // admission refuses
+  std::atomic<bool> stopping_{false};  // workers leave
+  // Submitters between their check of closing_ and the push.
+  std::atomic<std::int64_t> admitting_{0};
+  std::atomic<std::uint32_t> too_slow_{
+      0};  // requests refused, or run as a probe, as too slow alone
+  std::mutex close_mutex_;
+};
+
+}  // namespace slipstream
