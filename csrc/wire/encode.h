@@ -1,0 +1,31 @@
+// Tensors and strings as JSON, appended to a caller's buffer.
+//
+// Threads: any, at once, each with its own `out`. Failure: std::bad_alloc from growing `out` is the
+// only exception; `out` then holds an unfinished value and must be discarded.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "core/tensor.h"
+
+namespace slipstream {
+
+// Nested lists in the tensor's shape; a rank-0 tensor as a bare value. Numbers are the shortest
+// text that reads back as the same value of the tensor's own type (float16 and bfloat16 as
+// float32); floating-point values always show a '.' or an 'e', so that a reader keeps them
+// floating-point. NaN and infinities are null. Strings as in encode_string.
+void encode_tensor(const Tensor& tensor, std::string& out);
+
+// Class labels: each position in `indices` (an integer or bool tensor, usually [n]) becomes
+// labels_json[position], which must be valid JSON; a position outside is null, as is every element
+// of a tensor of another dtype. Lists are nested in the tensor's shape.
+void encode_labels(const Tensor& indices, std::span<const std::string> labels_json,
+                   std::string& out);
+
+// A JSON string in quotes. Invalid UTF-8 is replaced by U+FFFD, one per maximal broken sequence;
+// kMissingString is null.
+void encode_string(std::string_view text, std::string& out);
+
+}  // namespace slipstream

@@ -1,0 +1,158 @@
+#include "wire/table.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "wire/message.h"
+
+namespace slipstream::wire {
+
+TableReader::TableReader(DecodeContext& context, std::vector<std::string_view> names)
+    : context_(context), names_(std::move(names)), begin_(context.cursor.next) {
+  const std::vector<TensorSpec>& inputs = context.schema.inputs;
+  for (const TensorSpec& input : inputs) buffers_.emplace_back(input.dtype, context.memory);
+  for (std::size_t i = 0; i < names_.size(); ++i) {
+    const DType dtype = inputs[is_matrix() ? 0 : i].dtype;
+    const ReadCell read_cell_of_dtype = visit_cell(dtype, [](auto cell) -> ReadCell {
+      using Cell = decltype(cell);
+      return [](Cursor& cursor, void* element, CellContext& cells) {
+        return Cell::read(cursor, *static_cast<typename Cell::Element*>(element), cells);
+      };
+    });
+    columns_.push_back({read_cell_of_dtype, dtype});
+  }
+}
+
+bool TableReader::read(std::vector<Tensor>& tensors) {
+  if (!read_rows()) return false;
+  const std::vector<TensorSpec>& inputs = context_.schema.inputs;
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    const std::int64_t expected = inputs[i].dims.front();
+    if (expected >= 0 && expected != row_) {
+      return context_.fail("data has " + counted(row_, "row") + ", expected " +
+                           std::to_string(expected));
+    }
+    const auto width = static_cast<std::int64_t>(is_matrix() ? columns_.size() : 1);
+    tensors.push_back(
+        buffers_[i].finish(inputs[i].dims.size() == 1 ? Shape{row_} : Shape{row_, width}));
+  }
+  return true;
+}
+
+bool TableReader::read_rows() {
+  Cursor& cursor = context_.cursor;
+  skip_space(cursor);
+  if (!take(cursor, '[')) return fail_not_rows();
+  if (context_.limits.max_depth < 1) return false;  // as check_json will say
+  skip_space(cursor);
+  if (cursor.peek() == ']') return context_.fail("data has no rows");
+  rows_are_objects_ = cursor.peek() == '{';
+  for (;; ++row_) {
+    if (row_ == capacity_ && !grow()) return false;
+    if (!read_row()) return false;
+    skip_space(cursor);
+    if (take(cursor, ',')) continue;
+    ++row_;
+    return take(cursor, ']');
+  }
+}
+
+bool TableReader::read_row() {
+  Cursor& cursor = context_.cursor;
+  skip_space(cursor);
+  if (cursor.peek() != (rows_are_objects_ ? '{' : '[')) return fail_row_kind();
+  if (context_.limits.max_depth < 2) return false;
+  ++cursor.next;
+  skip_space(cursor);
+  return rows_are_objects_ ? read_object_row() : read_list_row();
+}
+
+bool TableReader::read_list_row() {
+  Cursor& cursor = context_.cursor;
+  if (take(cursor, ']')) return fail_width(0);
+  for (std::size_t column = 0;; ++column) {
+    if (column == columns_.size()) return fail_too_wide(column);
+    if (!read_cell(column)) return false;
+    skip_space(cursor);
+    if (take(cursor, ',')) {
+      skip_space(cursor);
+      continue;
+    }
+    if (!take(cursor, ']')) return false;
+    return column + 1 == columns_.size() || fail_width(column + 1);
+  }
+}
+
+bool TableReader::read_object_row() {
+  Cursor& cursor = context_.cursor;
+  if (take(cursor, '}')) return columns_.empty() || fail_missing_column();
+  for (std::size_t position = 0;; ++position) {
+    if (!read_member(position)) return false;
+    skip_space(cursor);
+    if (take(cursor, ',')) {
+      skip_space(cursor);
+      continue;
+    }
+    if (!take(cursor, '}')) return false;
+    // No key is unknown or doubled, so a row with enough of them has them all.
+    return position + 1 == columns_.size() || fail_missing_column();
+  }
+}
+
+// One "key": value of an object row.
+bool TableReader::read_member(std::size_t position) {
+  Cursor& cursor = context_.cursor;
+  std::string_view key;
+  if (cursor.peek() != '"' || read_string(cursor, key_scratch_, key) != nullptr) return false;
+  const std::size_t column = names_.find(key, position);
+  if (column == NameIndex::kNone) {
+    return context_.fail(row_name() + ": unknown column " + quoted(key));
+  }
+  if (columns_[column].last_row == row_) {
+    return context_.fail(row_name() + ": column " + quoted(key) + " appears twice");
+  }
+  columns_[column].last_row = row_;
+  skip_space(cursor);
+  if (!take(cursor, ':')) return false;
+  skip_space(cursor);
+  return read_cell(column);
+}
+
+bool TableReader::read_cell(std::size_t column) {
+  const Column& target = columns_[column];
+  void* const element = target.base + static_cast<std::size_t>(row_) * target.stride;
+  const Fault fault = target.read(context_.cursor, element, context_.cells);
+  return fault == Fault::kNone || fail_cell(column, fault);
+}
+
+// Makes room for at least one row more: twice as many, or as many as the rest of the document would
+// hold if its rows went on like this, never more than it can hold at all.
+bool TableReader::grow() {
+  const auto width = static_cast<std::int64_t>(std::max<std::size_t>(columns_.size(), 1));
+  const std::int64_t most = std::min(context_.limits.max_rows, context_.elements_left / width);
+  if (row_ >= most) return row_ >= context_.limits.max_rows ? fail_row_count() : fail_elements();
+  const auto left = static_cast<std::int64_t>(context_.cursor.left());
+  std::int64_t rows = 1;
+  if (row_ > 0) {
+    const std::int64_t bytes_per_row = (context_.cursor.next - begin_) / row_;
+    rows = std::max(2 * row_, row_ + left / std::max<std::int64_t>(bytes_per_row, 1) + 2);
+    rows = std::min({rows, row_ + left / (2 * width) + 1, most});
+  }
+  for (TensorBuffer& buffer : buffers_) {
+    const std::int64_t factor = is_matrix() ? width : 1;
+    buffer.reserve(row_ * factor, rows * factor);
+  }
+  capacity_ = rows;
+  place_columns();
+  return true;
+}
+
+void TableReader::place_columns() noexcept {
+  for (std::size_t i = 0; i < columns_.size(); ++i) {
+    const std::size_t size = dtype_size(columns_[i].dtype);
+    columns_[i].base = is_matrix() ? buffers_[0].data() + i * size : buffers_[i].data();
+    columns_[i].stride = is_matrix() ? columns_.size() * size : size;
+  }
+}
+
+}  // namespace slipstream::wire

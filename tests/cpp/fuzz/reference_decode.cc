@@ -1,0 +1,300 @@
+#include "fuzz/reference_decode.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstdlib>
+#include <limits>
+#include <optional>
+#include <set>
+
+#include "fuzz/reference_json.h"
+#include "wire/half.h"
+
+namespace reference {
+namespace {
+
+using slipstream::DecodeLimits;
+using slipstream::DType;
+using slipstream::InputSchema;
+using slipstream::Layout;
+using slipstream::StatusCode;
+using slipstream::Tensor;
+using slipstream::TensorSpec;
+using slipstream::wire::Bfloat16;
+using slipstream::wire::Float16;
+using Kind = Node::Kind;
+
+struct Wrong {};
+
+void require(bool condition) {
+  if (!condition) throw Wrong{};
+}
+
+std::string float_text(double value) {
+  return std::isnan(value) ? "nan" : std::to_string(std::bit_cast<std::uint64_t>(value));
+}
+
+// The number as an integer in decimal, by moving its point in text; nothing if it has a fraction.
+std::optional<std::string> integer_text(const std::string& number) {
+  const bool negative = number[0] == '-';
+  const std::size_t e = std::min(number.find_first_of("eE"), number.size());
+  const std::string mantissa = number.substr(negative ? 1 : 0, e - (negative ? 1 : 0));
+  std::string whole = mantissa.substr(0, mantissa.find('.'));
+  std::string fraction = mantissa.size() > whole.size() ? mantissa.substr(whole.size() + 1) : "";
+  if ((whole + fraction).find_first_not_of('0') == std::string::npos) return "0";
+  constexpr long kFar = 5000;  // no document of the fuzzer has as many zeros
+  long exponent = e == number.size() ? 0 : std::strtol(number.c_str() + e + 1, nullptr, 10);
+  exponent = std::clamp(exponent, -kFar, kFar);
+  for (long i = 0; i < exponent; ++i) {
+    whole += fraction.empty() ? '0' : fraction[0];
+    if (!fraction.empty()) fraction.erase(0, 1);
+  }
+  for (long i = 0; i < -exponent; ++i) {
+    fraction.insert(0, 1, whole.empty() ? '0' : whole.back());
+    if (!whole.empty()) whole.pop_back();
+  }
+  if (fraction.find_first_not_of('0') != std::string::npos) return std::nullopt;
+  whole.erase(0, std::min(whole.find_first_not_of('0'), whole.size()));
+  return (negative ? "-" : "") + whole;
+}
+
+// Whether a decimal integer without leading zeros lies in [low, high].
+bool in_range(const std::string& text, const std::string& low, const std::string& high) {
+  if (text[0] != '-') {
+    return text.size() < high.size() || (text.size() == high.size() && text <= high);
+  }
+  return low[0] == '-' && (text.size() < low.size() || (text.size() == low.size() && text <= low));
+}
+
+template <class T>
+std::string integer(const Node& node) {
+  require(node.kind == Kind::kNumber);
+  const auto text = integer_text(node.text);
+  require(text && in_range(*text, std::to_string(std::numeric_limits<T>::min()),
+                           std::to_string(std::numeric_limits<T>::max())));
+  return *text;
+}
+
+std::string floating(const Node& node, DType dtype, bool accepts_missing) {
+  if (node.kind == Kind::kNull && accepts_missing) return "nan";
+  require(node.kind == Kind::kNumber);
+  double value = std::strtod(node.text.c_str(), nullptr);
+  if (dtype == DType::kFloat32) value = static_cast<double>(static_cast<float>(value));
+  if (dtype == DType::kFloat16) value = static_cast<double>(Float16::from_double(value).to_float());
+  if (dtype == DType::kBfloat16) {
+    value = static_cast<double>(Bfloat16::from_double(value).to_float());
+  }
+  require(std::isfinite(value));
+  return float_text(value);
+}
+
+std::string scalar(const Node& node, DType dtype, bool accepts_missing) {
+  switch (dtype) {
+    case DType::kBool: {
+      if (node.kind == Kind::kTrue) return "1";
+      if (node.kind == Kind::kFalse) return "0";
+      const std::string text = integer<std::uint8_t>(node);
+      require(text == "0" || text == "1");
+      return text;
+    }
+    case DType::kInt8:
+      return integer<std::int8_t>(node);
+    case DType::kInt16:
+      return integer<std::int16_t>(node);
+    case DType::kInt32:
+      return integer<std::int32_t>(node);
+    case DType::kInt64:
+      return integer<std::int64_t>(node);
+    case DType::kUint8:
+      return integer<std::uint8_t>(node);
+    case DType::kUint16:
+      return integer<std::uint16_t>(node);
+    case DType::kUint32:
+      return integer<std::uint32_t>(node);
+    case DType::kUint64:
+      return integer<std::uint64_t>(node);
+    case DType::kString:
+      if (node.kind == Kind::kNull && accepts_missing) {
+        return std::string(slipstream::kMissingString);
+      }
+      require(node.kind == Kind::kString);
+      return node.text;
+    default:
+      return floating(node, dtype, accepts_missing);
+  }
+}
+
+void nested(const Node& node, const TensorSpec& spec, bool rows, bool accepts_missing,
+            std::size_t axis, Expected& expected) {
+  if (axis == spec.dims.size()) {
+    expected.elements.push_back(scalar(node, spec.dtype, accepts_missing));
+    return;
+  }
+  require(node.kind == Kind::kList);
+  const auto size = static_cast<std::int64_t>(node.items.size());
+  if (expected.dims[axis] < 0) {
+    require(size > 0 || (axis > 0 && !rows));
+    expected.dims[axis] = size;
+  }
+  require(size == expected.dims[axis]);
+  for (const Node& item : node.items) {
+    nested(item, spec, rows, accepts_missing, axis + 1, expected);
+  }
+}
+
+Expected tensor(const Node& node, const TensorSpec& spec, bool rows, const InputSchema& schema) {
+  Expected expected{spec.dims, {}};
+  if (rows && spec.dims.size() == 2 && !schema.column_names.empty()) {
+    expected.dims[1] = static_cast<std::int64_t>(schema.column_names.size());
+  }
+  nested(node, spec, rows, schema.accepts_missing, 0, expected);
+  for (std::int64_t& dim : expected.dims) dim = std::max<std::int64_t>(dim, 0);
+  return expected;
+}
+
+// The values of an object in the order of `names`, which must be exactly its keys.
+std::vector<Node> members(const Node& node, const std::vector<std::string>& names) {
+  require(node.kind == Kind::kObject && node.keys.size() == names.size());
+  require(std::set(node.keys.begin(), node.keys.end()).size() == names.size());
+  std::vector<Node> values;
+  for (const std::string& name : names) {
+    const auto found = std::ranges::find(node.keys, name);
+    require(found != node.keys.end());
+    values.push_back(node.items[static_cast<std::size_t>(found - node.keys.begin())]);
+  }
+  return values;
+}
+
+std::vector<std::string> input_names(const InputSchema& schema) {
+  std::vector<std::string> names;
+  for (const TensorSpec& input : schema.inputs) names.push_back(input.name);
+  return names;
+}
+
+// Object rows as lists, so that both forms are one.
+Node rows_as_lists(Node data, const std::vector<std::string>& names) {
+  require(data.kind == Kind::kList && !data.items.empty());
+  const Kind form = data.items[0].kind;
+  for (Node& row : data.items) {
+    require(row.kind == form);
+    if (form == Kind::kObject) row = Node{Kind::kList, {}, members(row, names), {}};
+  }
+  return data;
+}
+
+std::vector<Expected> columns(const Node& data, const InputSchema& schema) {
+  const auto names = schema.column_names.empty() ? input_names(schema) : schema.column_names;
+  const Node rows = rows_as_lists(data, names);
+  std::vector<Expected> inputs;
+  for (std::size_t i = 0; i < schema.inputs.size(); ++i) {
+    const TensorSpec& spec = schema.inputs[i];
+    Expected expected{{static_cast<std::int64_t>(rows.items.size())}, {}};
+    require(spec.dims[0] < 0 || spec.dims[0] == expected.dims[0]);
+    if (spec.dims.size() == 2) expected.dims.push_back(1);
+    for (const Node& row : rows.items) {
+      require(row.kind == Kind::kList && row.items.size() == schema.inputs.size());
+      expected.elements.push_back(scalar(row.items[i], spec.dtype, schema.accepts_missing));
+    }
+    inputs.push_back(std::move(expected));
+  }
+  return inputs;
+}
+
+std::vector<Expected> inputs_of(const Node& data, const InputSchema& schema) {
+  if (schema.layout == Layout::kColumns) return columns(data, schema);
+  if (schema.layout == Layout::kMatrix) {
+    const bool named = !schema.column_names.empty() && schema.inputs[0].dims.size() == 2;
+    return {tensor(named ? rows_as_lists(data, schema.column_names) : data, schema.inputs[0], true,
+                   schema)};
+  }
+  if (schema.inputs.size() == 1 && data.kind != Kind::kObject) {
+    return {tensor(data, schema.inputs[0], false, schema)};
+  }
+  const std::vector<Node> values = members(data, input_names(schema));
+  std::vector<Expected> inputs;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    inputs.push_back(tensor(values[i], schema.inputs[i], false, schema));
+  }
+  return inputs;
+}
+
+template <class T>
+std::string element_text(const T& element) {
+  if constexpr (std::is_same_v<T, std::string>) {
+    return element;
+  } else if constexpr (std::is_floating_point_v<T>) {
+    return float_text(static_cast<double>(element));
+  } else if constexpr (std::is_integral_v<T>) {
+    return std::to_string(element);
+  } else {
+    return float_text(static_cast<double>(element.to_float()));
+  }
+}
+
+template <class T>
+std::vector<std::string> element_texts(const Tensor& tensor) {
+  std::vector<std::string> texts;
+  for (const T& element : tensor.as<T>()) texts.push_back(element_text(element));
+  return texts;
+}
+
+std::vector<std::string> all_texts(const Tensor& tensor) {
+  switch (tensor.dtype()) {
+    case DType::kBool:
+      return element_texts<bool>(tensor);
+    case DType::kInt8:
+      return element_texts<std::int8_t>(tensor);
+    case DType::kInt16:
+      return element_texts<std::int16_t>(tensor);
+    case DType::kInt32:
+      return element_texts<std::int32_t>(tensor);
+    case DType::kInt64:
+      return element_texts<std::int64_t>(tensor);
+    case DType::kUint8:
+      return element_texts<std::uint8_t>(tensor);
+    case DType::kUint16:
+      return element_texts<std::uint16_t>(tensor);
+    case DType::kUint32:
+      return element_texts<std::uint32_t>(tensor);
+    case DType::kUint64:
+      return element_texts<std::uint64_t>(tensor);
+    case DType::kFloat16:
+      return element_texts<Float16>(tensor);
+    case DType::kBfloat16:
+      return element_texts<Bfloat16>(tensor);
+    case DType::kFloat32:
+      return element_texts<float>(tensor);
+    case DType::kFloat64:
+      return element_texts<double>(tensor);
+    case DType::kString:
+      break;
+  }
+  return element_texts<std::string>(tensor);
+}
+
+}  // namespace
+
+Answer decode(std::string_view json, const InputSchema& schema, const DecodeLimits& limits) {
+  const std::optional<Node> data = parse(json, limits.max_depth);
+  if (!data) return {StatusCode::kMalformed, {}};
+  try {
+    std::vector<Expected> inputs = inputs_of(*data, schema);
+    std::int64_t elements = 0;
+    for (const Expected& input : inputs) {
+      elements += static_cast<std::int64_t>(input.elements.size());
+      require(input.dims.empty() || input.dims[0] <= limits.max_rows);
+    }
+    require(elements <= limits.max_elements);
+    return {StatusCode::kOk, std::move(inputs)};
+  } catch (const Wrong&) {
+    return {StatusCode::kInvalidArgument, {}};
+  }
+}
+
+Expected written_out(const Tensor& tensor) {
+  const auto dims = tensor.shape().dims();
+  return {{dims.begin(), dims.end()}, all_texts(tensor)};
+}
+
+}  // namespace reference
