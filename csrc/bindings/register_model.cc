@@ -1,0 +1,184 @@
+#include <pybind11/stl.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <optional>
+
+#include "bindings/completion_queue.h"
+#include "bindings/errors.h"
+#include "bindings/inputs.h"
+#include "bindings/model.h"
+#include "bindings/python_owner.h"
+#include "bindings/register.h"
+#include "bindings/result.h"
+#include "bindings/waiting_sink.h"
+
+namespace py = pybind11;
+using namespace py::literals;
+
+namespace slipstream::bindings {
+namespace {
+
+// How often a blocked run() lets Python handle signals (Ctrl-C).
+constexpr std::chrono::milliseconds kSignalCheck{100};
+
+RequestOptions options_of(int priority, std::optional<double> timeout_ms,
+                          std::int64_t max_batch_rows, std::uint64_t outputs_wanted) {
+  RequestOptions options{.priority = priority,
+                         .deadline_ns = kNoDeadline,
+                         .max_batch_rows = max_batch_rows,
+                         .outputs_wanted = outputs_wanted};
+  if (timeout_ms) {
+    constexpr double kLongestMs = 1e12;  // thirty years: no overflow in nanoseconds
+    const double bounded_ms = std::clamp(*timeout_ms, 0.0, kLongestMs);
+    options.deadline_ns = now_ns() + static_cast<Nanoseconds>(bounded_ms * 1e6);
+  }
+  return options;
+}
+
+std::shared_ptr<ResultObject> result_of(Response&& response) {
+  return std::make_shared<ResultObject>(ResultObject{std::move(response)});
+}
+
+// Blocks until the request ends. Ctrl-C cancels it and is raised once it has ended.
+Response wait_for_answer(ServedModel& served, WaitingSink& sink, Ticket ticket) {
+  bool interrupted = false;
+  for (;;) {
+    {
+      const py::gil_scoped_release release;
+      if (sink.wait_for(kSignalCheck)) break;
+    }
+    if (!interrupted && PyErr_CheckSignals() != 0) {
+      interrupted = true;
+      served.cancel(ticket);
+    }
+  }
+  if (interrupted) throw py::error_already_set();
+  return sink.take();
+}
+
+std::shared_ptr<ResultObject> try_run_inline(const ModelObject& self, const InputsObject& inputs,
+                                             int priority, std::optional<double> timeout_ms,
+                                             std::int64_t max_batch_rows,
+                                             std::uint64_t outputs_wanted) {
+  drop_parked_references();
+  const RequestOptions options = options_of(priority, timeout_ms, max_batch_rows, outputs_wanted);
+  // The GIL stays: an inline execution is shorter than giving it away and getting it back.
+  std::optional<Response> response = self.served->try_run_inline(inputs.tensors, options);
+  return response ? result_of(std::move(*response)) : nullptr;
+}
+
+std::shared_ptr<ResultObject> run(const ModelObject& self, const InputsObject& inputs, int priority,
+                                  std::optional<double> timeout_ms, std::int64_t max_batch_rows,
+                                  std::uint64_t outputs_wanted) {
+  drop_parked_references();
+  const RequestOptions options = options_of(priority, timeout_ms, max_batch_rows, outputs_wanted);
+  if (auto response = self.served->try_run_inline(inputs.tensors, options)) {
+    return result_of(std::move(*response));
+  }
+  WaitingSink sink;
+  Ticket ticket;
+  {
+    const py::gil_scoped_release release;
+    const Status status = self.served->submit(std::vector<Tensor>(inputs.tensors), options,
+                                              borrowed_sink(sink), 0, &ticket);
+    if (!status.is_ok()) {
+      const py::gil_scoped_acquire acquire;
+      raise_status(status);
+    }
+  }
+  return result_of(wait_for_answer(*self.served, sink, ticket));
+}
+
+std::uint64_t submit(const ModelObject& self, const InputsObject& inputs,
+                     const std::shared_ptr<CompletionQueue>& queue, std::uint64_t tag, int priority,
+                     std::optional<double> timeout_ms, std::int64_t max_batch_rows,
+                     std::uint64_t outputs_wanted) {
+  drop_parked_references();
+  Ticket ticket;
+  raise_unless_ok(self.served->submit(
+      std::vector<Tensor>(inputs.tensors),
+      options_of(priority, timeout_ms, max_batch_rows, outputs_wanted), queue, tag, &ticket));
+  return ticket.packed();
+}
+
+void close(const ModelObject& self, double drain_timeout_s) {
+  const py::gil_scoped_release release;
+  self.served->close(now_ns() +
+                     static_cast<Nanoseconds>(std::clamp(drain_timeout_s, 0.0, 1e6) * 1e9));
+}
+
+py::list triples_of(const std::vector<TensorSpec>& specs) {
+  py::list triples;
+  for (const TensorSpec& spec : specs) triples.append(triple_of(spec));
+  return triples;
+}
+
+py::dict summary_of(const Histogram& histogram) {
+  const HistogramSnapshot snapshot = histogram.snapshot();
+  return py::dict("count"_a = snapshot.count, "sum_ns"_a = snapshot.sum_ns,
+                  "max_ns"_a = snapshot.max_ns, "p50_ns"_a = snapshot.percentile_ns(50),
+                  "p95_ns"_a = snapshot.percentile_ns(95), "p99_ns"_a = snapshot.percentile_ns(99));
+}
+
+py::dict stats_of(const ModelObject& self) {
+  const ModelStats& stats = self.served->stats();
+  const Nanoseconds last_used_ns = stats.last_used_ns.value();
+  py::object idle_s = py::none();
+  if (last_used_ns != 0) idle_s = py::float_(static_cast<double>(now_ns() - last_used_ns) / 1e9);
+  return py::dict("succeeded"_a = stats.succeeded.value(), "failed"_a = stats.failed.value(),
+                  "rejected"_a = stats.rejected.value(), "abandoned"_a = stats.abandoned.value(),
+                  "rows"_a = stats.rows.value(), "executions"_a = stats.executions.value(),
+                  "inline_executions"_a = stats.inline_executions.value(),
+                  "execute_ns_sum"_a = stats.execute_ns_sum.value(),
+                  "last_execute_ns"_a = stats.last_execute_ns.value(), "idle_s"_a = idle_s,
+                  "max_batch_rows_seen"_a = stats.max_batch_rows_seen.value(),
+                  "queue_size"_a = self.served->approx_queue_size(),
+                  "restarts"_a = self.served->restarts(),
+                  "stages"_a = py::dict("queue"_a = summary_of(stats.stages.queue),
+                                        "batch"_a = summary_of(stats.stages.batch),
+                                        "stage"_a = summary_of(stats.stages.stage),
+                                        "execute"_a = summary_of(stats.stages.execute),
+                                        "complete"_a = summary_of(stats.stages.complete),
+                                        "total"_a = summary_of(stats.stages.total)));
+}
+
+}  // namespace
+
+void register_model(py::module_& module) {
+  // A last reference dropped without close() must not join workers under the GIL.
+  py::class_<ModelObject, std::shared_ptr<ModelObject>>(module, "Model",
+                                                        py::release_gil_before_calling_cpp_dtor())
+      .def_property_readonly("name",
+                             [](const ModelObject& self) { return self.served->options().name; })
+      .def_property_readonly(
+          "inputs", [](const ModelObject& self) { return triples_of(self.served->spec().inputs); })
+      .def_property_readonly(
+          "outputs",
+          [](const ModelObject& self) { return triples_of(self.served->spec().outputs); })
+      .def_property_readonly("batchable",
+                             [](const ModelObject& self) { return self.served->spec().batchable; })
+      .def_property_readonly("is_batching",
+                             [](const ModelObject& self) { return self.served->is_batching(); })
+      .def_property_readonly(
+          "instances", [](const ModelObject& self) { return self.served->options().instances; })
+      .def("run", &run, "inputs"_a, py::kw_only(), "priority"_a = 0, "timeout_ms"_a = py::none(),
+           "max_batch_rows"_a = 0, "outputs_wanted"_a = ~std::uint64_t{0})
+      .def("try_run_inline", &try_run_inline, "inputs"_a, py::kw_only(), "priority"_a = 0,
+           "timeout_ms"_a = py::none(), "max_batch_rows"_a = 0,
+           "outputs_wanted"_a = ~std::uint64_t{0})
+      .def("submit", &submit, "inputs"_a, "queue"_a, "tag"_a, py::kw_only(), "priority"_a = 0,
+           "timeout_ms"_a = py::none(), "max_batch_rows"_a = 0,
+           "outputs_wanted"_a = ~std::uint64_t{0})
+      .def(
+          "cancel",
+          [](const ModelObject& self, std::uint64_t ticket) {
+            return self.served->cancel(Ticket::unpack(ticket));
+          },
+          "ticket"_a)
+      .def("close", &close, "drain_timeout_s"_a = 10.0)
+      .def("stats", &stats_of);
+}
+
+}  // namespace slipstream::bindings

@@ -1,0 +1,216 @@
+"""The compiled core. Thread-safe unless said otherwise; see csrc/core for the machinery.
+
+Failures raise the classes of `slipstream.errors`. A *spec* is ``(name, dtype, dims)``: dtype by
+NumPy's name or ``"string"``, -1 in ``dims`` for a dimension of any size.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias, TypedDict
+
+import numpy.typing as npt
+
+Spec: TypeAlias = tuple[str, str, Sequence[int]]
+
+class StageSummary(TypedDict):
+    """One histogram, in nanoseconds; percentiles are within 3% of the true value."""
+
+    count: int
+    sum_ns: int
+    max_ns: int
+    p50_ns: int
+    p95_ns: int
+    p99_ns: int
+
+class ModelStats(TypedDict):
+    """What a model has done since it was loaded."""
+
+    succeeded: int
+    failed: int
+    rejected: int
+    abandoned: int
+    rows: int
+    executions: int
+    inline_executions: int
+    execute_ns_sum: int
+    last_execute_ns: int
+    idle_s: float | None
+    max_batch_rows_seen: int
+    queue_size: int
+    restarts: int
+    stages: dict[str, StageSummary]
+
+class Inputs:
+    """The tensors of one request. Immutable; may be submitted several times."""
+
+    @property
+    def rows(self) -> int: ...
+    def arrays(self) -> list[npt.NDArray[Any]]:
+        """Views of the tensors, in model order (strings: copied object arrays)."""
+
+class JsonDecoder:
+    """Parses the JSON of ``data`` for one model. Immutable."""
+
+    def __init__(
+        self,
+        layout: str,
+        inputs: Sequence[Spec],
+        column_names: Sequence[str] = (),
+        accepts_missing: bool = True,
+        max_depth: int = 64,
+        max_rows: int = 1_000_000,
+    ) -> None: ...
+    def decode(self, data: bytes | bytearray | memoryview) -> Inputs:
+        """Parses one value.
+
+        Raises:
+            MalformedInputError: not JSON, nested too deep, or a number beyond a double.
+            InvalidInputError: JSON that does not fit the model; names row and column.
+        """
+
+def wrap_arrays(specs: Sequence[Spec], arrays: Sequence[npt.NDArray[Any]]) -> Inputs:
+    """Tensors over NumPy arrays, one per spec; no copy where dtype and layout agree.
+
+    Raises:
+        InvalidInputError: another number of arrays, or one that cannot be cast safely.
+    """
+
+class LabelTable:
+    """Class labels as JSON texts, in class order."""
+
+    def __init__(self, labels_json: Sequence[str]) -> None: ...
+
+class Result:
+    """How a request ended."""
+
+    @property
+    def ok(self) -> bool: ...
+    @property
+    def code(self) -> str:
+        """``"ok"``, ``"deadline_exceeded"``, ...: the core's status code by name."""
+    @property
+    def message(self) -> str: ...
+    @property
+    def total_ns(self) -> int:
+        """From admission to completion."""
+    @property
+    def execute_ns(self) -> int:
+        """In the backend, summed over the parts of a split request."""
+    @property
+    def batch_rows(self) -> int:
+        """Rows of the (last) execution the request shared."""
+    def error(self) -> Exception | None:
+        """The exception that `raise_for_status` would raise."""
+    def raise_for_status(self) -> None: ...
+    def outputs(self) -> list[npt.NDArray[Any] | None]:
+        """Model outputs in order, as views; None for one that was not asked for."""
+    def encode_json(self, output: int, labels: LabelTable | None = None) -> bytes:
+        """One output as nested JSON arrays; with ``labels``, class indices become labels."""
+
+class CompletionQueue:
+    """Ended requests on their way to one consumer, one wake-up for many."""
+
+    def __init__(self) -> None: ...
+    def fileno(self) -> int:
+        """A descriptor that is readable while there is something to drain."""
+    def drain(self) -> list[tuple[int, Result]]:
+        """Everything that ended since the last call, as ``(tag, result)``. One thread only."""
+    def wait(self, timeout_ms: int) -> bool:
+        """Blocks without the GIL until there is something to drain; -1 waits for ever."""
+    def wake(self) -> None:
+        """Makes a blocked `wait` return."""
+
+class Model:
+    """A loaded model with its queue and instances."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def inputs(self) -> list[tuple[str, str, tuple[int, ...]]]: ...
+    @property
+    def outputs(self) -> list[tuple[str, str, tuple[int, ...]]]: ...
+    @property
+    def batchable(self) -> bool:
+        """Whether rows of several requests may share an execution."""
+    @property
+    def is_batching(self) -> bool:
+        """Whether they do: batching is on and the model keeps to rows."""
+    @property
+    def instances(self) -> int: ...
+    def run(
+        self,
+        inputs: Inputs,
+        *,
+        priority: int = 0,
+        timeout_ms: float | None = None,
+        max_batch_rows: int = 0,
+        outputs_wanted: int = ...,
+    ) -> Result:
+        """Answers a request; blocks without the GIL, or runs it on this thread when that is faster.
+
+        ``priority`` is -1 (low) to 10 (urgent); ``max_batch_rows`` 0 means the model's maximum;
+        bit i of ``outputs_wanted`` asks for output i. Ctrl-C cancels the request.
+
+        Raises:
+            InvalidInputError: does not fit the model.
+            QueueFullError: queue full, or the timeout cannot be met.
+            DeadlineExceededError: the timeout is over already.
+            UnavailableError: the model is closing.
+        """
+    def try_run_inline(
+        self,
+        inputs: Inputs,
+        *,
+        priority: int = 0,
+        timeout_ms: float | None = None,
+        max_batch_rows: int = 0,
+        outputs_wanted: int = ...,
+    ) -> Result | None:
+        """`run`, only if it needs no other thread; None when it would."""
+    def submit(
+        self,
+        inputs: Inputs,
+        queue: CompletionQueue,
+        tag: int,
+        *,
+        priority: int = 0,
+        timeout_ms: float | None = None,
+        max_batch_rows: int = 0,
+        outputs_wanted: int = ...,
+    ) -> int:
+        """Queues a request that ends as ``(tag, result)`` in ``queue``; returns its ticket.
+
+        Raises: as `run`.
+        """
+    def cancel(self, ticket: int) -> bool:
+        """Withdraws a request; False when it has ended already."""
+    def close(self, drain_timeout_s: float = 10.0) -> None:
+        """Stops accepting, lets the queue run that long, ends the rest with UnavailableError."""
+    def stats(self) -> ModelStats: ...
+
+class Engine:
+    """What all models share: the slab of requests, the deadline timer, the backends."""
+
+    def __init__(self, backend_directories: Sequence[str], max_in_flight: int = 8192) -> None: ...
+    def load(
+        self,
+        *,
+        name: str,
+        backend: str,
+        path: str,
+        options: Mapping[str, str] = ...,
+        instances: int = 1,
+        max_batch_rows: int = 64,
+        batching: bool = True,
+        queue_capacity: int = 1024,
+        inline_limit_us: float = 20.0,
+    ) -> Model:
+        """Loads an artifact and starts its instances; blocks without the GIL.
+
+        ``queue_capacity`` counts requests per priority level. Executions learned to take less than
+        ``inline_limit_us`` run on the caller's thread when the model is idle; 0 turns that off.
+
+        Raises:
+            ModelLoadError: no such backend or artifact, or one that does not load.
+        """
+    def available_backends(self) -> list[str]: ...
+    def backend_version(self, name: str) -> str: ...

@@ -1,0 +1,105 @@
+"""From a core result to the answer a caller knows: the estimator's own, or JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from slipstream import _engine
+from slipstream.engine.signature import Signature
+from slipstream.errors import InvalidInputError
+from slipstream.models.manifest import Manifest
+
+ALL_OUTPUTS = (1 << 64) - 1
+_PROBABILITY_NAMES = ("probabilities", "output_probability")
+"""What exporters of scikit-learn models to ONNX call that output."""
+
+
+class Answers:
+    """Reads the outputs of one loaded version of a model. Immutable; any thread."""
+
+    def __init__(self, manifest: Manifest, signature: Signature) -> None:
+        self._manifest = manifest
+        self._names = [spec[0] for spec in signature.outputs]
+        self._prediction = (
+            None if manifest.predictions is None else self._names.index(manifest.predictions)
+        )
+        self._probabilities = [self._names.index(name) for name in manifest.probabilities]
+        if self._prediction is None and len(self._names) > 1:
+            self._probabilities = [
+                index for index, name in enumerate(self._names) if name in _PROBABILITY_NAMES
+            ]
+        self._classes: npt.NDArray[Any] | None = None
+        self._labels: _engine.LabelTable | None = None
+        if manifest.classes is not None and manifest.label_encoding == "index":
+            self._classes = np.array(manifest.classes, dtype=manifest.classes_dtype)
+            self._labels = _engine.LabelTable(
+                [msgspec.json.encode(label).decode() for label in manifest.classes]
+            )
+
+    def wanted(self, *, predictions: bool, probabilities: bool) -> int:
+        """The bit mask of outputs to compute.
+
+        Raises:
+            InvalidInputError: probabilities of a model that has none.
+        """
+        if probabilities and not self._probabilities:
+            raise InvalidInputError(
+                "this model gives no probabilities; ask for predictions only "
+                f"({self._manifest.estimator or self._manifest.model_type})"
+            )
+        if self._prediction is None:
+            return ALL_OUTPUTS
+        bits = 1 << self._prediction if predictions else 0
+        for index in self._probabilities if probabilities else ():
+            bits |= 1 << index
+        return bits
+
+    def predictions(self, result: _engine.Result) -> npt.NDArray[Any] | dict[str, Any]:
+        """What the estimator's ``predict`` returns; for graphs, the output or a dict of outputs."""
+        outputs = result.outputs()
+        if self._prediction is None:
+            if len(outputs) == 1:
+                return _present(outputs[0])
+            return dict(zip(self._names, outputs, strict=True))
+        values = _present(outputs[self._prediction])
+        if self._classes is not None:
+            values = self._classes[values]
+        manifest = self._manifest
+        if manifest.predictions_dtype is not None:
+            values = values.astype(manifest.predictions_dtype, copy=False)
+        return values.reshape((values.shape[0], *manifest.predictions_shape))
+
+    def probabilities(self, result: _engine.Result) -> npt.NDArray[Any] | list[npt.NDArray[Any]]:
+        """What ``predict_proba`` returns: ``(rows, classes)``, or one such array per target."""
+        outputs = result.outputs()
+        dtype = self._manifest.probabilities_dtype
+        arrays = [_present(outputs[index]) for index in self._probabilities]
+        if dtype is not None:
+            arrays = [array.astype(dtype, copy=False) for array in arrays]
+        return arrays[0] if len(arrays) == 1 else arrays
+
+    def predictions_json(self, result: _engine.Result) -> bytes:
+        """``predictions`` as JSON: a list of rows, or an object by output name."""
+        if self._prediction is not None:
+            return result.encode_json(self._prediction, self._labels)
+        if len(self._names) == 1:
+            return result.encode_json(0)
+        members = (
+            msgspec.json.encode(name) + b":" + result.encode_json(index)
+            for index, name in enumerate(self._names)
+        )
+        return b"{" + b",".join(members) + b"}"
+
+    def probabilities_json(self, result: _engine.Result) -> bytes:
+        """``probabilities`` as JSON: a list of rows, or a list of those, one per target."""
+        tables = [result.encode_json(index) for index in self._probabilities]
+        return tables[0] if len(tables) == 1 else b"[" + b",".join(tables) + b"]"
+
+
+def _present(output: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
+    assert output is not None, "an output that was asked for"
+    return output

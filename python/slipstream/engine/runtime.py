@@ -1,0 +1,84 @@
+"""Starting the core, and what each backend must be told about this machine."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+from slipstream.errors import MissingDependencyError
+from slipstream.settings import Settings
+
+try:
+    from slipstream import _engine
+except ImportError as error:  # the extension is missing or was built for another interpreter
+    raise ImportError(
+        "slipstream's compiled core cannot be imported; build it with `make install`, or install "
+        f"the wheel made for this Python ({sys.version.split()[0]}): {error}"
+    ) from error
+
+CoreEngine = _engine.Engine
+CoreModel = _engine.Model
+CoreResult = _engine.Result
+CoreInputs = _engine.Inputs
+CoreDecoder = _engine.JsonDecoder
+
+BACKEND_DIRECTORY_VARIABLE = "SLIPSTREAM_BACKEND_DIR"
+
+
+def start_core(max_in_flight: int) -> _engine.Engine:
+    """The core, looking for backends beside the compiled module.
+
+    Args:
+        max_in_flight: Requests held at once over all models; the next is refused.
+    """
+    beside_module = Path(_engine.__file__).resolve().parent / "backends"
+    extra = os.environ.get(BACKEND_DIRECTORY_VARIABLE)
+    directories = [extra] if extra else []
+    return _engine.Engine([*directories, str(beside_module)], max_in_flight)
+
+
+def backend_options(backend: str, settings: Settings) -> dict[str, str]:
+    """The options every model of that backend gets on this machine, under these settings.
+
+    Raises:
+        MissingDependencyError: the package that carries the backend's runtime is not installed.
+    """
+    if backend == "onnx":
+        return {
+            "library_path": str(_onnxruntime_library()),
+            "intra_op_threads": str(settings.intra_op_threads),
+        }
+    if backend == "process":
+        package_parent = Path(__file__).resolve().parents[2]
+        return {
+            "python": sys.executable,
+            "python_path": str(package_parent),
+            "execute_timeout_ms": str(max(1, round(settings.execute_timeout_ms))),
+        }
+    return {}
+
+
+def _onnxruntime_library() -> Path:
+    """The shared library inside the installed wheel; onnxruntime itself is never imported."""
+    found = importlib.util.find_spec("onnxruntime")
+    for location in (found.submodule_search_locations or []) if found else []:
+        libraries = sorted(Path(location, "capi").glob("libonnxruntime.so*"))
+        if libraries:
+            return libraries[-1]
+    raise MissingDependencyError(
+        "the onnx backend needs ONNX Runtime: pip install onnxruntime (or onnxruntime-gpu)"
+    )
+
+
+def available_cpus() -> int:
+    """Cores this process may use: its affinity mask, cut down to the cgroup's CPU quota."""
+    cores = len(os.sched_getaffinity(0))
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+    except (OSError, ValueError):  # no cgroup v2 here: no quota to respect
+        return cores
+    if quota == "max":
+        return cores
+    return max(1, min(cores, int(quota) // int(period)))

@@ -1,0 +1,40 @@
+"""What a loaded model takes and gives: its manifest, completed by what the backend found."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from slipstream import _engine
+from slipstream.models.manifest import Layout, Manifest
+
+Spec = tuple[str, str, tuple[int, ...]]
+
+
+class Signature(NamedTuple):
+    """Immutable; made once per loaded version of a model."""
+
+    layout: Layout
+    inputs: list[Spec]
+    outputs: list[Spec]
+    column_names: tuple[str, ...]
+    accepts_missing: bool
+
+    def decoder(self) -> _engine.JsonDecoder:
+        """A parser for the JSON rows of this model."""
+        return _engine.JsonDecoder(
+            self.layout,
+            self.inputs,
+            column_names=self.column_names,
+            accepts_missing=self.accepts_missing,
+        )
+
+
+def signature_of(manifest: Manifest, core_model: _engine.Model) -> Signature:
+    """The backend's specs are the truth about tensors, the manifest about columns."""
+    return Signature(
+        layout=manifest.layout,
+        inputs=core_model.inputs,
+        outputs=core_model.outputs,
+        column_names=tuple(column.name for column in manifest.columns or ()),
+        accepts_missing=manifest.accepts_missing or manifest.model_type == "onnx",
+    )
