@@ -27,7 +27,7 @@ class MalformedInputError(SlipstreamError, ValueError):
 
 
 class InvalidInputError(SlipstreamError, ValueError):
-    """Well-formed input that this model cannot take: ragged rows, wrong width, text for a number."""
+    """Well-formed input that the model cannot take: ragged rows, wrong width, text for a number."""
 
 
 class ModelNotFoundError(SlipstreamError, LookupError):
@@ -67,7 +67,7 @@ class RequestCancelledError(SlipstreamError):
 
 
 class QueueFullError(SlipstreamError):
-    """A bounded queue is full, or the deadline cannot be met; ``details["retry_after_s"]``."""
+    """A bounded queue is full, or the deadline cannot be met. Retry later."""
 
 
 class UnavailableError(SlipstreamError):

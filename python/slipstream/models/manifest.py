@@ -65,7 +65,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     columns: tuple[Column, ...] | None = None
     """Named columns (required for layout ``columns``, optional for ``matrix``)."""
     predictions: str | None = None
-    """Output whose rows are the predictions; None for task ``tensors``: every output is returned."""
+    """Output whose rows are the predictions; None for task ``tensors``: all are returned."""
     probabilities: tuple[str, ...] = ()
     """Outputs with class probabilities: one, or one per target of a multi-output classifier."""
     label_encoding: Literal["index", "value"] = "value"

@@ -1,0 +1,1 @@
+"""Models: from a file on disk to an artifact and a manifest, without trusting the file."""

@@ -1,0 +1,177 @@
+"""Starts the converter child and listens to it: bounded in time, memory and talk."""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from slipstream.errors import (
+    InvalidInputError,
+    MissingDependencyError,
+    ModelLoadError,
+    SlipstreamError,
+    UnsafeModelError,
+)
+
+_MODULE = "slipstream.convert.child"
+_PACKAGE_ROOT = Path(__file__).resolve().parents[2]
+_MOST_ANSWER_BYTES = 8 << 20
+_KEPT_STDERR_BYTES = 16 << 10
+_KEPT_ENVIRONMENT = (
+    "PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "VIRTUAL_ENV", "PYTHONHOME",
+    "LD_LIBRARY_PATH", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS",
+)  # fmt: skip
+"""The rest, API keys and secrets among it, does not reach a process that opens foreign files."""
+_ERRORS: dict[str, type[SlipstreamError]] = {
+    kind.__name__: kind
+    for kind in (UnsafeModelError, ModelLoadError, MissingDependencyError, InvalidInputError)
+}
+
+
+def run_child(
+    job: dict[str, Any], folder: Path, timeout_s: float, progress: Callable[[str], None] | None
+) -> None:
+    """Run one job; returns when the artifact and manifest are in the job's folder.
+
+    Args:
+        job: Fields of `slipstream.convert.build.Job`, as plain data.
+        folder: Working directory of the child.
+        timeout_s: After this many seconds the child and whatever it started are killed.
+        progress: Called on this thread with short texts as the child proceeds.
+
+    Raises:
+        SlipstreamError: The child's own error with its own class, or `ModelLoadError` when it died
+            or ran out of time.
+    """
+    read_end, write_end = os.pipe()
+    try:
+        child = subprocess.Popen(
+            [sys.executable, "-P", "-m", _MODULE, str(write_end)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            pass_fds=(write_end,),
+            cwd=folder,
+            env=_environment(),
+            start_new_session=True,
+        )
+    except OSError as error:
+        os.close(read_end)
+        raise ModelLoadError(f"the converter process cannot be started: {error}") from error
+    finally:
+        os.close(write_end)
+    try:
+        _send(child, job)
+        answer, complaint = _listen(child, read_end, timeout_s, progress)
+    finally:
+        _kill_group(child)
+        os.close(read_end)
+    _judge(answer, complaint, child.returncode, timeout_s)
+
+
+def _environment() -> dict[str, str]:
+    kept = {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ}
+    earlier = os.environ.get("PYTHONPATH")
+    kept["PYTHONPATH"] = os.pathsep.join([str(_PACKAGE_ROOT), *([earlier] if earlier else [])])
+    return kept
+
+
+def _send(child: subprocess.Popen[bytes], job: dict[str, Any]) -> None:
+    assert child.stdin is not None
+    try:
+        child.stdin.write(json.dumps(job).encode())
+        child.stdin.close()
+    except BrokenPipeError:
+        return  # it died at once; its stderr and exit status tell why
+
+
+def _listen(
+    child: subprocess.Popen[bytes],
+    read_end: int,
+    timeout_s: float,
+    progress: Callable[[str], None] | None,
+) -> tuple[dict[str, Any] | None, str]:
+    """The child's last message (None if there was none) and the end of its stderr."""
+    assert child.stderr is not None
+    deadline = time.monotonic() + timeout_s
+    answer: dict[str, Any] | None = None
+    pending, received, complaint = b"", 0, b""
+    stderr = child.stderr.fileno()
+    with selectors.DefaultSelector() as waiting:
+        waiting.register(read_end, selectors.EVENT_READ)
+        waiting.register(stderr, selectors.EVENT_READ)
+        while read_end in waiting.get_map():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise ModelLoadError(
+                    f"opening and converting the model took longer than {timeout_s:g} s and was "
+                    "stopped: raise the limit, or load it with compile_model false"
+                )
+            for key, _ in waiting.select(left):
+                data = os.read(key.fd, 1 << 16)
+                if not data:
+                    waiting.unregister(key.fd)
+                elif key.fd == stderr:
+                    complaint = (complaint + data)[-_KEPT_STDERR_BYTES:]
+                else:
+                    received += len(data)
+                    if received > _MOST_ANSWER_BYTES:
+                        raise ModelLoadError("the converter process said more than it may")
+                    *lines, pending = (pending + data).split(b"\n")
+                    for line in lines:
+                        answer = _message(line, progress) or answer
+    return answer, complaint.decode(errors="replace").strip()
+
+
+def _message(line: bytes, progress: Callable[[str], None] | None) -> dict[str, Any] | None:
+    message = json.loads(line)
+    if "progress" not in message:
+        return message if isinstance(message, dict) else None
+    if progress is not None:
+        progress(str(message["progress"])[:200])
+    return None
+
+
+def _kill_group(child: subprocess.Popen[bytes]) -> None:
+    """End the child and everything that it started (it leads a session of its own)."""
+    for stream in (child.stderr, child.stdin):
+        if stream is not None:
+            stream.close()
+    try:
+        if child.poll() is None:
+            child.wait(timeout=1)
+    except subprocess.TimeoutExpired:
+        child.kill()
+    try:
+        os.killpg(child.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        child.wait()
+        return
+    child.wait()
+
+
+def _judge(
+    answer: dict[str, Any] | None, complaint: str, status: int | None, timeout_s: float
+) -> None:
+    if answer is not None and answer.get("done"):
+        return
+    error = (answer or {}).get("error")
+    if isinstance(error, dict):
+        kind: type[SlipstreamError] = _ERRORS.get(str(error.get("code")), ModelLoadError)
+        raise kind(str(error.get("message")), **dict(error.get("details") or {}))
+    if status == -signal.SIGXCPU or status == -signal.SIGKILL:
+        how = f"was stopped by the system (signal {-status}): too much time or memory"
+    elif status is not None and status < 0:
+        how = f"crashed with signal {-status}: the file is damaged or hostile"
+    else:
+        how = f"ended with status {status}"
+    last = complaint.splitlines()[-1][:300] if complaint else ""
+    raise ModelLoadError(f"the converter process {how}" + (f" ({last})" if last else ""))
