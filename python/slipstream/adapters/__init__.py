@@ -1,0 +1,1 @@
+"""Adapters: one file per model library; what it saved becomes something slipstream can serve."""

@@ -1,0 +1,1 @@
+"""Conversion: a model becomes an ONNX graph that is proven equal before it serves."""

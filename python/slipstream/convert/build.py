@@ -1,0 +1,200 @@
+"""From an opened model to artifact and manifest: convert, prove, or serve it as it is."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from slipstream.adapters.base import Served, quiet
+from slipstream.adapters.open import open_source
+from slipstream.adapters.trees import UnconvertibleError
+from slipstream.convert import onnx_skl2onnx, onnx_sklearn, proof
+from slipstream.convert.describe import describe, learn
+from slipstream.convert.onnx_graph import INPUT, PREDICTIONS, PROBABILITIES, Graph
+from slipstream.errors import MissingDependencyError, ModelLoadError
+from slipstream.models.manifest import Manifest
+
+RUNNER = "slipstream.models.runners:load"
+
+
+class Job(msgspec.Struct, kw_only=True):
+    """What the converter child is told. Paths are absolute."""
+
+    source: str
+    """An uncompressed copy of the model file; becomes the artifact if the model cannot convert."""
+    kind: str
+    """"pickle", "xgboost", "lightgbm" or "custom"."""
+    sha256: str
+    model_type: str
+    """As documented; "auto" lets the content decide."""
+    compile_model: bool
+    custom_root: str | None = None
+    out: str
+    """An existing folder that receives artifact and manifest."""
+    timeout_s: float
+    memory_limit_mb: int | None = None
+
+
+def build(job: Job, say: Callable[[str], None]) -> Manifest:
+    """Open, convert and prove; writes the artifact into ``job.out`` and returns the manifest.
+
+    Raises:
+        UnsafeModelError, ModelLoadError, MissingDependencyError: See `open_source`.
+    """
+    say("opening the model")
+    root = Path(job.custom_root) if job.custom_root is not None else None
+    served = open_source(Path(job.source), job.kind, root)
+    model_type = check_type(job.model_type, served)
+    facts = learn(served)
+    if not job.compile_model:
+        reason: str | None = "compile_model is false"
+    elif (reason := _why_not(served)) is None:
+        with _at_most(job.timeout_s / 2) as expired:
+            compiled = _compile(served, job, say)
+        if expired[0]:
+            reason = f"converting took longer than {job.timeout_s / 2:.0f} s"
+        elif isinstance(compiled, str):
+            reason = compiled
+        else:
+            return describe(served, facts, model_type, job.sha256, compiled)
+    say(f"serving it as it is: {reason}")
+    artifact = "model.py" if job.kind == "custom" else "model.bin"
+    shutil.copyfile(job.source, Path(job.out) / artifact)
+    options = {"runner": RUNNER, "runner.kind": job.kind}
+    if job.custom_root is not None:
+        options["runner.custom_root"] = job.custom_root
+    return msgspec.structs.replace(
+        describe(served, facts, model_type, job.sha256, None),
+        artifact=artifact,
+        backend_options=options,
+        reason=reason,
+    )
+
+
+def check_type(wanted: str, served: Served) -> str:
+    """The documented type of what was opened.
+
+    Raises:
+        ModelLoadError: The caller said another type.
+    """
+    if wanted in ("auto", served.library):
+        return served.library
+    module = type(served.estimator).__module__
+    if wanted == "ensemble" and served.library == "sklearn":
+        combined = hasattr(served.estimator, "estimators_") or hasattr(served.estimator, "steps")
+        if module.startswith("sklearn.ensemble.") or combined:
+            return "ensemble"
+    raise ModelLoadError(
+        f"the file holds a {served.library} model ({served.estimator_name}), not {wanted!r}: "
+        f"give model_type {served.library!r} or 'auto'",
+        model_type=wanted,
+        found=served.library,
+    )
+
+
+def _why_not(served: Served) -> str | None:
+    """Why conversion is not even tried; None if it is."""
+    if served.reason is not None:
+        return served.reason
+    if served.layout != "matrix":
+        return "tables with text columns run in the source library"
+    if served.task not in ("classification", "regression", "ranking"):
+        return f"there is no converter for {served.task} models"
+    if len(served.classes) > 1:
+        return "there is no converter for classifiers of several targets"
+    if served.width is None:
+        return "the model does not say how many columns it takes"
+    return None
+
+
+def _compile(served: Served, job: Job, say: Callable[[str], None]) -> Any:
+    """The session of a proven conversion (its file written), or the reason why there is none."""
+    say("asking the original on probe rows")
+    try:
+        original = proof.ask_original(served)
+    except Exception as error:  # any library may raise anything on rows that it does not like
+        return f"the model refuses probe rows ({type(error).__name__}: {str(error)[:160]})"
+    reasons: list[str] = []
+    for name, convert in _converters(served):
+        say(f"converting ({name})")
+        try:
+            with quiet():
+                data = convert()
+            session = proof.session_of(data)
+        except (UnconvertibleError, MissingDependencyError) as error:
+            reasons.append(str(error))
+            continue
+        except Exception as error:  # a converter's or the runtime's own failure is not the model's
+            reasons.append(f"{name} failed ({type(error).__name__}: {str(error)[:160]})")
+            continue
+        say(f"proving the conversion ({name})")
+        try:
+            verdict = proof.prove(session, original)
+        except Exception as error:  # onnxruntime's errors have no common base worth naming
+            reasons.append(f"{name}: the converted model fails ({str(error)[:160]})")
+            continue
+        if verdict.agrees:
+            (Path(job.out) / "model.onnx").write_bytes(data)
+            say(verdict.text)
+            return session
+        reasons.append(f"{name}: {verdict.text}")
+    return "; ".join(dict.fromkeys(reasons))[:600]
+
+
+def _converters(served: Served) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    yield "slipstream's converter", lambda: _own(served)
+    if served.library == "sklearn":
+        yield "skl2onnx in double", lambda: onnx_skl2onnx.convert(served, "float64")
+        yield "skl2onnx in float32", lambda: onnx_skl2onnx.convert(served, "float32")
+
+
+def _own(served: Served) -> bytes:
+    graph = Graph(served.width or 0)
+    answer = onnx_sklearn.emit(graph, INPUT, served.estimator)
+    if served.task == "classification":
+        graph.output(PREDICTIONS, answer.predictions, np.int64, ())
+        if served.predict_proba is not None:
+            if answer.probabilities is None:
+                raise UnconvertibleError("its probabilities have no rule of our own")
+            graph.output(
+                PROBABILITIES, answer.probabilities, answer.dtype, (len(served.classes[0]),)
+            )
+    else:
+        graph.output(PREDICTIONS, answer.predictions, answer.dtype, _tail(served))
+    return graph.to_bytes()
+
+
+def _tail(served: Served) -> tuple[int, ...]:
+    with quiet():
+        shape = served.predict(served.rows([np.zeros((1, served.width or 0))])).shape
+    return tuple(int(extent) for extent in shape[1:])
+
+
+class _TookTooLong(BaseException):
+    """No Exception, so that no library's own handling swallows it."""
+
+
+@contextmanager
+def _at_most(seconds: float) -> Iterator[list[bool]]:
+    """Leave the block after ``seconds``; the list then holds True. Main thread only."""
+    expired = [False]
+
+    def ring(*_: Any) -> None:
+        raise _TookTooLong
+
+    previous = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield expired
+    except _TookTooLong:
+        expired[0] = True
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
