@@ -1,0 +1,368 @@
+"""The engine: loads model files and keeps what is loaded."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+
+from slipstream._version import __version__
+from slipstream.api.memory import resident_bytes
+from slipstream.api.model import LoadOptions, Model
+from slipstream.api.version import Version, version_of
+from slipstream.engine.completions import ThreadCompletions
+from slipstream.engine.runtime import available_cpus, backend_options, start_core
+from slipstream.errors import (
+    AmbiguousModelError,
+    InvalidInputError,
+    ModelAlreadyLoadedError,
+    ModelLoadError,
+    ModelNotFoundError,
+    UnavailableError,
+)
+from slipstream.models.paths import resolve_model_path
+from slipstream.models.prepare import Prepared, PrepareOptions, prepare
+from slipstream.settings import Settings, with_changes
+
+_MODEL_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_MAX_IN_FLIGHT = 8192
+_QUEUE_CAPACITY = 1024
+
+
+class Engine:
+    """Loads models and answers for them; a context manager. Thread-safe.
+
+    Args:
+        settings: Everything the operator decides; None takes the defaults of an in-process engine.
+        **changes: Single settings, by name, on top: ``Engine(allow_custom_code=True)``.
+    """
+
+    def __init__(self, settings: Settings | None = None, **changes: Any) -> None:
+        settings = settings or Settings(state_dir=_user_cache_dir())
+        self.settings = with_changes(settings, changes)
+        self.version = __version__
+        self.started_at = time.time()
+        """Seconds since the epoch."""
+        self._core = start_core(_MAX_IN_FLIGHT)
+        self._completions = ThreadCompletions()
+        self._lock = threading.Lock()
+        self._models: dict[str, Model] = {}  # by id, in order of loading
+        self._loading: dict[str, Path] = {}  # ids and files that are being loaded now
+        self._promises: list[_Promise] = []  # to versions that are being loaded now
+        self._close_lock = threading.Lock()
+        self._closed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def load(
+        self,
+        path: str | Path,
+        model_type: str = "auto",
+        *,
+        model_id: str | None = None,
+        compile_model: bool = True,
+        instances: int | None = None,
+        ensemble_method: str | None = None,
+        walled: bool = False,
+    ) -> Model:
+        """Loads a model file; blocks until the model can answer.
+
+        Args:
+            path: The file. A pickle is opened in a converter child only.
+            model_type: ``"sklearn"``, ``"xgboost"``, ``"lightgbm"``, ``"onnx"``, ``"custom"``, or
+                ``"auto"``: by content.
+            model_id: How to call it; None derives an id from path and content.
+            compile_model: Convert to a compiled artifact if that can be proven right.
+            instances: Parallel executions; None: one per core for compiled models, else one.
+            ensemble_method: ``"voting"``, ``"stacking"`` or ``"bagging"``: what the file's ensemble
+                must be; None takes any model.
+            walled: Refuse files outside ``settings.model_dir``, as the HTTP API does.
+
+        Raises:
+            ModelNotFoundError: no file there.
+            ModelAlreadyLoadedError: the same file, or another under this id, is loaded.
+            UnsafeModelError: outside the wall, or the file would run code that is not allowed.
+            ModelLoadError: no model, another type than was said, damaged.
+            MissingDependencyError: a library the model needs is not installed.
+        """
+        wall = self.settings.model_dir if walled else None
+        file = resolve_model_path(str(path), wall)
+        if model_id is not None and not _MODEL_ID.fullmatch(model_id):
+            raise InvalidInputError(
+                f"model_id {model_id!r} is not valid: 1 to 128 letters, digits, '_', '-' or '.', "
+                "not beginning with '-' or '.'",
+                key="model_id",
+            )
+        model_id = model_id or _id_of(file)
+        with self._reserved(model_id, file), self._promised() as promise:
+            options = (model_type, compile_model, instances, walled)
+            version, size_bytes = self._load_version(model_id, file, options, promise)
+            try:
+                _check_ensemble(version, file, ensemble_method)
+            except ModelLoadError:
+                version.core.close(0.0)
+                raise
+            model = Model(
+                model_id, str(path), file, version, self._completions, time.time(), size_bytes
+            )
+            model.load_options = options
+            with self._lock:
+                if not self._closed:
+                    self._models[model_id] = model
+                    promise.instances = 0  # the model has them now
+                    return model
+        version.core.close(0.0)
+        raise UnavailableError("the engine was closed while the model was loading")
+
+    @contextmanager
+    def _reserved(self, model_id: str, file: Path) -> Iterator[None]:
+        """Keeps id and file from being loaded twice at the same time."""
+        with self._lock:
+            if self._closed:
+                raise UnavailableError("the engine is closed")
+            loaded = {name: model.file for name, model in self._models.items()}
+            for name, other in (loaded | self._loading).items():
+                if other == file:
+                    raise ModelAlreadyLoadedError(
+                        f"{file.name} is loaded already, as model {name!r}; use it, reload it, or "
+                        "unload it first",
+                        model_id=name,
+                    )
+                if name == model_id:
+                    raise ModelAlreadyLoadedError(
+                        f"model_id {name!r} is taken by {other.name}; choose another, or unload "
+                        "that model first",
+                        model_id=name,
+                    )
+            self._loading[model_id] = file
+        try:
+            yield
+        finally:
+            with self._lock:
+                del self._loading[model_id]
+
+    def _load_version(
+        self,
+        model_id: str,
+        file: Path,
+        options: LoadOptions,
+        promise: _Promise,
+        replaced: Version | None = None,
+    ) -> tuple[Version, int]:
+        """The file's model, started, and the file's size in bytes; not yet entered anywhere."""
+        began = time.monotonic()
+        model_type, compile_model, instances, walled = options
+        settings = self.settings
+        prepared = prepare(
+            file,
+            settings.state_path / "artifacts",
+            PrepareOptions(
+                model_type=model_type,
+                compile_model=compile_model and settings.enable_compilation,
+                allow_custom_code=settings.allow_custom_code,
+                model_dir=settings.model_dir if walled else None,
+            ),
+        )
+        if compile_model and not settings.enable_compilation:
+            prepared = _with_reason(prepared, "compilation is turned off (ENABLE_COMPILATION)")
+        manifest = prepared.manifest
+        before_bytes = resident_bytes()
+        core = self._core.load(
+            name=model_id,
+            backend=manifest.backend,
+            path=str(prepared.artifact_path),
+            options=backend_options(manifest.backend, settings) | manifest.backend_options,
+            instances=self._instances_for(manifest.backend, instances, promise, replaced),
+            max_batch_rows=settings.max_batch_size,
+            queue_capacity=_QUEUE_CAPACITY,
+        )
+        grown_bytes = resident_bytes() - before_bytes
+        version = version_of(
+            core,
+            manifest,
+            prepared.folder,
+            load_time_s=time.monotonic() - began,
+            memory_usage_bytes=grown_bytes if grown_bytes > 0 else None,
+        )
+        return version, prepared.size_bytes
+
+    @contextmanager
+    def _promised(self) -> Iterator[_Promise]:
+        """Counts the instances of a version from the moment it may start them."""
+        promise = _Promise()
+        with self._lock:
+            self._promises.append(promise)
+        try:
+            yield promise
+        finally:
+            with self._lock:
+                self._promises.remove(promise)
+
+    def _instances_for(
+        self, backend: str, wanted: int | None, promise: _Promise, replaced: Version | None
+    ) -> int:
+        """What was asked for (or the default), within what ``max_workers`` leaves; at least one.
+
+        Models that load side by side share what is left. A version about to be ``replaced`` leaves
+        its instances to its successor.
+        """
+        default = 1 if backend == "process" else available_cpus()
+        with self._lock:
+            used = sum(other.instances for other in self._promises) + sum(
+                model.version.core.instances
+                for model in self._models.values()
+                if model.version is not replaced
+            )
+            promise.instances = max(1, min(wanted or default, self.settings.max_workers - used))
+            return promise.instances
+
+    def unload(self, model_id: str) -> float | None:
+        """Unloads a model; requests it accepted are answered first (10 s at most).
+
+        Returns:
+            Resident memory that was freed, in MiB; None when none could be measured.
+
+        Raises:
+            ModelNotFoundError: no model of that id is loaded.
+        """
+        with self._lock:
+            model = self._models.pop(model_id, None)
+        if model is None:
+            raise self._not_found(model_id)
+        before_bytes = resident_bytes()
+        model.version.core.close(self.settings.drain_timeout_s)
+        freed_bytes = before_bytes - resident_bytes()
+        return round(freed_bytes / (1 << 20), 6) if freed_bytes > 0 else None
+
+    def reload(self, model_id: str) -> Model:
+        """Reads the model's file again and swaps the new version in; the id stays.
+
+        The old version answers until the new one is ready, and then what it has accepted.
+
+        Raises: as `load`, and then the old version stays; `ModelNotFoundError` also when the model
+            was unloaded meanwhile.
+        """
+        model = self.get(model_id)
+        walled = model.load_options[3]
+        file = resolve_model_path(str(model.file), self.settings.model_dir if walled else None)
+        with self._promised() as promise:
+            version, size_bytes = self._load_version(
+                model_id, file, model.load_options, promise, replaced=model.version
+            )
+            with self._lock:
+                is_loaded = self._models.get(model_id) is model
+                if is_loaded:
+                    old = model.replace_version(version, time.time(), size_bytes)
+                    promise.instances = 0  # the model has them now
+        if not is_loaded:
+            version.core.close(0.0)  # nobody would ever close it
+            raise self._not_found(model_id)
+        old.core.close(self.settings.drain_timeout_s)
+        return model
+
+    def get(self, model_id: str | None = None) -> Model:
+        """The model of that id; None: the only one there is.
+
+        Raises:
+            ModelNotFoundError: no model of that id is loaded.
+            AmbiguousModelError: no id was given, and not exactly one model is loaded.
+        """
+        # Without the lock: reading a dict that others replace items of is atomic under the GIL.
+        models = self._models
+        if model_id is None:
+            loaded = list(models.values())
+            if len(loaded) == 1:
+                return loaded[0]
+            names = sorted(model.model_id for model in loaded)
+            raise AmbiguousModelError(
+                f"no model_id was given and {len(names)} models are loaded: "
+                + (f"name one of {', '.join(names)}" if names else "load one first"),
+                available_models=names,
+            )
+        model = models.get(model_id)
+        if model is None:
+            raise self._not_found(model_id)
+        return model
+
+    def _not_found(self, model_id: str) -> ModelNotFoundError:
+        names = sorted(self._models.copy())
+        return ModelNotFoundError(
+            f"Model with ID '{model_id}' not found", model_id=model_id, available_models=names
+        )
+
+    def models(self) -> list[Model]:
+        """What is loaded, in order of loading."""
+        with self._lock:
+            return list(self._models.values())
+
+    def close(self, drain_timeout_s: float = 10.0) -> None:
+        """Stops accepting, lets accepted requests finish that long, ends the rest.
+
+        An execution that has begun is waited for. Idempotent: another call, also from another
+        thread, returns when the first is done.
+        """
+        until = time.monotonic() + drain_timeout_s
+        with self._close_lock:  # the completions may end only after the last request did
+            with self._lock:
+                self._closed = True
+                models = list(self._models.values())
+                self._models.clear()
+            for model in models:
+                model.version.core.close(max(0.0, until - time.monotonic()))
+            self._completions.close()
+
+
+class _Promise:
+    """Instances that a version being loaded may start, until its model is entered."""
+
+    def __init__(self) -> None:
+        self.instances = 0
+
+
+def _with_reason(prepared: Prepared, reason: str) -> Prepared:
+    if prepared.manifest.compiled:  # an ONNX file is what it is
+        return prepared
+    manifest = msgspec.structs.replace(prepared.manifest, reason=reason)
+    return msgspec.structs.replace(prepared, manifest=manifest)
+
+
+def _check_ensemble(version: Version, file: Path, method: str | None) -> None:
+    """Refuses a model that is not the ensemble it was said to be."""
+    if method is None:
+        return
+    estimator = version.manifest.estimator or version.manifest.model_type
+    if not estimator.lower().startswith(method):
+        raise ModelLoadError(
+            f"{file.name} holds a {estimator}, no {method} ensemble: leave ensemble_method out, or "
+            "name the one it is",
+            key="ensemble_method",
+        )
+
+
+def _id_of(file: Path) -> str:
+    """A stable id: the same path gets the same one in every process."""
+    return f"model_{hashlib.sha256(os.fsencode(file)).hexdigest()[:10]}"
+
+
+def _user_cache_dir() -> Path:
+    """Where in-process engines keep artifacts (XDG Base Directory Specification)."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "slipstream"

@@ -1,0 +1,271 @@
+"""A loaded model: predictions from arrays for Python, from JSON bytes for the HTTP layer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar, Unpack
+
+from slipstream.api.call import Call, RequestOptions, call_of
+from slipstream.api.version import ModelMetrics, Version, metrics_of
+from slipstream.engine.completions import ThreadCompletions, loop_completions
+from slipstream.engine.runtime import CoreResult
+from slipstream.engine.signature import Signature
+from slipstream.errors import SlipstreamError, UnavailableError
+from slipstream.models.manifest import Manifest
+
+T = TypeVar("T")
+
+LoadOptions = tuple[str, bool, int | None, bool]
+
+
+class Answer(NamedTuple):
+    """What the HTTP layer sends: arrays that C++ already wrote as JSON."""
+
+    predictions_json: bytes
+    probabilities_json: bytes | None
+    rows: int
+    inference_time_s: float
+    """From admission to completion."""
+
+
+class Model:
+    """A model that `Engine.load` returned. Thread-safe; every method may run in several threads.
+
+    ``predict`` and ``predict_proba`` return what the estimator's own methods return (dtype and
+    shape). For an ONNX graph they return the output array if there is one output, else a dict by
+    name. Arrays that are C-contiguous and of the model's dtype are not copied.
+
+    Every prediction takes the keywords of `RequestOptions` and may raise
+
+    * `InvalidInputError`: the data or an option does not fit the model,
+    * `QueueFullError`: the queue is full, or the timeout cannot be met,
+    * `DeadlineExceededError`: not answered within ``timeout_ms``,
+    * `UnavailableError`: the model is being unloaded, or its child process died,
+    * `InferenceError`: the backend failed.
+    """
+
+    def __init__(
+        self,
+        model_id: str,
+        model_path: str,
+        file: Path,
+        version: Version,
+        completions: ThreadCompletions,
+        loaded_at: float,
+        size_bytes: int,
+    ) -> None:
+        self.model_id = model_id
+        self.model_path = model_path
+        """As whoever loaded it wrote it."""
+        self.file = file
+        """The file that was, with every link resolved."""
+        self.loaded_at = loaded_at
+        """Seconds since the epoch."""
+        self.model_size_bytes = size_bytes
+        self.load_options: LoadOptions = ("auto", True, None, False)
+        """Type, compile, instances, walled: how `Engine.load` was called, for reloads."""
+        self._version = version
+        self._completions = completions
+
+    def __repr__(self) -> str:
+        return f"<slipstream.Model {self.model_id!r} ({self.model_type}, {self.backend})>"
+
+    def replace_version(self, version: Version, loaded_at: float, size_bytes: int) -> Version:
+        """Swaps in a newly loaded version and returns the old one. For `Engine.reload`."""
+        old, self._version = self._version, version
+        self.loaded_at, self.model_size_bytes = loaded_at, size_bytes
+        return old
+
+    @property
+    def version(self) -> Version:
+        """The version that answers now. For `Engine`."""
+        return self._version
+
+    @property
+    def manifest(self) -> Manifest:
+        """What is known about the model as data: columns, classes, how it was prepared."""
+        return self._version.manifest
+
+    @property
+    def signature(self) -> Signature:
+        """Inputs and outputs as the backend sees them."""
+        return self._version.signature
+
+    @property
+    def model_type(self) -> str:
+        """The documented type: ``"sklearn"``, ``"onnx"``, ..."""
+        return self.manifest.model_type
+
+    @property
+    def compiled(self) -> bool:
+        """Whether the model runs as a compiled artifact; if not, `reason` says why."""
+        return self.manifest.compiled
+
+    @property
+    def reason(self) -> str | None:
+        """Why the model is not compiled; None when it is."""
+        return self.manifest.reason
+
+    @property
+    def backend(self) -> str:
+        """What computes: ``"onnx"`` or ``"process"``."""
+        return self.manifest.backend
+
+    @property
+    def classes(self) -> tuple[str | bool | int | float, ...] | None:
+        """Class labels in the order of the probabilities; None for other tasks."""
+        return self.manifest.classes
+
+    @property
+    def load_time_s(self) -> float:
+        """How long preparing and loading took."""
+        return self._version.load_time_s
+
+    @property
+    def memory_usage_bytes(self) -> int | None:
+        """Resident memory that loading added; None when it could not be told apart."""
+        return self._version.memory_usage_bytes
+
+    def metrics(self) -> ModelMetrics:
+        """Measured figures since the model was loaded."""
+        return metrics_of(self._version)
+
+    def predict(self, x: Any, **options: Unpack[RequestOptions]) -> Any:
+        """Answers ``x``, blocking; runs on this thread when the model is idle and quick."""
+        return self._attempt(
+            lambda version: call_of(version, x, False, options), lambda call: call.read(call.run())
+        )
+
+    def predict_proba(self, x: Any, **options: Unpack[RequestOptions]) -> Any:
+        """Class probabilities of shape ``(rows, classes)``, in the order of `classes`.
+
+        Raises:
+            InvalidInputError: also when the model gives no probabilities.
+        """
+        return self._attempt(
+            lambda version: call_of(version, x, True, options), lambda call: call.read(call.run())
+        )
+
+    def submit(
+        self, x: Any, *, probabilities: bool = False, **options: Unpack[RequestOptions]
+    ) -> Future[Any]:
+        """Queues ``x`` and returns at once; the future gets what ``predict`` would have returned.
+
+        ``probabilities`` asks for those instead. Cancelling the future withdraws a request that has
+        not run yet.
+
+        Raises:
+            SlipstreamError: what can be told at once (bad input, a full queue).
+        """
+        future: Future[Any] = Future()
+
+        def start(call: Call) -> None:
+            def done(result: CoreResult) -> None:
+                if not future.set_running_or_notify_cancel():
+                    return
+                try:
+                    result.raise_for_status()
+                    future.set_result(call.read(result))
+                except Exception as error:
+                    future.set_exception(error)
+
+            ticket = call.start(self._completions, done)
+            future.add_done_callback(lambda ended: ended.cancelled() and call.cancel(ticket))
+
+        self._attempt(lambda version: call_of(version, x, probabilities, options), start)
+        return future
+
+    async def predict_async(
+        self, x: Any, *, probabilities: bool = False, **options: Unpack[RequestOptions]
+    ) -> Any:
+        """`predict` (or ``predict_proba``) for coroutines. Cancelling withdraws the request."""
+        ended: asyncio.Future[CoreResult] = asyncio.get_running_loop().create_future()
+
+        def done(result: CoreResult) -> None:
+            if not ended.done():
+                ended.set_result(result)
+
+        call, ticket = self._attempt(
+            lambda version: call_of(version, x, probabilities, options),
+            lambda call: (call, call.start(loop_completions(), done)),
+        )
+        try:
+            result = await ended
+        except asyncio.CancelledError:
+            call.cancel(ticket)
+            raise
+        result.raise_for_status()
+        return call.read(result)
+
+    def start_json(
+        self,
+        data: bytes | memoryview,
+        *,
+        probabilities: bool,
+        priority: int,
+        timeout_ms: float | None,
+        batch_size: int | None,
+        on_done: Callable[[Answer | SlipstreamError], None],
+    ) -> int:
+        """Starts a request from the JSON of its rows; for the HTTP layer, on an event loop.
+
+        ``on_done`` is called exactly once on this thread: before this returns when the request ran
+        inline, else when the loop drains completions. Returns a ticket for `cancel`.
+
+        Raises:
+            MalformedInputError: ``data`` is not JSON.
+            SlipstreamError: as `predict`; then ``on_done`` is never called.
+        """
+
+        def make(version: Version) -> Call:
+            return Call(
+                version=version,
+                inputs=version.decoder.decode(data),
+                probabilities=probabilities,
+                outputs_wanted=version.answers.wanted(
+                    predictions=True, probabilities=probabilities
+                ),
+                priority=priority,
+                timeout_ms=timeout_ms,
+                max_batch_rows=batch_size or 0,
+            )
+
+        def start(call: Call) -> int:
+            result = call.try_run_inline()
+            if result is None:
+                return call.start(loop_completions(), lambda ended: on_done(_answer(call, ended)))
+            on_done(_answer(call, result))
+            return 0
+
+        return self._attempt(make, start)
+
+    def _attempt(self, make: Callable[[Version], Call], act: Callable[[Call], T]) -> T:
+        """Acts on a call of the version that answers now; again if a reload closed it meanwhile."""
+        while True:
+            version = self._version
+            try:
+                return act(make(version))
+            except UnavailableError:
+                if self._version is version:
+                    raise
+
+    def cancel(self, ticket: int) -> bool:
+        """Withdraws a request that `start_json` accepted; False when it has ended already."""
+        return self._version.core.cancel(ticket)
+
+
+def _answer(call: Call, result: CoreResult) -> Answer | SlipstreamError:
+    error = result.error()
+    if error is not None:
+        assert isinstance(error, SlipstreamError), "the bindings raise no others"
+        return error
+    answers = call.version.answers
+    return Answer(
+        answers.predictions_json(result),
+        answers.probabilities_json(result) if call.probabilities else None,
+        call.inputs.rows,
+        result.total_ns / 1e9,
+    )
