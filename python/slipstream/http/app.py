@@ -1,0 +1,119 @@
+"""One request, step by step, without knowing which server carries it.
+
+An adapter calls `App.admit` when the head of a request is there, reads the body, then calls
+`App.run` (or hands `App.call` to the slow lane for a slow route), sends the answer, and calls
+`App.leave`. None of them raises: every failure is an answer in the documented error format.
+
+Threads: `admit`, `reserve`, `run` and `leave` on the event loop's thread; `call` on any.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+from slipstream.errors import SlipstreamError
+from slipstream.http.auth import ApiKeys
+from slipstream.http.clock import Clock, RequestIds
+from slipstream.http.errors import BodyTooLargeError, error_response
+from slipstream.http.gate import Gate
+from slipstream.http.router import Router
+from slipstream.http.slow import SlowLane
+from slipstream.http.types import Headers, Pending, Request, Response, Route
+from slipstream.settings import Settings
+
+log = logging.getLogger("slipstream.http")
+_SLOW_THREADS = 2
+_SLOW_WAITING = 32
+_OPEN_BODY_BYTES = 65536
+"""Body limit of open routes: they take no body, and no place in the gate counts them."""
+
+
+class App:
+    """The route table with everything that stands before a route."""
+
+    def __init__(self, routes: Iterable[Route], settings: Settings, clock: Clock) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.gate = Gate(settings.max_concurrent_requests, settings.max_inflight_body_bytes)
+        self.slow_lane = SlowLane(_SLOW_THREADS, _SLOW_WAITING)
+        self._ids = RequestIds()
+        self._router = Router(routes)
+        self._keys = ApiKeys(settings.api_keys) if settings.require_api_key else None
+        self._max_body_bytes = settings.max_body_bytes
+
+    def admit(self, method: str, path: str, query: str, headers: Headers) -> Request | Response:
+        """Routes, checks the key and the announced size, and takes a place.
+
+        Returns:
+            The request, to be given to `leave` at its end; or at once the answer that refuses it
+            (then there is nothing to leave).
+        """
+        offered_id = headers.get("x-request-id")
+        request_id = ""
+        try:
+            try:
+                route, params = self._router.find(method, path)
+            except SlipstreamError:
+                if self._keys is not None:
+                    self._keys.check(headers)  # strangers do not learn which paths exist
+                raise
+            request_id = self._ids.choose(offered_id, route.id_prefix)
+            if not route.open:
+                if self._keys is not None:
+                    self._keys.check(headers)
+                self.gate.enter()
+        except Exception as error:
+            return self.refuse(error, request_id or self._ids.choose(offered_id, "req_"))
+        request = Request(method, path, query, headers, params, request_id, route, -1)
+        announced = headers.get("content-length")
+        if announced is not None:
+            try:
+                request.content_length = int(announced)
+                self.reserve(request, request.content_length)
+            except Exception as error:
+                self.leave(request)
+                return self.refuse(error, request_id)
+        return request
+
+    def reserve(self, request: Request, count: int) -> None:
+        """Sets aside memory for ``count`` more bytes of the body.
+
+        Raises:
+            BodyTooLargeError: the body is over the limit.
+            OverloadedError: too many bodies are in memory.
+        """
+        total = request.reserved_bytes + count
+        limit = _OPEN_BODY_BYTES if request.route.open else self._max_body_bytes
+        if total > limit:
+            raise BodyTooLargeError(
+                f"The body is larger than the {limit} bytes that are accepted here "
+                "(MAX_BODY_BYTES); send the rows in several requests",
+                max_body_bytes=limit,
+            )
+        if not request.route.open:
+            self.gate.reserve(count)
+        request.reserved_bytes = total
+
+    def run(self, request: Request) -> Response | Pending:
+        """Calls the route of a request whose body is there."""
+        try:
+            return request.route.handler(request)
+        except Exception as error:
+            return self.refuse(error, request.request_id)
+
+    def call(self, request: Request) -> Response:
+        """`run` for slow routes, on a thread of the slow lane."""
+        answer = self.run(request)
+        if isinstance(answer, Pending):
+            raise TypeError(f"slow route {request.route.path} returned a pending answer")
+        return answer
+
+    def leave(self, request: Request) -> None:
+        """Gives the request's place back."""
+        if not request.route.open:
+            self.gate.leave(request.reserved_bytes)
+
+    def refuse(self, error: Exception, request_id: str) -> Response:
+        """The answer for a failure."""
+        return error_response(error, request_id, self.clock)

@@ -1,0 +1,46 @@
+"""API keys: who may call.
+
+Keys are kept and compared as digests of equal length, every one of them every time, so the time
+taken tells nothing about how much of a key was right or which key it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+
+from slipstream.http.errors import AuthenticationError
+from slipstream.http.types import Headers
+
+
+class ApiKeys:
+    """Checks ``X-API-Key: <key>``, or ``Authorization: Bearer <key>`` where that is absent."""
+
+    def __init__(self, keys: tuple[str, ...]) -> None:
+        self._salt = secrets.token_bytes(16)
+        self._digests = tuple(self._digest(key) for key in keys)
+
+    def _digest(self, key: str) -> bytes:
+        return hashlib.blake2b(key.encode(), digest_size=32, key=self._salt).digest()
+
+    def check(self, headers: Headers) -> None:
+        """Returns if the request carries a known key.
+
+        Raises:
+            AuthenticationError: saying whether the key was missing or unknown, never what it was.
+        """
+        offered = headers.get("x-api-key")
+        if offered is None:
+            scheme, _, token = (headers.get("authorization") or "").partition(" ")
+            offered = token.strip() if scheme.lower() == "bearer" else None
+        if not offered:
+            raise AuthenticationError(
+                "This server needs an API key: send it in the header X-API-Key"
+            )
+        digest = self._digest(offered)
+        known = False
+        for candidate in self._digests:
+            known |= hmac.compare_digest(digest, candidate)
+        if not known:
+            raise AuthenticationError("The API key is not valid")

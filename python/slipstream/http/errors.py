@@ -1,0 +1,160 @@
+"""From exceptions to answers: the one place that knows which error is which status.
+
+Every error answer has the same body: ``error`` (a class name), ``message``, ``details``,
+``timestamp``, ``request_id``. An exception that is not ours is logged with its traceback and
+answered with 500 and no word about its cause.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import Any
+
+import msgspec
+
+from slipstream.errors import (
+    AmbiguousModelError,
+    DeadlineExceededError,
+    InferenceError,
+    InvalidInputError,
+    MalformedInputError,
+    ModelAlreadyLoadedError,
+    ModelLoadError,
+    ModelNotFoundError,
+    QueueFullError,
+    RequestCancelledError,
+    SlipstreamError,
+    UnavailableError,
+)
+from slipstream.http.clock import Clock
+from slipstream.http.types import Header, Response
+
+_log = logging.getLogger("slipstream.http")
+
+
+class HttpError(SlipstreamError):
+    """An error of the HTTP layer itself; each kind has one status."""
+
+    status = 500
+    headers: tuple[Header, ...] = ()
+    close = False
+
+
+class AuthenticationError(HttpError):
+    """No API key, or one that is not known."""
+
+    status = 401
+    headers = (("www-authenticate", 'Bearer realm="slipstream"'),)
+
+
+class EndpointNotFoundError(HttpError):
+    """No route has this path."""
+
+    status = 404
+
+
+class MethodNotAllowedError(HttpError):
+    """The path exists, the method does not."""
+
+    status = 405
+
+    def __init__(self, message: str, *, allowed: tuple[str, ...], **details: Any) -> None:
+        super().__init__(message, allowed_methods=list(allowed), **details)
+        self.headers = (("allow", ", ".join(allowed)),)
+
+
+class BodyTimeoutError(HttpError):
+    """The client did not send its body in time."""
+
+    status = 408
+    close = True
+
+
+class BodyTooLargeError(HttpError):
+    """The body is over the limit."""
+
+    status = 413
+    close = True
+
+
+class UnsupportedEncodingError(HttpError):
+    """The body is compressed."""
+
+    status = 415
+    headers = (("accept-encoding", "identity"),)
+
+
+class OverloadedError(HttpError):
+    """The server has as many requests in progress as it admits."""
+
+    status = 503
+
+
+STATUS: tuple[tuple[type[SlipstreamError], int], ...] = (
+    (MalformedInputError, 400),
+    (AmbiguousModelError, 400),
+    (ModelNotFoundError, 404),
+    (ModelAlreadyLoadedError, 409),
+    (InvalidInputError, 422),
+    (ModelLoadError, 422),
+    (InferenceError, 422),
+    (QueueFullError, 503),
+    (RequestCancelledError, 503),
+    (UnavailableError, 503),
+    (DeadlineExceededError, 504),
+)
+"""Error class → status; the first row that fits decides, anything else is 500."""
+
+
+class ErrorBody(msgspec.Struct):
+    """The documented body of every error."""
+
+    error: str
+    message: str
+    details: dict[str, Any]
+    timestamp: str
+    request_id: str
+
+
+_encode = msgspec.json.Encoder(enc_hook=str).encode
+
+
+def status_of(error: SlipstreamError) -> int:
+    """The HTTP status that stands for this error."""
+    if isinstance(error, HttpError):
+        return error.status
+    return next((status for kind, status in STATUS if isinstance(error, kind)), 500)
+
+
+def retry_after_s(error: SlipstreamError) -> int:
+    """Whole seconds, at least one, after which trying again makes sense."""
+    wanted = error.details.get("retry_after_s", 1)
+    if not isinstance(wanted, int | float) or not math.isfinite(wanted):
+        return 1
+    return max(1, math.ceil(wanted))
+
+
+def error_response(error: Exception, request_id: str, clock: Clock) -> Response:
+    """The answer for any exception; one that is not a `SlipstreamError` is logged as a bug."""
+    if not isinstance(error, SlipstreamError):
+        _log.error("request %s failed unexpectedly", request_id, exc_info=error)
+        body = ErrorBody(
+            "InternalServerError",
+            "The server failed on this request; its log explains why under this request id.",
+            {},
+            clock.timestamp(),
+            request_id,
+        )
+        return Response(500, _encode(body), request_id=request_id)
+    status = status_of(error)
+    body = ErrorBody(
+        type(error).__name__, error.message, error.details, clock.timestamp(), request_id
+    )
+    headers: tuple[Header, ...] = ()
+    close = False
+    if isinstance(error, HttpError):
+        headers, close = error.headers, error.close
+    if status in (429, 503):
+        headers = (*headers, ("retry-after", str(retry_after_s(error))))
+    return Response(status, _encode(body), headers, close=close, request_id=request_id)

@@ -1,0 +1,34 @@
+"""What routes work with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from slipstream.http.clock import Clock
+from slipstream.http.health import RecentCounts
+from slipstream.settings import Settings
+
+if TYPE_CHECKING:
+    from slipstream.api import Engine
+
+_MIB = 1024 * 1024
+
+
+class Context:
+    """Handed to every route: the engine, the settings, the clock. Made once per server."""
+
+    def __init__(self, engine: Engine, settings: Settings, clock: Clock) -> None:
+        self.engine = engine
+        self.settings = settings
+        self.clock = clock
+        self.recent = RecentCounts()
+        self.failed_startup_loads = 0
+        self.accepting = True
+        """False from the moment the server begins to shut down."""
+        self.gate_is_full: Callable[[], bool] = lambda: False
+
+
+def mebibytes(count: int | None) -> float | None:
+    """Bytes as MiB to six digits; None stays None."""
+    return None if count is None else round(count / _MIB, 6)

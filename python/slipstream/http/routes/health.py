@@ -1,0 +1,48 @@
+"""Health: open to everybody, whatever the load."""
+
+from __future__ import annotations
+
+import time
+
+from slipstream.http.clock import format_uptime
+from slipstream.http.codec import json_response
+from slipstream.http.health import (
+    Measurements,
+    assess,
+    available_share,
+    overall,
+    resident_mb,
+)
+from slipstream.http.routes.context import Context
+from slipstream.http.schemas import HealthAnswer
+from slipstream.http.types import Request, Response
+
+
+def health(context: Context, request: Request) -> Response:
+    """GET health: 200 while healthy or degraded, 503 when unhealthy."""
+    engine = context.engine
+    counts = [model.metrics() for model in engine.models()]
+    errors = sum(count.error_count for count in counts)
+    requests = sum(count.inference_count for count in counts) + errors
+    recent_requests, recent_errors = context.recent.update(time.monotonic(), requests, errors)
+    checks = assess(
+        Measurements(
+            accepting=context.accepting,
+            resident_mb=resident_mb(),
+            memory_limit_mb=context.settings.memory_limit_mb,
+            available_share=available_share(),
+            failed_startup_loads=context.failed_startup_loads,
+            gate_full=context.gate_is_full(),
+            recent_requests=recent_requests,
+            recent_errors=recent_errors,
+        )
+    )
+    status = overall(checks)
+    answer = HealthAnswer(
+        status,
+        context.clock.timestamp(),
+        dict(checks),
+        format_uptime(time.time() - engine.started_at),
+        engine.version,
+    )
+    return json_response(answer, 503 if status == "unhealthy" else 200)

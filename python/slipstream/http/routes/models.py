@@ -1,0 +1,133 @@
+"""Loading, listing, inspecting, reloading and unloading models."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import UNSET
+
+from slipstream.errors import InvalidInputError
+from slipstream.http.clock import format_time
+from slipstream.http.codec import JsonBody, json_response
+from slipstream.http.routes.context import Context, mebibytes
+from slipstream.http.schemas import (
+    ListedModel,
+    LoadAnswer,
+    LoadRequest,
+    ModelInfo,
+    ModelList,
+    ModelMetricsAnswer,
+    UnloadAnswer,
+)
+from slipstream.http.types import Request, Response
+
+if TYPE_CHECKING:
+    from slipstream.api import Model
+
+_load_body = JsonBody(LoadRequest)
+
+
+def load(context: Context, request: Request) -> Response:
+    """POST models/load: blocks until the model can answer."""
+    wanted = _load_body(request)
+    for key in ("model_path", "model_type"):
+        text: str = getattr(wanted, key)
+        if not text.strip() or "\0" in text:
+            raise InvalidInputError(f"'{key}' is not valid: {text!r}", key=key)
+    model = context.engine.load(
+        wanted.model_path,
+        wanted.model_type,
+        model_id=wanted.model_id,
+        compile_model=wanted.compile_model,
+        ensemble_method=wanted.ensemble_method,
+        walled=True,
+    )
+    return _loaded(model, "Model loaded successfully")
+
+
+def reload(context: Context, request: Request) -> Response:
+    """POST models/{model_id}/reload: the file is read again, the id stays."""
+    model = context.engine.reload(request.params["model_id"])
+    return _loaded(model, "Model reloaded successfully")
+
+
+def _loaded(model: Model, message: str) -> Response:
+    return json_response(
+        LoadAnswer(
+            message=message,
+            model_id=model.model_id,
+            model_type=model.model_type,
+            compiled=model.compiled,
+            load_time=round(model.load_time_s, 6),
+            model_size_mb=mebibytes(model.model_size_bytes) or 0.0,
+            loaded_at=format_time(model.loaded_at),
+            reason=UNSET if model.reason is None else model.reason,
+        )
+    )
+
+
+def unload(context: Context, request: Request) -> Response:
+    """DELETE models/{model_id}: requests in progress are answered first."""
+    model_id = request.params["model_id"]
+    freed_mb = context.engine.unload(model_id)
+    return json_response(UnloadAnswer("Model unloaded successfully", model_id, freed_mb))
+
+
+def list_models(context: Context, request: Request) -> Response:
+    """GET models/list."""
+    models = context.engine.models()
+    sizes = [model.memory_usage_bytes for model in models]
+    known = [size for size in sizes if size is not None]
+    rows = [
+        ListedModel(
+            model_id=model.model_id,
+            model_type=model.model_type,
+            compiled=model.compiled,
+            loaded_at=format_time(model.loaded_at),
+            inference_count=model.metrics().inference_count,
+        )
+        for model in models
+    ]
+    total = mebibytes(sum(known)) if len(known) == len(sizes) else None
+    return json_response(ModelList(rows, len(rows), total))
+
+
+def info(context: Context, request: Request) -> Response:
+    """GET models/{model_id}/info."""
+    model = context.engine.get(request.params["model_id"])
+    counted = model.metrics()
+    return json_response(
+        ModelInfo(
+            model_id=model.model_id,
+            model_type=model.model_type,
+            model_path=model.model_path,
+            compiled=model.compiled,
+            loaded_at=format_time(model.loaded_at),
+            last_used=None if counted.last_used is None else format_time(counted.last_used),
+            inference_count=counted.inference_count,
+            average_inference_time=counted.average_inference_time_s,
+            model_size_mb=mebibytes(model.model_size_bytes) or 0.0,
+            memory_usage_mb=mebibytes(model.memory_usage_bytes),
+            reason=UNSET if model.reason is None else model.reason,
+        )
+    )
+
+
+def metrics(context: Context, request: Request) -> Response:
+    """GET models/{model_id}/metrics; ``error_rate`` is errors over all requests that ran."""
+    model = context.engine.get(request.params["model_id"])
+    counted = model.metrics()
+    ran = counted.inference_count + counted.error_count
+    return json_response(
+        ModelMetricsAnswer(
+            model_id=model.model_id,
+            inference_count=counted.inference_count,
+            average_inference_time=counted.average_inference_time_s,
+            total_inference_time=counted.total_inference_time_s,
+            last_inference_time=counted.last_inference_time_s,
+            error_count=counted.error_count,
+            error_rate=counted.error_count / ran if ran else 0.0,
+            throughput_per_second=counted.throughput_per_second,
+            memory_usage_mb=mebibytes(model.memory_usage_bytes),
+        )
+    )

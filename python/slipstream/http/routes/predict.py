@@ -1,0 +1,150 @@
+"""Prediction: the hot path.
+
+The envelope is decoded here; the rows stay the bytes they came as and are parsed in C++, and the
+arrays of the answer come back as JSON bytes made in C++. Nothing here touches a number of a row.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import UNSET, Raw, UnsetType
+
+from slipstream.errors import InvalidInputError, SlipstreamError
+from slipstream.http.codec import JsonBody, encode_json
+from slipstream.http.errors import error_response
+from slipstream.http.routes.context import Context
+from slipstream.http.schemas import BatchAnswer, PredictAnswer, PredictRequest
+from slipstream.http.types import Pending, Request, Response
+
+if TYPE_CHECKING:
+    from slipstream.api import Answer, Model
+
+PRIORITIES = {"low": -1, "normal": 0, "high": 5, "urgent": 10}
+"""Documented names on the core's scale of integer levels; higher wins."""
+MAX_TIMEOUT_MS = 86_400_000.0
+"""A day. A longer timeout is taken as this one."""
+
+_predict_body = JsonBody(PredictRequest)
+
+
+class PredictCall(Pending):
+    """One prediction on its way; the engine calls it with the result, once, on this thread."""
+
+    __slots__ = ("_batch", "_context", "_model", "_request_id", "ticket")
+
+    def __init__(self, context: Context, model: Model, request_id: str, batch: bool) -> None:
+        super().__init__()
+        self._context = context
+        self._model = model
+        self._request_id = request_id
+        self._batch = batch
+        self.ticket = -1
+
+    def __call__(self, result: Answer | SlipstreamError) -> None:
+        """Turns the engine's result into the answer; never raises into the engine."""
+        error: Exception
+        try:
+            if not isinstance(result, Exception):
+                self.resolve(Response(200, self._render(result)))
+                return
+            error = result
+        except Exception as fault:
+            error = fault
+        self.resolve(error_response(error, self._request_id, self._context.clock))
+
+    def _render(self, result: Answer) -> bytes:
+        predictions = Raw(result.predictions_json)
+        probabilities: Raw | UnsetType = UNSET
+        if result.probabilities_json is not None:
+            probabilities = Raw(result.probabilities_json)
+        model_id = self._model.model_id
+        timestamp = self._context.clock.timestamp()
+        if not self._batch:
+            return encode_json(
+                PredictAnswer(
+                    predictions,
+                    probabilities,
+                    model_id,
+                    result.inference_time_s,
+                    self._request_id,
+                    timestamp,
+                )
+            )
+        return encode_json(
+            BatchAnswer(
+                predictions,
+                probabilities,
+                model_id,
+                result.rows,
+                result.inference_time_s,
+                result.inference_time_s / max(1, result.rows),
+                self._request_id,
+                timestamp,
+            )
+        )
+
+    def cancel(self) -> None:
+        """Withdraws the request if it has not run; the engine still answers it."""
+        if self.answer is None and self.ticket >= 0:
+            self._model.cancel(self.ticket)
+
+
+def predict(context: Context, request: Request) -> Response | Pending:
+    """POST predict."""
+    return _start(context, request, batch=False)
+
+
+def predict_batch(context: Context, request: Request) -> Response | Pending:
+    """POST predict/batch: the same, with times per batch and per row in the answer."""
+    return _start(context, request, batch=True)
+
+
+def _start(context: Context, request: Request, batch: bool) -> Response | Pending:
+    wanted = _predict_body(request)
+    model = context.engine.get(wanted.model_id)
+    call = PredictCall(context, model, request.request_id, batch)
+    call.ticket = model.start_json(
+        memoryview(wanted.data),
+        probabilities=bool(wanted.return_probabilities),
+        priority=_level(wanted.priority),
+        timeout_ms=_timeout_ms(wanted.timeout_ms, context.settings.default_timeout_ms),
+        batch_size=_batch_size(wanted.batch_size, context.settings.max_batch_size),
+        on_done=call,
+    )
+    return call
+
+
+def _level(name: str | None) -> int:
+    if name is None:
+        return 0
+    level = PRIORITIES.get(name)
+    if level is None:
+        raise InvalidInputError(
+            f"'priority' is not valid: {name!r}; it is one of {', '.join(PRIORITIES)}",
+            key="priority",
+            allowed=list(PRIORITIES),
+        )
+    return level
+
+
+def _timeout_ms(wanted: float | None, default: float) -> float:
+    if wanted is None:
+        return default
+    if not wanted > 0:
+        raise InvalidInputError(
+            f"'timeout_ms' is not valid: {wanted:g}; it is a number of milliseconds above 0",
+            key="timeout_ms",
+        )
+    return min(wanted, MAX_TIMEOUT_MS)
+
+
+def _batch_size(wanted: int | None, most: int) -> int | None:
+    if wanted is None:
+        return None
+    if wanted < 1:
+        raise InvalidInputError(
+            f"'batch_size' is not valid: {wanted}; it is a number of rows, at least 1",
+            key="batch_size",
+        )
+    return min(wanted, most)

@@ -1,0 +1,39 @@
+"""The route table of the server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from slipstream.http.routes import health, models, predict
+from slipstream.http.routes.context import Context
+from slipstream.http.types import Method, Pending, Request, Response, Route
+
+_BASE = "/api/inference"
+
+
+def inference_routes(context: Context) -> tuple[Route, ...]:
+    """Everything under ``/api/inference``."""
+
+    def row(
+        method: Method,
+        path: str,
+        handler: Callable[[Context, Request], Response | Pending],
+        *,
+        slow: bool = False,
+        is_open: bool = False,
+        id_prefix: str = "req_",
+    ) -> Route:
+        return Route(method, _BASE + path, partial(handler, context), slow, is_open, id_prefix)
+
+    return (
+        row("POST", "/models/load", models.load, slow=True),
+        row("GET", "/models/list", models.list_models),
+        row("GET", "/models/{model_id}/info", models.info),
+        row("GET", "/models/{model_id}/metrics", models.metrics),
+        row("POST", "/models/{model_id}/reload", models.reload, slow=True),
+        row("DELETE", "/models/{model_id}", models.unload, slow=True),
+        row("POST", "/predict", predict.predict),
+        row("POST", "/predict/batch", predict.predict_batch, id_prefix="batch_"),
+        row("GET", "/health", health.health, is_open=True),
+    )

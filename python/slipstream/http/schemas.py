@@ -1,0 +1,140 @@
+"""Bodies of ``/api/inference``: one Struct per request and per answer, keys in their order.
+
+Times are seconds, sizes are mebibytes; what cannot be measured is null. A key that is ``UNSET``
+does not appear in the answer.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+Priority = Literal["low", "normal", "high", "urgent"]
+
+
+class LoadRequest(msgspec.Struct):
+    """POST models/load."""
+
+    model_path: str
+    model_type: str = "auto"
+    compile_model: bool = True
+    model_id: str | None = None
+    ensemble_method: Literal["voting", "stacking", "bagging"] | None = None
+
+
+class PredictRequest(msgspec.Struct, gc=False):
+    """POST predict, POST predict/batch. ``data`` stays as it came."""
+
+    data: Raw
+    model_id: str | None = None
+    return_probabilities: bool | None = None
+    batch_size: int | None = None
+    timeout_ms: float | None = None
+    priority: str | None = None
+
+
+class LoadAnswer(msgspec.Struct):
+    """POST models/load, POST models/{model_id}/reload."""
+
+    message: str
+    model_id: str
+    model_type: str
+    compiled: bool
+    load_time: float
+    model_size_mb: float
+    loaded_at: str
+    reason: str | UnsetType = UNSET
+    """Why the model is not compiled, where it is not."""
+
+
+class ListedModel(msgspec.Struct):
+    """One row of GET models/list."""
+
+    model_id: str
+    model_type: str
+    compiled: bool
+    loaded_at: str
+    inference_count: int
+
+
+class ModelList(msgspec.Struct):
+    """GET models/list."""
+
+    models: list[ListedModel]
+    total_models: int
+    total_memory_usage_mb: float | None
+
+
+class ModelInfo(msgspec.Struct):
+    """GET models/{model_id}/info."""
+
+    model_id: str
+    model_type: str
+    model_path: str
+    compiled: bool
+    loaded_at: str
+    last_used: str | None
+    inference_count: int
+    average_inference_time: float
+    model_size_mb: float
+    memory_usage_mb: float | None
+    reason: str | UnsetType = UNSET
+
+
+class UnloadAnswer(msgspec.Struct):
+    """DELETE models/{model_id}."""
+
+    message: str
+    model_id: str
+    memory_freed_mb: float | None
+
+
+class ModelMetricsAnswer(msgspec.Struct):
+    """GET models/{model_id}/metrics."""
+
+    model_id: str
+    inference_count: int
+    average_inference_time: float
+    total_inference_time: float
+    last_inference_time: float | None
+    """Null before the first."""
+    error_count: int
+    error_rate: float
+    throughput_per_second: float
+    memory_usage_mb: float | None
+
+
+class PredictAnswer(msgspec.Struct, gc=False):
+    """POST predict. The arrays are JSON already."""
+
+    predictions: Raw
+    probabilities: Raw | UnsetType
+    model_id: str
+    inference_time: float
+    request_id: str
+    timestamp: str
+
+
+class BatchAnswer(msgspec.Struct, gc=False):
+    """POST predict/batch; ``batch_size`` is the number of rows."""
+
+    predictions: Raw
+    probabilities: Raw | UnsetType
+    model_id: str
+    batch_size: int
+    total_inference_time: float
+    average_inference_time: float
+    request_id: str
+    timestamp: str
+
+
+class HealthAnswer(msgspec.Struct):
+    """GET health."""
+
+    status: str
+    timestamp: str
+    checks: dict[str, str]
+    uptime: str
+    version: str

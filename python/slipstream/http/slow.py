@@ -1,0 +1,53 @@
+"""The slow lane: a few threads for routes that block, so that the event loop never does.
+
+Bounded in threads and in waiting requests; full is an ordinary answer.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from slipstream.http.errors import OverloadedError
+from slipstream.http.types import Response
+
+
+class SlowLane:
+    """Runs blocking work. `submit` from any thread; `close` once, last."""
+
+    def __init__(self, threads: int, max_waiting: int) -> None:
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="slipstream-slow")
+        self._limit = threads + max_waiting
+        self._lock = threading.Lock()
+        self._count = 0
+
+    def submit(self, work: Callable[[], Response]) -> Future[Response]:
+        """Queues ``work``; its future has the answer or the exception.
+
+        Raises:
+            OverloadedError: as much as allowed is running and waiting already.
+        """
+        with self._lock:
+            if self._count >= self._limit:
+                raise OverloadedError(
+                    f"{self._count} loads and unloads are in progress; try again later",
+                    retry_after_s=5,
+                )
+            self._count += 1
+        future = self._pool.submit(work)
+        future.add_done_callback(self._finished)
+        return future
+
+    def _finished(self, _: Future[Response]) -> None:
+        with self._lock:
+            self._count -= 1
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is running or waiting."""
+        return self._count > 0
+
+    def close(self) -> None:
+        """Drops what waits and returns at once; what runs, runs to its end."""
+        self._pool.shutdown(wait=False, cancel_futures=True)

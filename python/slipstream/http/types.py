@@ -1,0 +1,107 @@
+"""The vocabulary between routes and server adapters: request, response, pending answer, route.
+
+A route is a plain function from a `Request` to a `Response`, or to a `Pending` when the answer
+comes later. Routes never see the server interface; adapters never see JSON.
+
+Threads: a route runs on the event loop's thread, except one marked ``slow``, which runs on the
+slow lane and must return a `Response`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, Protocol, TypeAlias
+
+import msgspec
+
+Header: TypeAlias = tuple[str, str]
+Method: TypeAlias = Literal["GET", "POST", "PUT", "DELETE"]
+
+
+class Headers(Protocol):
+    """Request headers: names in lower case; a value that is not ASCII counts as absent."""
+
+    def get(self, key: str, default: None = None, /) -> str | None:
+        """The first value of a header, or None."""
+
+
+class Response(msgspec.Struct, gc=False):
+    """A complete answer. The adapter adds ``X-Request-ID``."""
+
+    status: int
+    body: bytes
+    headers: tuple[Header, ...] = ()
+    """Extra headers, names in lower case."""
+    content_type: str = "application/json"
+    close: bool = False
+    """Whether the connection must not be used again (part of the request was left unread)."""
+    request_id: str = ""
+    """Set on a refusal, where there may be no `Request` that knows it."""
+
+
+class Request(msgspec.Struct):
+    """One request after routing and admission; ``body`` is filled in by the adapter."""
+
+    method: str
+    path: str
+    query: str
+    headers: Headers
+    params: dict[str, str]
+    """Values of the ``{names}`` in the route's path."""
+    request_id: str
+    route: Route
+    content_length: int
+    """What the client announced; -1 when it did not."""
+    body: bytes = b""
+    reserved_bytes: int = 0
+    """What `Gate` has set aside for the body."""
+
+
+class Pending:
+    """An answer that is not there yet.
+
+    Made by a route, resolved exactly once on the event loop's thread (the same that made it),
+    perhaps before the route returns. `cancel` withdraws the work; the answer still arrives.
+    """
+
+    __slots__ = ("_waiter", "answer")
+
+    def __init__(self) -> None:
+        self.answer: Response | None = None
+        self._waiter: Callable[[Response], None] | None = None
+
+    def resolve(self, answer: Response) -> None:
+        """Sets the answer and tells whoever waits."""
+        self.answer = answer
+        waiter = self._waiter
+        if waiter is not None:
+            self._waiter = None
+            waiter(answer)
+
+    def then(self, waiter: Callable[[Response], None]) -> None:
+        """Calls ``waiter`` with the answer: now if it is there, else when it comes."""
+        if self.answer is not None:
+            waiter(self.answer)
+        else:
+            self._waiter = waiter
+
+    def cancel(self) -> None:
+        """Withdraws the work where that is possible; by default it runs to its end."""
+
+
+Handler: TypeAlias = Callable[[Request], Response | Pending]
+
+
+class Route(msgspec.Struct, frozen=True):
+    """One row of the route table."""
+
+    method: Method
+    path: str
+    """Literal segments and ``{name}`` segments: ``/api/inference/models/{model_id}/info``."""
+    handler: Handler
+    slow: bool = False
+    """Runs on the slow lane: it blocks (loads, unloads)."""
+    open: bool = False
+    """Answers without a key, and whatever the load is."""
+    id_prefix: str = "req_"
+    """How the request ids that we make up begin."""

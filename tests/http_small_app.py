@@ -1,0 +1,144 @@
+"""A small application on the real HTTP layer, for tests of everything around the routes.
+
+Run as a program: ``python http_small_app.py``, configured by the environment as the server is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+
+import msgspec
+import uvloop
+
+from slipstream.cli.logs import configure_logging
+from slipstream.cli.serve import announce, stop_on_signals
+from slipstream.errors import QueueFullError
+from slipstream.http.app import App
+from slipstream.http.clock import Clock
+from slipstream.http.codec import JsonBody, encode_json
+from slipstream.http.rsgi import RsgiAdapter
+from slipstream.http.schemas import PredictRequest
+from slipstream.http.server import bind, serve
+from slipstream.http.types import Pending, Request, Response, Route
+from slipstream.settings import load_settings
+
+decode_predict = JsonBody(PredictRequest)
+cancelled = 0
+waiting: set[Pending] = set()
+
+
+class Delay(msgspec.Struct):
+    seconds: float
+
+
+decode_delay = JsonBody(Delay)
+
+
+class Later(Pending):
+    """Answers after a while; withdrawn means an answer at once, and one more in the count."""
+
+    __slots__ = ("_timer",)
+
+    def start(self, seconds: float) -> Later:
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(seconds, self.finish, Response(200, b'"later"'))
+        waiting.add(self)
+        return self
+
+    def finish(self, answer: Response) -> None:
+        waiting.discard(self)
+        self.resolve(answer)
+
+    def cancel(self) -> None:
+        global cancelled
+        cancelled += 1
+        self._timer.cancel()
+        self.finish(Response(503, b'"withdrawn"'))
+
+
+def echo(request: Request) -> Response:
+    return Response(200, request.body, content_type="application/octet-stream")
+
+
+def count(request: Request) -> Response:
+    answer = {"bytes": len(request.body), "query": request.query, "method": request.method}
+    return Response(200, encode_json(answer))
+
+
+def envelope(request: Request) -> Response:
+    return Response(200, bytes(decode_predict(request).data))
+
+
+def at_once(request: Request) -> Pending:
+    pending = Pending()
+    pending.resolve(Response(200, b'"at once"'))
+    return pending
+
+
+def later(request: Request) -> Pending:
+    return Later().start(decode_delay(request).seconds)
+
+
+def slow(request: Request) -> Response:
+    time.sleep(decode_delay(request).seconds)
+    return Response(200, b'"slow"')
+
+
+def fault(request: Request) -> Response:
+    return Response(200, encode_json(1 // 0))
+
+
+def full(request: Request) -> Response:
+    raise QueueFullError("the queue is full", retry_after_s=2.1)
+
+
+def parameters(request: Request) -> Response:
+    return Response(200, encode_json(request.params))
+
+
+def state(request: Request) -> Response:
+    return Response(200, encode_json({"cancelled": cancelled}))
+
+
+ROUTES = (
+    Route("POST", "/echo", echo),
+    Route("POST", "/count", count),
+    Route("GET", "/count", count),
+    Route("POST", "/envelope", envelope, id_prefix="batch_"),
+    Route("POST", "/at-once", at_once),
+    Route("POST", "/later", later),
+    Route("POST", "/slow", slow, slow=True),
+    Route("GET", "/fault", fault),
+    Route("GET", "/full", full),
+    Route("GET", "/models/list", count),
+    Route("GET", "/models/{model_id}/info", parameters),
+    Route("DELETE", "/models/{model_id}", parameters),
+    Route("GET", "/state", state, open=True),
+)
+
+
+async def main() -> bool:
+    settings = load_settings(command_line={"port": "0"})
+    configure_logging(settings)
+    app = App(ROUTES, settings, Clock())
+
+    def give_up() -> None:
+        app.gate.close()
+        for pending in list(waiting):
+            pending.cancel()
+
+    return await serve(
+        RsgiAdapter(app),
+        bind(settings),
+        settings,
+        stop_on_signals(),
+        on_ready=announce,
+        give_up=give_up,
+    )
+
+
+if __name__ == "__main__":
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        sys.exit(0 if runner.run(main()) else 3)
