@@ -1,0 +1,155 @@
+"""``slipstream serve``: load models, answer requests, end in good order."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import os
+import signal
+import socket
+import sys
+from typing import TYPE_CHECKING, Any
+
+import uvloop
+
+from slipstream.cli.logs import configure_logging
+from slipstream.cli.startup import Loader, StartupLoad, parse_load, say, startup_loads
+from slipstream.http.app import App
+from slipstream.http.clock import Clock
+from slipstream.http.routes.context import Context
+from slipstream.http.routes.table import inference_routes
+from slipstream.http.rsgi import RsgiAdapter
+from slipstream.http.server import bind, serve
+from slipstream.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from slipstream.api import Engine
+
+_CLOSE_TIMEOUT_S = 2.0
+"""Worker processes that are idle end well within it."""
+
+
+def register(commands: argparse._SubParsersAction[Any]) -> None:
+    """Adds the command to the command line."""
+    parser = commands.add_parser(
+        "serve",
+        help="answer predictions over HTTP",
+        description="Answers predictions over HTTP until SIGTERM or Ctrl-C.",
+    )
+    parser.add_argument("--host", help="address to listen on (default 127.0.0.1)")
+    parser.add_argument("--port", help="port to listen on; 0 takes a free one (default 8000)")
+    parser.add_argument("--uds", metavar="PATH", help="Unix socket to listen on instead")
+    parser.add_argument("--model-dir", metavar="DIR", help="where models are (default ./models)")
+    parser.add_argument(
+        "--config", metavar="FILE", help="settings file (default slipstream.toml, if it is there)"
+    )
+    parser.add_argument(
+        "--load",
+        metavar="PATH[=ID]",
+        action="append",
+        default=[],
+        type=parse_load,
+        help="load this model first, under this id; may be repeated",
+    )
+    parser.add_argument("--ssl-certificate", metavar="FILE", help="serve TLS with this certificate")
+    parser.add_argument("--ssl-keyfile", metavar="FILE", help="the certificate's private key")
+    parser.add_argument("--debug", action="store_true", default=None, help="log every request")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serves; returns 0 after an orderly end."""
+    names = ("host", "port", "uds", "model_dir", "ssl_certificate", "ssl_keyfile", "debug")
+    settings = load_settings(
+        config=arguments.config,
+        command_line={name: getattr(arguments, name) for name in names},
+    )
+    configure_logging(settings)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        orderly = runner.run(_serve(settings, arguments.load))
+        if not orderly:
+            # Threads are still busy with requests that nobody waits for: nothing may wait for them.
+            sys.stderr.flush()
+            os._exit(0)
+    return 0
+
+
+async def _serve(settings: Settings, asked: list[StartupLoad]) -> bool:
+    """The whole life of the server; returns whether it left nothing running."""
+    stop = stop_on_signals()
+    sock = bind(settings)
+    try:
+        from slipstream.api import Engine  # here: a port in use should not cost the imports
+
+        loads = startup_loads(asked, settings.model_dir)
+        engine = Engine(settings)
+    except BaseException:
+        sock.close()
+        raise
+    try:
+        loader = Loader(engine, loads)
+        if not await loader.run(settings, stop):
+            sock.close()
+            return False
+        orderly = await _answer_requests(engine, settings, loader.failed, sock, stop)
+    finally:
+        closed = await _close(engine)
+    orderly = orderly and closed
+    say("slipstream stopped" if orderly else "slipstream stopped before every request was done")
+    return orderly
+
+
+async def _answer_requests(
+    engine: Engine, settings: Settings, failed_loads: int, sock: socket.socket, stop: asyncio.Event
+) -> bool:
+    """Serves until told to stop; returns whether everything in progress came to its end."""
+    clock = Clock()
+    context = Context(engine, settings, clock)
+    context.failed_startup_loads = failed_loads
+    app = App(inference_routes(context), settings, clock)
+    context.gate_is_full = lambda: app.gate.full
+    adapter = RsgiAdapter(app)
+    closing = asyncio.ensure_future(_mark_closing(stop, context))
+    drained = await serve(adapter, sock, settings, stop, on_ready=announce, give_up=adapter.end_all)
+    closing.cancel()
+    orderly = drained and not app.slow_lane.busy
+    app.slow_lane.close()
+    return orderly
+
+
+async def _close(engine: Engine) -> bool:
+    """Closes the engine; False when an execution that nobody waits for holds it up."""
+    loop = asyncio.get_running_loop()
+    closing = loop.run_in_executor(None, engine.close, 0.0)
+    done, _ = await asyncio.wait({closing}, timeout=_CLOSE_TIMEOUT_S)
+    return bool(done)
+
+
+async def _mark_closing(stop: asyncio.Event, context: Context) -> None:
+    await stop.wait()
+    say("slipstream is finishing what is in progress")
+    context.accepting = False
+
+
+def announce(address: str) -> None:
+    """Called when connections are accepted: what lives now lives long, so freeze it."""
+    gc.collect()
+    gc.freeze()
+    say(f"slipstream ready on {address}")
+
+
+def stop_on_signals() -> asyncio.Event:
+    """An event set by SIGTERM or SIGINT; a second one ends the process at once."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def handle(number: int) -> None:
+        if stop.is_set():
+            say("slipstream: stopped at once")
+            os._exit(128 + number)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, handle, number)
+    return stop
