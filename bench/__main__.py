@@ -1,0 +1,84 @@
+"""The command: ``python -m bench [--quick] [--output FILE.json]``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench import environment, inprocess
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measures and prints; returns the exit status: 1 when an answer was wrong."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description="Compares slipstream with onnxruntime's own Python API, in one process.",
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="few calls: shows that it runs, not how fast"
+    )
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE", help="also write the figures there, as JSON"
+    )
+    options = parser.parse_args(arguments)
+    plan = inprocess.QUICK if options.quick else inprocess.FULL
+
+    where = environment.describe()
+    with tempfile.TemporaryDirectory(prefix="slipstream-bench-") as folder:
+        try:
+            rows = inprocess.measure(Path(folder), plan)
+        except inprocess.WrongAnswerError as error:
+            print(f"bench: error: {error}", file=sys.stderr)
+            return 1
+    print_environment(where)
+    print_rows(rows)
+    if options.quick:
+        print("--quick: too few calls to quote these figures")
+    if options.output is not None:
+        record = {
+            "environment": where,
+            "quick": options.quick,
+            "plan": plan._asdict(),
+            "inprocess": rows,
+        }
+        options.output.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    return 0
+
+
+def print_environment(where: environment.Environment) -> None:
+    """Prints a line for each thing known about where this was measured."""
+    commit = where["commit"] or "unknown (not a git checkout)"
+    changed = " with uncommitted changes" if where["uncommitted_changes"] else ""
+    load = where["load_average_1min"]
+    print(f"commit    {commit}{changed}")
+    print(f"cpu       {where['cpu']}, {where['cores']} cores usable")
+    print(f"load      {'unknown' if load is None else f'{load:.2f}'} (1 minute average, before)")
+    print(f"system    {where['system']}, {where['python']}")
+    print(f"packages  {', '.join(f'{name} {v}' for name, v in where['packages'].items())}")
+    print(f"time      {where['time']}")
+
+
+def print_rows(rows: Sequence[inprocess.Row]) -> None:
+    """Prints the table; times are in microseconds per call."""
+    widths = "→".join(map(str, inprocess.WIDTHS))
+    print(f"\nONNX network {widths}, one caller, µs per call; answers were equal before measuring")
+    print(
+        f"{'rows':>4}  {'way':<20}{'calls':>7}{'median':>10}{'p5':>10}{'p95':>10}"
+        f"{'× onnxruntime':>15}{'inline':>9}"
+    )
+    for row in rows:
+        share = row["inline_share"]
+        inline = "-" if share is None else f"{share:.0%}"
+        print(
+            f"{row['batch_rows']:>4}  {row['way']:<20}{row['calls']:>7}{row['median_us']:>10.2f}"
+            f"{row['p5_us']:>10.2f}{row['p95_us']:>10.2f}{row['ratio_to_onnxruntime']:>15.2f}"
+            f"{inline:>9}"
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
