@@ -1,0 +1,1 @@
+"""What the tidy tests (test_tidy*.py) measure the tree with."""
