@@ -1,21 +1,63 @@
 #include "core/tensor.h"
 
-#include <algorithm>
-#include <new>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
 #include <utility>
 
 namespace slipstream {
 namespace {
 
-// Destroys what Tensor::allocate made: the strings where there are any, then the memory.
-struct BufferDeleter {
-  std::pmr::memory_resource* memory;
-  std::size_t bytes;
-  std::size_t string_count;
+// The memory of one tensor: room for the count of its owners, then its elements. One allocation,
+// and one of an alignment that every allocator is quick at: small answers are made by the hundred
+// thousand.
+struct Block {
+  static constexpr std::size_t kOwnersBytes = 96;
+  static constexpr std::size_t kBlockAlignment = alignof(std::max_align_t);
 
+  std::pmr::memory_resource* memory;
+  std::byte* begin;
+  std::size_t bytes;
+
+  [[nodiscard]] static Block allocate(std::size_t data_bytes, std::pmr::memory_resource* memory) {
+    const std::size_t bytes = kOwnersBytes + Tensor::kAlignment + data_bytes;
+    return {memory, static_cast<std::byte*>(memory->allocate(bytes, kBlockAlignment)), bytes};
+  }
+  [[nodiscard]] void* data() const noexcept {
+    const auto after = reinterpret_cast<std::uintptr_t>(begin) + kOwnersBytes;
+    const std::uintptr_t aligned = (after + Tensor::kAlignment - 1) / Tensor::kAlignment;
+    return begin + (aligned * Tensor::kAlignment - reinterpret_cast<std::uintptr_t>(begin));
+  }
+};
+
+// Gives std::shared_ptr the room at the head of the block, and frees the block when the count goes.
+template <class T>
+struct OwnersAllocator {
+  using value_type = T;
+  Block block;
+
+  explicit OwnersAllocator(Block of) noexcept : block(of) {}
+  template <class U>
+  explicit(false) OwnersAllocator(const OwnersAllocator<U>& other) noexcept : block(other.block) {}
+
+  [[nodiscard]] T* allocate(std::size_t /*one*/) noexcept {
+    static_assert(sizeof(T) <= Block::kOwnersBytes && alignof(T) <= Block::kBlockAlignment);
+    return reinterpret_cast<T*>(block.begin);
+  }
+  void deallocate(T* /*owners*/, std::size_t /*one*/) noexcept {
+    block.memory->deallocate(block.begin, block.bytes, Block::kBlockAlignment);
+  }
+  template <class U>
+  [[nodiscard]] bool operator==(const OwnersAllocator<U>& other) const noexcept {
+    return block.begin == other.block.begin;
+  }
+};
+
+// Ends the elements; their memory goes with the count of owners.
+struct ElementsDeleter {
+  std::size_t string_count;
   void operator()(void* data) const noexcept {
     std::destroy_n(static_cast<std::string*>(data), string_count);
-    memory->deallocate(data, bytes, Tensor::kAlignment);
   }
 };
 
@@ -25,15 +67,13 @@ Tensor Tensor::allocate(DType dtype, Shape shape, std::pmr::memory_resource* mem
   Tensor tensor;
   tensor.dtype_ = dtype;
   tensor.shape_ = std::move(shape);
-  const std::size_t bytes = std::max<std::size_t>(tensor.bytes(), 1);
   const std::size_t string_count =
       dtype == DType::kString ? static_cast<std::size_t>(tensor.elements()) : 0;
-  tensor.data_ = memory->allocate(bytes, kAlignment);
+  const Block block = Block::allocate(tensor.bytes(), memory);
+  tensor.data_ = block.data();
   std::uninitialized_default_construct_n(static_cast<std::string*>(tensor.data_), string_count);
-  // The control block comes from the same resource, so a pooled resource makes this call
-  // malloc-free.
-  tensor.owner_ = std::shared_ptr<void>(tensor.data_, BufferDeleter{memory, bytes, string_count},
-                                        std::pmr::polymorphic_allocator<std::byte>(memory));
+  tensor.owner_ = std::shared_ptr<void>(tensor.data_, ElementsDeleter{string_count},
+                                        OwnersAllocator<std::byte>(block));
   return tensor;
 }
 
