@@ -1,0 +1,57 @@
+// Binner: turns rows into planes (planes.h) by the kernels of this processor.
+//
+// Threads: any, each with memory of its own. Ownership: copies what it needs of the planes, refers
+// to the ensemble for category sets. Failure: none.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "backends/forest/trees/aligned.h"
+#include "backends/forest/trees/ensemble.h"
+#include "backends/forest/trees/kernels.h"
+#include "backends/forest/trees/planes.h"
+
+namespace slipstream::forest {
+
+class Binner {
+ public:
+  // `planes` outlives the binner. Throws std::bad_alloc.
+  Binner(const Ensemble& trees, const Planes& planes, const Kernels& kernels);
+
+  [[nodiscard]] std::size_t planes() const noexcept { return planes_.count; }
+  // Floats that each of the calls below needs as `memory` (64-byte aligned).
+  [[nodiscard]] std::size_t memory_floats() const noexcept {
+    return bin_block_scratch(task_.features);
+  }
+
+  // out[row * stride + plane], bins or keys. The stride is larger than the number of planes.
+  void rows(const RowsView& x, std::size_t rows, std::uint8_t* out, std::size_t stride,
+            float* memory) const noexcept;
+  void rows(const RowsView& x, std::size_t rows, std::uint16_t* out, std::size_t stride,
+            float* memory) const noexcept;
+  void rows(const RowsView& x, std::size_t rows, float* out, std::size_t stride,
+            float* memory) const noexcept;
+
+  // out[plane * block_rows + row] for at most block_rows rows, and room for one more plane.
+  void block(const RowsView& x, std::size_t rows, std::uint8_t* out, float* memory) const noexcept;
+  void block(const RowsView& x, std::size_t rows, std::uint16_t* out, float* memory) const noexcept;
+
+ private:
+  template <class T>
+  void fill_sets(const RowsView& x, std::size_t rows, T* out, std::size_t row_stride,
+                 std::size_t plane_stride) const noexcept;
+  [[nodiscard]] bool set_goes_left(const SetPlane& plane, double value) const noexcept;
+
+  const Ensemble& trees_;
+  const Planes& planes_;
+  const Kernels& kernels_;
+  std::vector<BinColumn> columns_;
+  std::vector<std::uint16_t> as_zero_;
+  std::vector<std::uint16_t> zero_too_;
+  AlignedVector<float> heaps_;
+  BinTask task_;
+};
+
+}  // namespace slipstream::forest

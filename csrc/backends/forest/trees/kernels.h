@@ -1,0 +1,180 @@
+// Kernels: the hot loops, compiled once for each instruction set and chosen at run time.
+//
+// One source (kernels_body.h) is compiled into kernels_avx512.cc, kernels_avx2.cc and
+// kernels_portable.cc with that set's compiler flags; what differs is in simd_*.h. The portable
+// build uses compiler vectors, which become NEON on ARM and SSE2 on x86-64. Arguments are plain
+// pointers and numbers; layouts are built by planes.cc, sweep.cc, walk.cc and lockstep.cc.
+//
+// Threads: any; kernels keep no state. Failure: none.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "backends/forest/trees/evaluator.h"
+
+namespace slipstream::forest {
+
+// How one numeric column is binned: see NumericColumn.
+struct BinColumn {
+  const float* keys = nullptr;  // search tree
+  const double* exact = nullptr;
+  const float* heap = nullptr;  // 2^heap_depth thresholds in heap order, or null (see sweep)
+  std::uint32_t heap_depth = 0;
+  std::uint32_t levels = 1;
+  std::uint32_t count = 0;
+  std::uint32_t feature = 0;
+  // A column with one plane writes the other one behind all planes, where nobody looks: cheaper
+  // than a branch. Every buffer of planes has room for one more.
+  std::uint32_t plane_right = 0;
+  std::uint32_t plane_left = 0;
+};
+
+struct BinTask {
+  const BinColumn* columns = nullptr;
+  std::size_t column_count = 0;
+  std::size_t features = 0;
+  // Bit f: what the rule of feature f does (padded to 16 bits).
+  const std::uint16_t* as_zero = nullptr;
+  const std::uint16_t* zero_too = nullptr;
+  bool zero_flush = false;
+  bool round_down = false;  // keys are rounded down (float64 decides), else to nearest
+};
+
+// What is known of a row once its keys are made.
+struct RowTraits {
+  bool has_nan = false;
+  bool is_rounded = false;  // some key is not the value itself
+};
+
+// One inner node of the sweep: rows that are at leaf `low` and go right move to leaf `middle`.
+template <class Lane>
+struct SweepNode {
+  std::uint32_t plane = 0;
+  Lane threshold = 0;
+  Lane low = 0;
+  Lane middle = 0;
+};
+
+struct SweepTree {
+  std::uint32_t first_node = 0;
+  std::uint32_t node_count = 0;
+  std::uint32_t first_leaf = 0;  // into the leaf table
+  std::uint32_t leaf_count = 0;
+  std::int32_t output = 0;  // -1: the leaf table holds `outputs` values a leaf
+};
+
+template <class Lane>
+struct SweepTask {
+  const SweepTree* trees = nullptr;
+  std::size_t tree_count = 0;
+  const SweepNode<Lane>* nodes = nullptr;
+  const Lane* planes = nullptr;  // [planes][block rows]
+  const void* leaves = nullptr;  // float or double, padded
+  bool float32_sums = false;
+  std::size_t outputs = 1;
+  void* sums = nullptr;  // [outputs][block rows], holds the bases on entry
+};
+
+// A node of a walk. Children are nodes of the same tree; behind the inner nodes of a tree stand its
+// leaves, which lead to themselves.
+template <class PlaneType, class TestType, class ChildType>
+struct WalkNode {
+  using Child = ChildType;
+  using Value = TestType;  // what rows are made of
+  PlaneType plane = 0;
+  TestType test = 0;        // right if the plane's value is larger (or, keys, not at or below)
+  ChildType child[2] = {};  // left, right
+};
+using Node4 = WalkNode<std::uint8_t, std::uint8_t, std::uint8_t>;
+using Node8 = WalkNode<std::uint16_t, std::uint16_t, std::uint16_t>;
+using Node12 = WalkNode<std::uint16_t, std::uint16_t, std::uint32_t>;
+using NodeKey = WalkNode<std::uint32_t, float, std::uint32_t>;
+static_assert(sizeof(Node4) == 4 && sizeof(Node8) == 8 && sizeof(Node12) == 12 &&
+              sizeof(NodeKey) == 16);
+
+struct WalkTree {
+  std::uint32_t first_node = 0;
+  std::uint32_t inner_count = 0;
+};
+
+template <class Node>
+struct WalkTask {
+  const Node* nodes = nullptr;
+  const WalkTree* trees = nullptr;
+  std::size_t tree_count = 0;
+  const typename Node::Value* rows = nullptr;  // [rows][row_stride]
+  std::size_t row_stride = 0;
+  std::uint32_t* ends = nullptr;   // leaf of each walk, as a node of its tree
+  std::uint64_t* walks = nullptr;  // room for one number a walk
+};
+
+// Up to 8 rows against 64 trees at a time; see lockstep.h.
+struct LockstepTask {
+  const std::uint8_t* slots = nullptr;        // [slots][plane, threshold, low][64 trees]
+  const std::uint32_t* slot_start = nullptr;  // [groups + 1]
+  std::size_t group_count = 0;
+  const std::uint8_t* rows = nullptr;  // bins, [rows][64 * row_registers]
+  std::size_t row_registers = 1;       // 1, 2 or 4
+  std::size_t row_count = 1;           // 1 to 8
+  std::uint8_t* leaves = nullptr;      // [8 rows][64 * group_count]
+};
+inline constexpr std::size_t kLockstepTrees = 64;
+inline constexpr std::size_t kLockstepRows = 8;
+// A single row takes up to 5 groups side by side, which are of equal length.
+inline constexpr std::size_t kLockstepGroups = 5;
+// How many of `groups` are taken side by side: as even as can be.
+[[nodiscard]] constexpr std::size_t groups_together(std::size_t groups) noexcept {
+  const std::size_t passes = (groups + kLockstepGroups - 1) / kLockstepGroups;
+  return passes == 0 ? 1 : (groups + passes - 1) / passes;
+}
+inline constexpr std::size_t kSlotBytes = 3 * kLockstepTrees;
+
+struct Kernels {
+  const char* name;
+  std::size_t block_rows_8;   // rows of a block of 8-bit planes
+  std::size_t block_rows_16;  // and of 16-bit planes
+
+  // Bins of rows, row-major: out[row][plane]. Set planes are left alone. `keys` is room for
+  // `features` floats rounded up to 16.
+  void (*bin_rows_8)(const BinTask&, const RowsView&, std::size_t rows, std::uint8_t* out,
+                     std::size_t out_stride, float* keys);
+  void (*bin_rows_16)(const BinTask&, const RowsView&, std::size_t rows, std::uint16_t* out,
+                      std::size_t out_stride, float* keys);
+  // Bins of at most block_rows rows, plane-major: out[plane][row]. `scratch` as large as
+  // bin_block_scratch().
+  void (*bin_block_8)(const BinTask&, const RowsView&, std::size_t rows, std::uint8_t* out,
+                      float* scratch);
+  void (*bin_block_16)(const BinTask&, const RowsView&, std::size_t rows, std::uint16_t* out,
+                       float* scratch);
+  // Keys of rows, row-major, for columns whose keys decide.
+  void (*key_rows)(const BinTask&, const RowsView&, std::size_t rows, float* out,
+                   std::size_t out_stride, float* keys);
+
+  void (*sweep_8)(const SweepTask<std::uint8_t>&, std::size_t rows);
+  void (*sweep_16)(const SweepTask<std::uint16_t>&, std::size_t rows);
+
+  // Leaves of one row in every tree / of rows in the first tree: task.ends[tree] / [row].
+  void (*walk_trees_4)(const WalkTask<Node4>&);
+  void (*walk_trees_8)(const WalkTask<Node8>&);
+  void (*walk_trees_12)(const WalkTask<Node12>&);
+  void (*walk_trees_key)(const WalkTask<NodeKey>&);
+  void (*walk_rows_4)(const WalkTask<Node4>&, std::size_t rows);
+  void (*walk_rows_8)(const WalkTask<Node8>&, std::size_t rows);
+  void (*walk_rows_12)(const WalkTask<Node12>&, std::size_t rows);
+  void (*walk_rows_key)(const WalkTask<NodeKey>&, std::size_t rows);
+
+  // Null where the instruction set has no permutation of bytes.
+  void (*lockstep)(const LockstepTask&);
+};
+
+// Floats of scratch that bin_block needs for `features` columns.
+[[nodiscard]] constexpr std::size_t bin_block_scratch(std::size_t features) noexcept {
+  return ((features + 15) & ~std::size_t{15}) + 8 * 512 + 8 * 512 / 16;
+}
+
+// The best kernels for this processor. `name` restricts the choice ("avx512", "avx2", "portable";
+// empty: the best); null if the processor, or this build, has no such kernels.
+[[nodiscard]] const Kernels* find_kernels(const char* name = "") noexcept;
+
+}  // namespace slipstream::forest
