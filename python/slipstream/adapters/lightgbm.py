@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 
 from slipstream.adapters.base import Array, Served, missing_package
+from slipstream.adapters.lightgbm_trees import forest_of
 from slipstream.adapters.trees import (
     Comparison,
     Decision,
     Link,
-    Missing,
-    TreeBuilder,
     TreeEnsemble,
     UnconvertibleError,
 )
@@ -100,9 +99,11 @@ def serve(estimator: Any) -> Served:
 
 
 def _classifies(estimator: Any) -> bool:
+    """Whether it predicts labels; with an objective of the user's own it gives the sums instead."""
     if isinstance(estimator, BoosterModel):
         return estimator.classifies
-    return type(estimator).__name__ == "LGBMClassifier"
+    is_classifier = type(estimator).__name__ == "LGBMClassifier"
+    return is_classifier and not callable(getattr(estimator, "_objective", None))
 
 
 def _probabilities(estimator: Any) -> Any:
@@ -123,108 +124,70 @@ def _header(text: str) -> dict[str, str]:
     return {key: value for key, _, value in (line.partition("=") for line in head.splitlines())}
 
 
+_LINKS = {
+    "binary": Link.SIGMOID_EACH,
+    "cross_entropy": Link.SIGMOID_EACH,
+    "multiclassova": Link.SIGMOID_EACH,
+    "multiclass": Link.SOFTMAX,
+    "cross_entropy_lambda": Link.LOG1P_EXP,
+    **dict.fromkeys(("poisson", "gamma", "tweedie"), Link.EXP),
+    **dict.fromkeys(
+        (
+            "regression", "regression_l1", "huber", "fair", "quantile", "mape", "lambdarank",
+            "rank_xendcg", "custom", "",
+        ),
+        Link.IDENTITY,
+    ),
+}  # fmt: skip
+"""By the first word of the model's objective; a model trained with a function has none."""
+
+
 def extract(estimator: Any) -> TreeEnsemble:
     """The trees of the booster, up to its best iteration.
 
     Raises:
-        UnconvertibleError: Categories, linear leaves, objectives without a rule.
+        UnconvertibleError: Linear leaves, predictions that stop early, objectives without a rule.
+        ModelLoadError: The trees are damaged.
     """
+    if _stops_early(estimator):
+        raise UnconvertibleError("it stops early while it predicts (pred_early_stop)")
     booster = estimator.booster_
     text = booster.model_to_string()  # its default is what predict uses: the best iteration
     header = _header(text)
     outputs = int(header["num_tree_per_iteration"])
-    features = int(header["max_feature_idx"]) + 1
-    missing: list[Missing | None] = [None] * features
-    builder = TreeBuilder()
-    blocks = text.split("\nTree=")[1:]
-    for number, block in enumerate(blocks):
-        body = block.partition("\n\n")[0]
-        fields = dict(line.split("=", 1) for line in body.splitlines()[1:] if "=" in line)
-        _add_tree(builder, fields, number % outputs, missing)
-    link, scale, decision = _answer_of(header.get("objective", ""), _classifies(estimator))
+    forest = forest_of(text, outputs, int(header["max_feature_idx"]) + 1)
+    link, scale = _link_of(header.get("objective", ""))
+    pair = outputs == 1 and _classifies(estimator)
+    if pair and link is Link.SIGMOID_EACH:
+        link = Link.SIGMOID
+    rounds = len(forest["roots"]) // outputs
     return TreeEnsemble(
-        n_features=features,
         n_outputs=outputs,
         comparison=Comparison.LE_F64,
-        missing=tuple(rule or Missing.AS_ZERO for rule in missing),
         zero_flush=True,
         base=np.zeros(outputs),
-        divisor=float(len(blocks) // outputs) if "average_output" in header else 1.0,
+        divisor=float(rounds) if "average_output" in header else 1.0,
         link=link,
         link_scale=scale,
-        decision=decision,
-        **builder.arrays(),
+        decision=Decision.ARGMAX if _classifies(estimator) else None,
+        pair=pair,
+        **forest,
     ).check()
 
 
-_MISSING_TYPES = {0: Missing.AS_ZERO, 1: Missing.ZERO_TOO, 2: Missing.DIRECTED}
-_CATEGORICAL_BIT = 1
-_DEFAULT_LEFT_BIT = 2
+def _stops_early(estimator: Any) -> bool:
+    """Whether the wrapper passes LightGBM's early stopping of predictions on to `predict`."""
+    parameters = estimator.get_params() if hasattr(estimator, "get_params") else {}
+    return bool(parameters.get("pred_early_stop", False))
 
 
-def _add_tree(
-    builder: TreeBuilder, fields: dict[str, str], output: int, missing: list[Missing | None]
-) -> None:
-    if int(fields.get("is_linear", "0")):
-        raise UnconvertibleError("its leaves are linear models")
-    if int(fields.get("num_cat", "0")):
-        raise UnconvertibleError("it splits on categorical features")
-    leaves = np.array(fields["leaf_value"].split(), dtype=np.float64)
-    inner = int(fields["num_leaves"]) - 1
-    if inner == 0:
-        builder.add(
-            feature=[0], threshold=[0.0], left=[-1], right=[-1], missing_left=[False],
-            leaf_value=leaves[:1], output=output,
-        )  # fmt: skip
-        return
-    features = np.array(fields["split_feature"].split(), dtype=np.int64)
-    kinds = np.array(fields["decision_type"].split(), dtype=np.int64)
-    if (kinds & _CATEGORICAL_BIT).any():
-        raise UnconvertibleError("it splits on categorical features")
-    for feature, kind in zip(features.tolist(), ((kinds >> 2) & 3).tolist(), strict=True):
-        rule = _MISSING_TYPES.get(kind)
-        if rule is None or missing[feature] not in (None, rule):
-            raise UnconvertibleError(f"feature {feature} treats missing values in two ways")
-        missing[feature] = rule
-    none, ends = np.zeros(len(leaves)), np.full(len(leaves), -1)
-    builder.add(
-        feature=np.concatenate([features, none]),
-        threshold=np.concatenate([np.array(fields["threshold"].split(), dtype=np.float64), none]),
-        left=np.concatenate([_children(fields["left_child"], inner), ends]),
-        right=np.concatenate([_children(fields["right_child"], inner), ends]),
-        missing_left=np.concatenate([(kinds & _DEFAULT_LEFT_BIT) != 0, none.astype(bool)]),
-        leaf_value=np.concatenate([np.zeros(inner), leaves]),
-        output=output,
-    )
-
-
-def _children(text: str, inner: int) -> Array:
-    """LightGBM writes leaf i as ~i; here the leaves follow the inner nodes."""
-    children = np.array(text.split(), dtype=np.int64)
-    return np.where(children < 0, inner + ~children, children)
-
-
-_IDENTITY = (
-    "regression", "regression_l1", "huber", "fair", "quantile", "mape", "lambdarank", "rank_xendcg"
-)  # fmt: skip
-_EXP = ("poisson", "gamma", "tweedie")
-
-
-def _answer_of(objective: str, classifies: bool) -> tuple[Link, float, Decision | None]:
+def _link_of(objective: str) -> tuple[Link, float]:
+    """(link, scale) of an objective as the model's text names it."""
     name, *rest = objective.split(" ") if objective else [""]
+    link = _LINKS.get(name)
+    if link is None:
+        raise UnconvertibleError(f"its objective {name} has no rule")
+    if link is Link.IDENTITY and "sqrt" in rest:
+        link = Link.SIGNED_SQUARE
     scale = next((float(part[8:]) for part in rest if part.startswith("sigmoid:")), 1.0)
-    if name == "binary" and classifies:
-        return Link.SIGMOID, scale, Decision.ARGMAX
-    if name == "multiclass" and classifies:
-        return Link.SOFTMAX, 1.0, Decision.ARGMAX
-    if name == "multiclassova" and classifies:
-        return Link.SIGMOID_EACH, scale, Decision.ARGMAX
-    if name == "cross_entropy":
-        return Link.SIGMOID_EACH, 1.0, None
-    if name == "cross_entropy_lambda":
-        return Link.LOG1P_EXP, 1.0, None
-    if name in _EXP:
-        return Link.EXP, 1.0, None
-    if name in _IDENTITY:
-        return (Link.SIGNED_SQUARE if "sqrt" in rest else Link.IDENTITY), 1.0, None
-    raise UnconvertibleError(f"its objective {name or '(custom)'} has no rule")
+    return link, scale

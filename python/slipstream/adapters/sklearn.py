@@ -38,7 +38,7 @@ def serve(estimator: Any) -> Served:
     if is_text:
         columns = (Column(name="text", dtype="string"),)
     named = getattr(estimator, "feature_names_in_", None) is not None
-    width = 1 if is_text else getattr(estimator, "n_features_in_", None)
+    width = 1 if is_text else _width(estimator)
     if not named and not is_table and not is_text:
         columns = None
     return Served(
@@ -55,6 +55,14 @@ def serve(estimator: Any) -> Served:
         is_text=is_text,
         classes=classes_of(estimator),
     )
+
+
+def _width(estimator: Any) -> Any:
+    """Columns of a row; a pipeline that begins with "passthrough" knows it by its next step."""
+    width = getattr(estimator, "n_features_in_", None)
+    if width is None and hasattr(estimator, "steps"):
+        return getattr(first_steps(estimator)[0], "n_features_in_", None)
+    return width
 
 
 def _task(estimator: Any) -> Task:

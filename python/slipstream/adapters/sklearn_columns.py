@@ -11,8 +11,11 @@ from typing import Any
 import numpy as np
 
 from slipstream.adapters.base import Array
+from slipstream.adapters.sklearn_trees import is_tree_model
 from slipstream.models.manifest import Column
 
+_PER_TARGET = ("OneVsRestClassifier", "MultiOutputClassifier", "MultiOutputRegressor")
+_KEEP_PLACES = ("str", "SimpleImputer", "FunctionTransformer")
 TEXT_VECTORIZERS = ("CountVectorizer", "TfidfVectorizer", "HashingVectorizer")
 
 
@@ -21,9 +24,11 @@ def first_steps(estimator: Any) -> list[Any]:
     if hasattr(estimator, "steps"):
         inner = [step for _, step in estimator.steps if step not in (None, "passthrough")]
         return first_steps(inner[0]) if inner else []
-    for attribute in ("best_estimator_", "estimator_"):
-        if hasattr(estimator, attribute):
+    for attribute in ("best_estimator_", "regressor_", "estimator_"):
+        if hasattr(estimator, attribute) and not is_tree_model(estimator):
             return first_steps(getattr(estimator, attribute))
+    if type(estimator).__name__ in _PER_TARGET:
+        return first_steps(estimator.estimators_[0])
     named = getattr(estimator, "estimators", None)
     fitted = getattr(estimator, "estimators_", None)
     if named is not None and fitted is not None and not hasattr(estimator, "tree_"):
@@ -45,7 +50,7 @@ def columns_of(estimator: Any) -> tuple[Column, ...] | None:
     labels = [str(name) for name in names] if names is not None else [f"x{i}" for i in range(width)]
     dtypes = ["float64"] * int(width)
     for step in steps:
-        for place, values in _learned(step, labels):
+        for place, values in _learned(step, list(range(int(width)))):
             if dtypes[place] == "float64":
                 dtypes[place] = _dtype_of(values)
     return tuple(
@@ -55,40 +60,52 @@ def columns_of(estimator: Any) -> tuple[Column, ...] | None:
 
 
 def known_values(estimator: Any, width: int) -> dict[int, list[Any]]:
-    """For each column of which encoders learned values: those values, missing ones left out."""
-    names = getattr(estimator, "feature_names_in_", None)
-    labels = [str(name) for name in names] if names is not None else [""] * width
-    found: dict[int, list[Any]] = {}
+    """For each column of which steps learned values: those of the one that knows most."""
+    return {place: lists[0] for place, lists in _values(estimator, width).items()}
+
+
+def other_values(estimator: Any, width: int) -> dict[int, list[Any]]:
+    """What the other steps know beside `known_values`: an imputer's fill, another encoder's."""
+    return {
+        place: [value for one in lists[1:] for value in one if value not in lists[0]]
+        for place, lists in _values(estimator, width).items()
+    }
+
+
+def _values(estimator: Any, width: int) -> dict[int, list[list[Any]]]:
+    """Learned values by column, longest list first (of equals the last), missing ones left out."""
+    found: dict[int, list[list[Any]]] = {}
     for step in first_steps(estimator):
-        for place, values in _learned(step, labels):
+        for place, values in _learned(step, list(range(width))):
             kept = [value for value in values.tolist() if value is not None and value == value]
             if kept:
-                found.setdefault(place, kept)
-    return found
+                found.setdefault(place, []).insert(0, kept)
+    return {place: sorted(lists, key=len, reverse=True) for place, lists in found.items()}
 
 
-def _learned(step: Any, labels: list[str]) -> list[tuple[int, Array]]:
-    """(column, values) for the columns whose values ``step`` has learned."""
-    if not hasattr(step, "transformers_"):
-        return _encoded(step, list(range(len(labels))))
+def _learned(step: Any, places: list[int]) -> list[tuple[int, Array]]:
+    """(column, values) for the columns whose values ``step``, which is given them, has learned."""
+    if step is None or isinstance(step, str):
+        return []
+    if getattr(step, "_preprocessor", None) is not None:  # HistGradientBoosting's
+        step = step._preprocessor
     found = []
-    for _, transformer, selection in step.transformers_:
-        places = places_of(selection, labels)
-        for inner in [transformer] if isinstance(transformer, str) else _chain(transformer):
-            found += _encoded(inner, places)
+    if hasattr(step, "transformers_"):
+        names = getattr(step, "feature_names_in_", None)
+        labels = [str(n) for n in names] if names is not None else [""] * len(places)
+        for _, inner, selection in step.transformers_:
+            found += _learned(inner, [places[at] for at in places_of(selection, labels)])
+    elif hasattr(step, "transformer_list"):
+        for _, inner in step.transformer_list:
+            found += _learned(inner, places)
+    elif hasattr(step, "steps"):
+        for _, inner in step.steps:
+            found += _learned(inner, places)
+            if inner is not None and type(inner).__name__ not in _KEEP_PLACES:
+                break
+    else:
+        found = _encoded(step, places)
     return found
-
-
-def _chain(transformer: Any) -> list[Any]:
-    """A transformer, or the leading steps of a pipeline that keep columns in their places."""
-    if not hasattr(transformer, "steps"):
-        return [transformer]
-    keeping = []
-    for _, step in transformer.steps:
-        keeping.append(step)
-        if type(step).__name__ not in ("SimpleImputer", "FunctionTransformer"):
-            break
-    return keeping
 
 
 def places_of(selection: Any, labels: list[str]) -> list[int]:

@@ -8,6 +8,7 @@ that a reader need not know which library it was.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -42,16 +43,44 @@ class Missing(Enum):
     ZERO_TOO = "NaN and zero both go where missing_left says"
 
 
+class CategoryRule(Enum):
+    """How a value of a categorical feature becomes a code: a category, `other` or `missing`.
+
+    NaN is always missing, and numbers are truncated towards zero; ``count`` and above is other.
+    """
+
+    TRUNCATE = "truncated first: -0.5 is category 0, negative integers are other"
+    SIGN = "negative values are other, -0.5 too"
+    KNOWN = "negative values, and categories that are not known, are missing"
+
+
+@dataclass(frozen=True, eq=False)
+class Category:
+    """A categorical feature.
+
+    Attributes:
+        count: Its categories are 0 … count - 1; code ``count`` is other, ``count + 1`` missing.
+        rule: See the enum.
+        known: bool[count] for KNOWN, else None.
+    """
+
+    count: int
+    rule: CategoryRule
+    known: Bools | None = None
+
+
 class Link(Enum):
     """From the sums to the answer."""
 
     IDENTITY = "sum"
     EXP = "exp(sum)"
+    EXP_OF_F64 = "exp(sum) in double, then rounded to the type of the sum"
     SIGNED_SQUARE = "sign(sum) * sum * sum"
     LOG1P_EXP = "log(1 + exp(sum))"
     SIGMOID = "1 / (1 + exp(-scale * sum))"
     SIGMOID_EACH = "a sigmoid per output, as they are"
     SOFTMAX = "softmax over the outputs"
+    STEP = "1 where sum > 0, else 0"
 
 
 class Decision(Enum):
@@ -61,12 +90,16 @@ class Decision(Enum):
     ARGMAX_SUM = "the first largest sum"
     SUM_ABOVE_0 = "sum > 0"
     SUM_FROM_0 = "sum >= 0"
-    ABOVE_HALF = "probability > 0.5"
+    ABOVE_HALF = "probability > 0.5; one class index per output"
 
 
 @dataclass(frozen=True, kw_only=True)
 class TreeEnsemble:
     """All trees in one node table; a node's children are indices into the same table.
+
+    A sum is made in this order, in float64 (float32 if ``float32_answers``): it starts as ``base``,
+    the leaf of each tree is added in the order of the trees, and the whole is divided by
+    ``divisor`` unless that is 1.
 
     Attributes:
         n_features: Width of a row.
@@ -78,11 +111,20 @@ class TreeEnsemble:
         missing_left: bool[nodes], whether NaN goes left.
         tree_output: i32[trees], the output a tree adds to; -1 when its leaves hold all outputs.
         leaf_value: f64[nodes, width], width 1 or ``n_outputs``; zeros at inner nodes.
+        category_set: i32[nodes], index into ``category_sets`` at nodes that split on categories;
+            -1 elsewhere.
+        category_sets: bool[count + 2] each, by code (categories, other, missing): goes left.
+        categories: The categorical features by number; ``missing`` says nothing about them.
         comparison, missing: See the enums; ``missing`` is per feature.
         zero_flush: Whether values with abs(x) <= float32(1e-35) are taken as 0 (LightGBM).
-        base: f64[n_outputs], added to the sums.
+        base: f64[n_outputs], what the sums start with.
         divisor: What the sums are divided by (the number of trees of an averaging forest).
+        columns: i32[n_features], the column of the caller's row that each feature is; None: the
+            row as it is.
+        missing_value: A number that is missing too, as are those that the comparison rounds to it.
         link, link_scale, decision: From sums to answers.
+        pair: Whether the one answer p stands for the probabilities [1 - p, p]; Link.SIGMOID
+            implies it (see `is_pair`).
         float32_answers: Whether the library sums and links in float32 (XGBoost).
     """
 
@@ -99,11 +141,17 @@ class TreeEnsemble:
     comparison: Comparison
     missing: tuple[Missing, ...] | Missing = Missing.DIRECTED
     zero_flush: bool = False
+    category_set: I32 | None = None
+    category_sets: tuple[Bools, ...] = ()
+    categories: Mapping[int, Category] = field(default_factory=dict)
     base: F64 = field(default_factory=lambda: np.zeros(1))
     divisor: float = 1.0
+    columns: I32 | None = None
+    missing_value: float = np.nan
     link: Link = Link.IDENTITY
     link_scale: float = 1.0
     decision: Decision | None = None
+    pair: bool = False
     float32_answers: bool = False
 
     @property
@@ -111,6 +159,19 @@ class TreeEnsemble:
         """bool[nodes]."""
         leaf: Bools = self.left < 0
         return leaf
+
+    @property
+    def sets_of_nodes(self) -> I32:
+        """i32[nodes], ``category_set`` whether or not there are any."""
+        if self.category_set is None:
+            return np.full(len(self.left), -1, dtype=np.int32)
+        return self.category_set
+
+    @property
+    def is_pair(self) -> bool:
+        """Whether a classifier's probabilities are [1 - p, p] of its one answer p."""
+        single = self.decision is not None and self.n_outputs == 1
+        return single and (self.pair or self.link is Link.SIGMOID)
 
     def missing_of(self, feature: int) -> Missing:
         """What ``feature`` does with NaN."""
@@ -133,10 +194,23 @@ class TreeEnsemble:
             and (self.feature[at] < self.n_features).all()
             and not np.isnan(self.threshold[at]).any()
             and (self.tree_output < self.n_outputs).all()
+            and self.base.shape == (self.n_outputs,)
+            and self._sets_fit(at)
         )
         if not sound:
             raise ModelLoadError("the trees of the model are damaged: links or features are wrong")
         return self
+
+    def _sets_fit(self, inner: npt.NDArray[np.int64]) -> bool:
+        """Whether exactly the nodes of categorical features have a set of the feature's size."""
+        sets = self.sets_of_nodes[inner]
+        wanted = np.zeros(self.n_features, dtype=np.int64)
+        for feature, category in self.categories.items():
+            wanted[feature] = category.count + 2
+        sizes = np.array([0, *map(len, self.category_sets)], dtype=np.int64)
+        if (sets >= len(self.category_sets)).any():
+            return False
+        return bool((sizes[sets + 1] == wanted[self.feature[inner]]).all())
 
 
 class TreeBuilder:
@@ -158,27 +232,31 @@ class TreeBuilder:
         missing_left: Any,
         leaf_value: Any,
         output: int,
+        category_set: Any = None,
     ) -> None:
         """Append one tree: arrays over its nodes, root first, -1 children at leaves.
 
         ``leaf_value`` is [nodes] or [nodes, outputs]; ``output`` -1 means the latter.
+        ``category_set`` is -1 at nodes that compare with a threshold; None: all do.
         """
         left = np.asarray(left, dtype=np.int64)
         right = np.asarray(right, dtype=np.int64)
         leaf = left < 0
         values = np.asarray(leaf_value, dtype=np.float64)
         values = np.where(leaf[:, None], values.reshape(len(left), -1), 0.0)
+        sets = np.full(len(left), -1) if category_set is None else np.asarray(category_set)
         order = _parents_first(left, right)
         place = np.full(len(left), -1, dtype=np.int64)
         place[order] = np.arange(len(order)) + self._count
         self._parts.append(
             (
                 np.where(leaf, 0, np.asarray(feature)).astype(np.int32)[order],
-                np.where(leaf, 0.0, np.asarray(threshold, dtype=np.float64))[order],
+                np.where(leaf | (sets >= 0), 0.0, np.asarray(threshold, np.float64))[order],
                 np.where(leaf, -1, place[left]).astype(np.int32)[order],
                 np.where(leaf, -1, place[right]).astype(np.int32)[order],
                 (np.asarray(missing_left, dtype=np.bool_) & ~leaf)[order],
                 values[order],
+                np.where(leaf, -1, sets).astype(np.int32)[order],
             )
         )
         self._roots.append(self._count)
@@ -191,7 +269,8 @@ class TreeBuilder:
             raise UnconvertibleError("the model has no trees")
         if self._count >= 2**31:
             raise UnconvertibleError("the model has more than 2**31 nodes")
-        names = ("feature", "threshold", "left", "right", "missing_left", "leaf_value")
+        names = ("feature", "threshold", "left", "right", "missing_left", "leaf_value",
+                 "category_set")  # fmt: skip
         columns = zip(*self._parts, strict=True)
         arrays = {name: np.concatenate(part) for name, part in zip(names, columns, strict=True)}
         arrays["roots"] = np.array(self._roots, dtype=np.int32)
@@ -223,39 +302,3 @@ def _parents_first(left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]) ->
             seen.add(child)
             order.append(child)
     return np.array(order)
-
-
-def reference(trees: TreeEnsemble, rows: F64) -> F64:
-    """The sums, f64[rows, n_outputs], by walking the trees: slow, plain, for tests.
-
-    ``rows`` is f64[rows, n_features]. Applies base and divisor, not the link.
-    """
-    sums = np.zeros((len(rows), trees.n_outputs))
-    for number, row in enumerate(rows):
-        for root, output in zip(trees.roots, trees.tree_output, strict=True):
-            node = int(root)
-            while trees.left[node] >= 0:
-                node = _next(trees, node, float(row[trees.feature[node]]))
-            if output < 0:
-                sums[number] += trees.leaf_value[node]
-            else:
-                sums[number, output] += trees.leaf_value[node, 0]
-    return sums / trees.divisor + trees.base
-
-
-def _next(trees: TreeEnsemble, node: int, value: float) -> int:
-    missing = trees.missing_of(int(trees.feature[node]))
-    near_zero = abs(value) <= float(np.float32(1e-35))
-    if missing is Missing.AS_ZERO and np.isnan(value):
-        value, near_zero = 0.0, True
-    if trees.zero_flush and near_zero:
-        value = 0.0
-    if np.isnan(value) or (missing is Missing.ZERO_TOO and near_zero):
-        go_left = bool(trees.missing_left[node])
-    elif trees.comparison is Comparison.LT_F32:
-        go_left = bool(np.float32(value) < np.float32(trees.threshold[node]))
-    elif trees.comparison is Comparison.LE_F64_OF_F32:
-        go_left = bool(float(np.float32(value)) <= trees.threshold[node])
-    else:
-        go_left = bool(value <= trees.threshold[node])
-    return int(trees.left[node] if go_left else trees.right[node])

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from slipstream.adapters import xgboost_trees
 from slipstream.adapters.base import Array, Served, missing_package
 from slipstream.adapters.trees import (
     Comparison,
     Decision,
     Link,
-    TreeBuilder,
     TreeEnsemble,
     UnconvertibleError,
 )
@@ -69,8 +69,7 @@ def serve(estimator: Any) -> Served:
         raise ModelLoadError(f"{type(estimator).__name__} is not fitted: {error}") from error
     classifies = isinstance(estimator, xgboost.XGBClassifier)
     names = booster.feature_names
-    types = booster.feature_types or []
-    if "c" in types:
+    if "c" in (booster.feature_types or []) and _knows_categories_by_name(booster):
         raise ModelLoadError(
             "this XGBoost model was trained on pandas categories, which rows of JSON cannot "
             "carry: encode them in a scikit-learn Pipeline (OrdinalEncoder) and save that"
@@ -95,6 +94,16 @@ def serve(estimator: Any) -> Served:
     )
 
 
+def _knows_categories_by_name(booster: Any) -> bool:
+    """Whether its categories came with a data frame; else they are the numbers in the rows.
+
+    Before 3.1 XGBoost did not keep a frame's categories, so column names count as one.
+    """
+    if booster.feature_names is not None:
+        return True
+    return hasattr(booster, "get_categories") and not booster.get_categories().empty()
+
+
 def _probabilities(estimator: Any) -> Any:
     def predict_proba(rows: Any) -> list[Array]:
         return [np.asarray(estimator.predict_proba(rows))]
@@ -107,100 +116,84 @@ def is_tree_model(estimator: Any) -> bool:
     return type(estimator).__module__.startswith("xgboost.") and hasattr(estimator, "get_booster")
 
 
-_LOG_BASE = ("count:poisson", "reg:gamma", "reg:tweedie")
-_IDENTITY = (
-    "reg:squarederror",
-    "reg:absoluteerror",
-    "reg:pseudohubererror",
-    "rank:pairwise",
-    "rank:ndcg",
-    "rank:map",
-)
+_LINKS = {
+    "binary:logistic": Link.SIGMOID_EACH,
+    "reg:logistic": Link.SIGMOID_EACH,
+    "binary:hinge": Link.STEP,
+    "multi:softprob": Link.SOFTMAX,
+    "multi:softmax": Link.SOFTMAX,
+    **dict.fromkeys(
+        ("count:poisson", "reg:gamma", "reg:tweedie", "survival:cox"), Link.EXP
+    ),
+    "survival:aft": Link.EXP_OF_F64,
+    **dict.fromkeys(
+        (
+            "binary:logitraw", "reg:squarederror", "reg:linear", "reg:squaredlogerror",
+            "reg:absoluteerror", "reg:pseudohubererror", "reg:quantileerror",
+            "rank:pairwise", "rank:ndcg", "rank:map",
+        ),
+        Link.IDENTITY,
+    ),
+}  # fmt: skip
+_ONE_EXPECTILE = "reg:expectileerror"
 
 
 def extract(estimator: Any) -> TreeEnsemble:
     """The trees of a wrapper's booster, up to its best iteration.
 
+    They answer as the wrapper does, which predicts in place: the sums are the margins bit by bit.
+
     Raises:
-        UnconvertibleError: Linear boosters, categories, several targets, objectives without a rule.
+        UnconvertibleError: Linear boosters, objectives without a rule.
+        ModelLoadError: The trees are damaged.
     """
-    missing = getattr(estimator, "missing", np.nan)
-    if missing is not None and not np.isnan(missing):
-        raise UnconvertibleError(f"it takes {missing} as missing")
+    import xgboost
+
     booster = estimator.get_booster()
-    learner = json.loads(bytes(booster.save_raw("json")))["learner"]
-    objective = learner["objective"]["name"]
-    link, decision, outputs, to_margin = _answer_of(objective, learner)
-    trees, groups, weights = _trees_of(learner["gradient_booster"], estimator)
-    builder = TreeBuilder()
-    for tree, group, weight in zip(trees, groups, weights, strict=True):
-        if any(tree["split_type"]):
-            raise UnconvertibleError("it splits on categorical features")
-        if tree["tree_param"]["size_leaf_vector"] not in ("0", "1"):
-            raise UnconvertibleError("its leaves hold several targets")
-        conditions = np.array(tree["split_conditions"], dtype=np.float32)
-        builder.add(
-            feature=tree["split_indices"],
-            threshold=conditions,
-            left=tree["left_children"],
-            right=tree["right_children"],
-            missing_left=tree["default_left"],
-            leaf_value=conditions * np.float32(weight),
-            output=group,
-        )
-    parameters = learner["learner_model_param"]
-    base = np.array(
-        [float(part) for part in parameters["base_score"].strip("[]").split(",")], dtype=np.float32
-    )
+    document = json.loads(bytes(booster.save_raw("json")))
+    objective = document["learner"]["objective"]["name"]
+    forest = xgboost_trees.forest_of(document, _rounds(estimator), xgboost.__version__)
+    outputs = len(forest.base)
+    link, decision, pair = _answer_of(estimator, objective, outputs)
+    missing = getattr(estimator, "missing", None)
     return TreeEnsemble(
-        n_features=int(parameters["num_feature"]),
         n_outputs=outputs,
         comparison=Comparison.LT_F32,
-        base=np.broadcast_to(to_margin(base.astype(np.float64)), (outputs,)).copy(),
+        base=forest.base.astype(np.float64),
+        missing_value=np.nan if missing is None else float(missing),
         link=link,
         decision=decision,
+        pair=pair,
         float32_answers=True,
-        **builder.arrays(),
+        **forest.arguments,
     ).check()
 
 
-def _answer_of(objective: str, learner: Any) -> tuple[Link, Decision | None, int, Any]:
-    """(link, decision, outputs, base score -> margin) of an objective."""
-    if int(learner["learner_model_param"].get("num_target", "1")) > 1:
-        raise UnconvertibleError("it predicts several targets")
-    same = _same
-    if objective == "binary:logistic":
-        return Link.SIGMOID, Decision.ABOVE_HALF, 1, _logit
-    if objective == "reg:logistic":
-        return Link.SIGMOID_EACH, None, 1, _logit
-    if objective == "multi:softprob":
-        classes = int(learner["learner_model_param"]["num_class"])
-        return Link.SOFTMAX, Decision.ARGMAX, classes, same
-    if objective in _LOG_BASE:
-        return Link.EXP, None, 1, np.log
-    if objective in _IDENTITY:
-        return Link.IDENTITY, None, 1, same
-    raise UnconvertibleError(f"its objective {objective} has no rule")
-
-
-def _same(base: Any) -> Any:
-    return base
-
-
-def _logit(base: Any) -> Any:
-    return -np.log(1.0 / base - 1.0)
-
-
-def _trees_of(booster: Any, estimator: Any) -> tuple[list[Any], list[int], list[float]]:
-    """Trees, the class each adds to, and its weight, up to the best iteration."""
-    if booster["name"] not in ("gbtree", "dart"):
-        raise UnconvertibleError(f"its booster is {booster['name']}, not trees")
-    model = booster["gbtree"]["model"] if booster["name"] == "dart" else booster["model"]
-    trees, groups = model["trees"], [int(group) for group in model["tree_info"]]
-    weights = [float(w) for w in booster.get("weight_drop", [1.0] * len(trees))]
+def _rounds(estimator: Any) -> int | None:
     try:
-        rounds = estimator.best_iteration + 1
+        return int(estimator.best_iteration) + 1
     except AttributeError:  # trained without early stopping
-        return trees, groups, weights
-    end = model["iteration_indptr"][rounds]
-    return trees[:end], groups[:end], weights[:end]
+        return None
+
+
+def _answer_of(estimator: Any, objective: str, outputs: int) -> tuple[Link, Decision | None, bool]:
+    """(link, decision, pair) of the wrapper's answers."""
+    import xgboost
+
+    link = _LINKS.get(objective)
+    if objective == _ONE_EXPECTILE and outputs == 1:
+        link = Link.IDENTITY
+    if link is None:
+        raise UnconvertibleError(f"its objective {objective} has no rule")
+    if not isinstance(estimator, xgboost.XGBClassifier):
+        if objective == "multi:softmax":
+            raise UnconvertibleError("it is no classifier, and answers class numbers")
+        return link, None, False
+    if link is Link.SOFTMAX:
+        if outputs == 2:
+            raise UnconvertibleError("XGBClassifier answers softmax over two classes as two labels")
+        by_sum = objective == "multi:softmax"
+        return link, Decision.ARGMAX_SUM if by_sum else Decision.ARGMAX, False
+    if outputs == 1 and link is Link.SIGMOID_EACH:
+        link = Link.SIGMOID
+    return link, Decision.ABOVE_HALF, outputs == 1

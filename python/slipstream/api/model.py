@@ -111,7 +111,7 @@ class Model:
 
     @property
     def backend(self) -> str:
-        """What computes: ``"onnx"`` or ``"process"``."""
+        """What computes: ``"forest"``, ``"onnx"`` or ``"process"``."""
         return self.manifest.backend
 
     @property

@@ -6,8 +6,9 @@ import shutil
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -15,13 +16,17 @@ import numpy as np
 from slipstream.adapters.base import Served, quiet
 from slipstream.adapters.open import open_source
 from slipstream.adapters.trees import UnconvertibleError
-from slipstream.convert import onnx_skl2onnx, onnx_sklearn, proof
-from slipstream.convert.describe import describe, learn
+from slipstream.convert import forest_sklearn, onnx_skl2onnx, onnx_sklearn, proof
+from slipstream.convert.describe import GRAPH, Compiled, describe, learn, of_graph, of_specs
+from slipstream.convert.forest_session import ForestSession
+from slipstream.convert.forest_sklearn import contains_trees
 from slipstream.convert.onnx_graph import INPUT, PREDICTIONS, PROBABILITIES, Graph
 from slipstream.errors import MissingDependencyError, ModelLoadError
 from slipstream.models.manifest import Manifest
 
 RUNNER = "slipstream.models.runners:load"
+FOREST = "model.forest"
+_MOST_WEIGHTS = 1 << 14
 
 
 class Job(msgspec.Struct, kw_only=True):
@@ -103,56 +108,102 @@ def _why_not(served: Served) -> str | None:
     """Why conversion is not even tried; None if it is."""
     if served.reason is not None:
         return served.reason
-    if served.layout != "matrix":
-        return "tables with text columns run in the source library"
-    if served.task not in ("classification", "regression", "ranking"):
+    if served.is_text:
+        return "models of texts run in the source library"
+    if served.task not in ("classification", "regression", "ranking", "outlier"):
         return f"there is no converter for {served.task} models"
-    if len(served.classes) > 1:
-        return "there is no converter for classifiers of several targets"
     if served.width is None:
         return "the model does not say how many columns it takes"
     return None
 
 
-def _compile(served: Served, job: Job, say: Callable[[str], None]) -> Any:
-    """The session of a proven conversion (its file written), or the reason why there is none."""
+@dataclass(frozen=True)
+class _Attempt:
+    """One way to convert: ``run`` writes the artifact if it is proven, and says how it went."""
+
+    name: str
+    run: Callable[[Served, proof.Original, Path], tuple[Compiled, proof.Verdict]]
+
+
+def _compile(served: Served, job: Job, say: Callable[[str], None]) -> Compiled | str:
+    """A proven conversion (its file written), or the reason why there is none."""
     say("asking the original on probe rows")
     try:
         original = proof.ask_original(served)
     except Exception as error:  # any library may raise anything on rows that it does not like
         return f"the model refuses probe rows ({type(error).__name__}: {str(error)[:160]})"
     reasons: list[str] = []
-    for name, convert in _converters(served):
-        say(f"converting ({name})")
+    for attempt in _attempts(served):
+        say(f"converting ({attempt.name})")
         try:
             with quiet():
-                data = convert()
-            session = proof.session_of(data)
+                compiled, verdict = attempt.run(served, original, Path(job.out))
+            if verdict.agrees:
+                say(verdict.text)
+                return compiled
+            reasons.append(f"{attempt.name}: {verdict.text}")
         except (UnconvertibleError, MissingDependencyError) as error:
             reasons.append(str(error))
-            continue
         except Exception as error:  # a converter's or the runtime's own failure is not the model's
-            reasons.append(f"{name} failed ({type(error).__name__}: {str(error)[:160]})")
-            continue
-        say(f"proving the conversion ({name})")
-        try:
-            verdict = proof.prove(session, original)
-        except Exception as error:  # onnxruntime's errors have no common base worth naming
-            reasons.append(f"{name}: the converted model fails ({str(error)[:160]})")
-            continue
-        if verdict.agrees:
-            (Path(job.out) / "model.onnx").write_bytes(data)
-            say(verdict.text)
-            return session
-        reasons.append(f"{name}: {verdict.text}")
+            reasons.append(f"{attempt.name} failed ({type(error).__name__}: {str(error)[:160]})")
+        for name in (FOREST, GRAPH):
+            (Path(job.out) / name).unlink(missing_ok=True)
     return "; ".join(dict.fromkeys(reasons))[:600]
 
 
-def _converters(served: Served) -> Iterator[tuple[str, Callable[[], bytes]]]:
-    yield "slipstream's converter", lambda: _own(served)
+def _attempts(served: Served) -> list[_Attempt]:
+    """Forest files first, unless the model is a product of large matrices: graphs do those well."""
+    graphs = [_Attempt("slipstream's graph", _own_graph)]
     if served.library == "sklearn":
-        yield "skl2onnx in double", lambda: onnx_skl2onnx.convert(served, "float64")
-        yield "skl2onnx in float32", lambda: onnx_skl2onnx.convert(served, "float32")
+        graphs.append(_Attempt("skl2onnx in double", _foreign_graph("float64")))
+        graphs.append(_Attempt("skl2onnx in float32", _foreign_graph("float32")))
+    if served.layout != "matrix" or len(served.classes) > 1 or served.task == "outlier":
+        graphs = []
+    forest = [_Attempt("forest file", _forest_file)]
+    if _weights_of(served.estimator) > _MOST_WEIGHTS and not contains_trees(served.estimator):
+        return graphs + forest
+    return forest + graphs
+
+
+def _weights_of(estimator: Any) -> int:
+    """Entries of the coefficients of a linear model at the end of a pipeline."""
+    while hasattr(estimator, "steps"):
+        estimator = estimator.steps[-1][1]
+    return int(np.size(getattr(estimator, "coef_", ())))
+
+
+def _forest_file(
+    served: Served, original: proof.Original, out: Path
+) -> tuple[Compiled, proof.Verdict]:
+    model = forest_sklearn.convert(served)
+    path = out / FOREST
+    path.write_bytes(model.data)
+    tolerance = proof.SAME_SUMS if model.summed_alike else proof.SAME_TERMS
+    with ForestSession(path) as session:
+        verdict = proof.prove(session, original, tolerance)
+        compiled = of_specs(FOREST, session.inputs, session.outputs, indexed=model.indexed)
+    return compiled, verdict
+
+
+def _foreign_graph(precision: Literal["float64", "float32"]) -> Any:
+    def run(served: Served, original: proof.Original, out: Path) -> Any:
+        return _graph(onnx_skl2onnx.convert(served, precision), original, out)
+
+    return run
+
+
+def _own_graph(
+    served: Served, original: proof.Original, out: Path
+) -> tuple[Compiled, proof.Verdict]:
+    return _graph(_own(served), original, out)
+
+
+def _graph(data: bytes, original: proof.Original, out: Path) -> tuple[Compiled, proof.Verdict]:
+    converted = proof.OnnxSession(data)
+    verdict = proof.prove(converted, original, proof.APPROXIMATE)
+    compiled = of_graph(converted.session)
+    (out / compiled.artifact).write_bytes(data)
+    return compiled, verdict
 
 
 def _own(served: Served) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -16,6 +16,19 @@ from slipstream.models.manifest import Manifest, Tensor
 
 _NUMPY_TYPES = {"tensor(float)": "float32", "tensor(double)": "float64", "tensor(int64)": "int64"}
 _CUSTOM_WIDTHS = range(1, 17)
+GRAPH = "model.onnx"
+"""The artifact of the onnx backend."""
+
+
+class Compiled(msgspec.Struct, kw_only=True, frozen=True):
+    """A proven conversion: which backend runs it, and its tensors."""
+
+    backend: Literal["onnx", "forest"]
+    artifact: str
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    indexed: bool = True
+    """Whether a classifier of one target answers positions in its classes."""
 
 
 class Facts(msgspec.Struct, kw_only=True):
@@ -81,7 +94,9 @@ def _wire_dtype(values: Array) -> str:
     return values.dtype.name
 
 
-def describe(served: Served, facts: Facts, model_type: str, sha256: str, session: Any) -> Manifest:
+def describe(
+    served: Served, facts: Facts, model_type: str, sha256: str, compiled: Compiled | None
+) -> Manifest:
     """The manifest, as yet without options and reason.
 
     Args:
@@ -89,13 +104,12 @@ def describe(served: Served, facts: Facts, model_type: str, sha256: str, session
         facts: What it showed (see `learn`).
         model_type: The documented type, echoed.
         sha256: Of the source file.
-        session: Of the proven conversion; None if the model runs as it is.
+        compiled: The proven conversion; None if the model runs as it is.
     """
     classes = served.classes[0] if len(served.classes) == 1 else None
-    compiled = session is not None
-    indexed = compiled and classes is not None
-    if compiled:
-        inputs, outputs = _graph_tensors(session)
+    if compiled is not None:
+        indexed = compiled.indexed and classes is not None
+        inputs, outputs = compiled.inputs, compiled.outputs
     else:
         inputs = _input_tensors(served)
         outputs, indexed = _output_tensors(served, facts)
@@ -105,9 +119,9 @@ def describe(served: Served, facts: Facts, model_type: str, sha256: str, session
         model_type=model_type,
         framework=served.framework,
         estimator=served.estimator_name,
-        backend="onnx" if compiled else "process",
-        artifact="model.onnx",
-        compiled=compiled,
+        backend="process" if compiled is None else compiled.backend,
+        artifact="model.bin" if compiled is None else compiled.artifact,
+        compiled=compiled is not None,
         source_sha256=sha256,
         task=served.task,
         layout=served.layout,
@@ -132,7 +146,9 @@ def _plain(value: Any) -> str | bool | int | float:
     return value if isinstance(value, (str, bool, int, float)) else str(value)
 
 
-def _graph_tensors(session: Any) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+def of_graph(session: Any) -> Compiled:
+    """The tensors of a graph in an onnxruntime session."""
+
     def tensors(values: Any) -> tuple[Tensor, ...]:
         return tuple(
             Tensor(
@@ -143,7 +159,30 @@ def _graph_tensors(session: Any) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]
             for value in values
         )
 
-    return tensors(session.get_inputs()), tensors(session.get_outputs())
+    return Compiled(
+        backend="onnx",
+        artifact=GRAPH,
+        inputs=tensors(session.get_inputs()),
+        outputs=tensors(session.get_outputs()),
+    )
+
+
+def of_specs(artifact: str, inputs: Any, outputs: Any, *, indexed: bool) -> Compiled:
+    """The tensors of a forest file, from the ``(name, dtype, dims)`` that its backend gives."""
+
+    def tensors(specs: Any) -> tuple[Tensor, ...]:
+        return tuple(
+            Tensor(name=name, dtype=dtype, shape=tuple(None if d < 0 else int(d) for d in dims))
+            for name, dtype, dims in specs
+        )
+
+    return Compiled(
+        backend="forest",
+        artifact=artifact,
+        inputs=tensors(inputs),
+        outputs=tensors(outputs),
+        indexed=indexed,
+    )
 
 
 def _input_tensors(served: Served) -> tuple[Tensor, ...]:

@@ -39,19 +39,36 @@ def emit(graph: Graph, rows: str, trees: TreeEnsemble) -> tuple[str, str | None]
 
     Returns:
         For a classifier i64[rows] class indices and f64 or f32[rows, classes]; for others
-        f64 or f32[rows] and None.
+        f64 or f32[rows], or [rows, outputs] if there are several, and None.
+
+    Raises:
+        UnconvertibleError: The operator cannot express what the ensemble needs.
     """
+    _refuse(trees)
     sums = _sums(graph, _prepare(graph, rows, trees), trees)
-    if trees.divisor != 1.0:
-        sums = graph.op("Div", sums, graph.constant(np.float64(trees.divisor)))
     if np.any(trees.base):
         sums = graph.op("Add", sums, graph.constant(trees.base, np.float64))
+    if trees.divisor != 1.0:
+        sums = graph.op("Div", sums, graph.constant(np.float64(trees.divisor)))
     if trees.float32_answers:
         sums = graph.cast(sums, np.float32)
     answer = _link(graph, sums, trees)
     if trees.decision is None:
-        return graph.flat(answer), None
+        return answer if trees.n_outputs > 1 else graph.flat(answer), None
     return _decide(graph, sums, answer, trees)
+
+
+def _refuse(trees: TreeEnsemble) -> None:
+    if trees.categories:
+        raise UnconvertibleError("ONNX has no category sets: it splits on categorical features")
+    if trees.columns is not None:
+        raise UnconvertibleError("a feature treats missing values in two ways")
+    if not np.isnan(trees.missing_value):
+        raise UnconvertibleError(f"it takes {trees.missing_value} as missing")
+    if trees.link is Link.STEP or trees.is_pair != (trees.link is Link.SIGMOID):
+        raise UnconvertibleError("its two classes come without probabilities")
+    if trees.decision is Decision.ABOVE_HALF and trees.n_outputs > 1:
+        raise UnconvertibleError("it gives several labels at once")
 
 
 def _prepare(graph: Graph, rows: str, trees: TreeEnsemble) -> str:
@@ -151,7 +168,7 @@ def _operator(
 
 def _link(graph: Graph, sums: str, trees: TreeEnsemble) -> str:
     dtype = np.float32 if trees.float32_answers else np.float64
-    if trees.link is Link.EXP:
+    if trees.link in (Link.EXP, Link.EXP_OF_F64):
         return graph.op("Exp", sums)
     if trees.link is Link.SIGNED_SQUARE:
         return graph.op("Mul", sums, graph.op("Abs", sums))

@@ -24,6 +24,7 @@ _ROWS_WIDE = 1000
 _WIDE = 2000
 _TINY = 1e-36
 _SPREAD = 3.0
+_KEEPING = ("SimpleImputer", "KNNImputer", "IterativeImputer")
 
 
 def rows_for(served: Served, seed: int = 0) -> F64:
@@ -55,7 +56,7 @@ def _around(estimator: Any, count: int, width: int, rng: Rng) -> F64:
     for library in (sklearn_trees, xgboost, lightgbm):
         if library.is_tree_model(estimator):
             try:
-                return _around_thresholds(library.extract(estimator), count, rng)
+                return _around_trees(library, estimator, count, width, rng)
             except UnconvertibleError:
                 break
     if hasattr(estimator, "steps"):
@@ -86,19 +87,33 @@ def _members(estimator: Any, width: int) -> list[Any]:
     return flat[:8]
 
 
-def _around_thresholds(trees: TreeEnsemble, count: int, rng: Rng) -> F64:
-    rows = np.zeros((count, trees.n_features))
-    inner = ~trees.is_leaf & np.isfinite(trees.threshold)
+def _around_trees(library: Any, estimator: Any, count: int, width: int, rng: Rng) -> F64:
+    trees = getattr(library, "sums_of", library.extract)(estimator)
+    rows = _around_thresholds(trees, count, width, rng)
+    preprocessor = getattr(estimator, "_preprocessor", None)  # HistGradientBoosting's
+    if preprocessor is None:
+        return rows
+    return _back_through_columns(preprocessor, rows, np.zeros((count, width)))
+
+
+def _around_thresholds(trees: TreeEnsemble, count: int, width: int, rng: Rng) -> F64:
+    rows = np.zeros((count, width))
+    numeric = ~trees.is_leaf & np.isfinite(trees.threshold) & (trees.sets_of_nodes < 0)
     for feature in range(trees.n_features):
-        values = np.unique(trees.threshold[inner & (trees.feature == feature)])
+        column = feature if trees.columns is None else int(trees.columns[feature])
+        category = trees.categories.get(feature)
+        if category is not None:
+            rows[:, column] = rng.integers(-1, category.count + 2, count)
+            continue
+        values = np.unique(trees.threshold[numeric & (trees.feature == feature)])
         if len(values) == 0:
-            rows[:, feature] = rng.normal(size=count)
+            rows[:, column] = rng.normal(size=count)
             continue
         low, high = float(values[0]), float(values[-1])
         margin = 0.15 * (high - low) or max(abs(low), 1.0)
         noise = rng.uniform(low - margin, high + margin, count)
         exact = _neighbours(rng.choice(values, count), rng)
-        rows[:, feature] = np.where(rng.random(count) < 0.4, exact, noise)
+        rows[:, column] = np.where(rng.random(count) < 0.4, exact, noise)
     return rows
 
 
@@ -124,17 +139,51 @@ def _around_pipeline(pipeline: Any, count: int, width: int, rng: Rng) -> F64:
     inner = getattr(steps[-1], "n_features_in_", None)
     if len(steps) == 1 or inner is None:
         return first
-    back = _around(steps[-1], count // 2, int(inner), rng)
+    half = count // 2
+    back: F64 | None = _around(steps[-1], half, int(inner), rng)
     for step in reversed(steps[:-1]):
-        if type(step).__name__ in ("SimpleImputer", "KNNImputer", "IterativeImputer"):
-            continue
-        try:
-            back = np.asarray(step.inverse_transform(back), dtype=np.float64)
-        except (AttributeError, ValueError, TypeError):
-            return first
-    if back.shape[1] != width:
+        back = None if back is None else _carried_back(step, back, first[:half])
+    if back is None or back.shape[1] != width:
         return first
     return rng.permutation(np.concatenate([back, first[: count - len(back)]]))
+
+
+def _carried_back(step: Any, rows: F64, fallback: F64) -> F64 | None:
+    """What a transformer would be given for its results to be ``rows``; None if nobody knows.
+
+    ``fallback`` is rows of its inputs, taken for columns that it does not give back.
+    """
+    if step is None or step == "passthrough" or type(step).__name__ in _KEEPING:
+        return rows
+    if hasattr(step, "components_"):
+        return None  # how a product rounds depends on the batch: no row is surely on a threshold
+    if hasattr(step, "steps"):
+        back: F64 | None = rows
+        for _, inner in reversed(step.steps):
+            back = None if back is None else _carried_back(inner, back, fallback)
+        return back
+    if hasattr(step, "transformers_"):
+        return _back_through_columns(step, rows, fallback)
+    try:
+        return np.asarray(step.inverse_transform(rows), dtype=np.float64)
+    except Exception:  # a library may raise anything on numbers that no row could have given
+        return None
+
+
+def _back_through_columns(step: Any, rows: F64, fallback: F64) -> F64:
+    width = int(step.n_features_in_)
+    found = fallback.copy() if fallback.shape[1] == width else np.zeros((len(rows), width))
+    names = getattr(step, "feature_names_in_", None)
+    labels = [str(name) for name in names] if names is not None else [""] * width
+    for name, inner, selection in step.transformers_:
+        places = sklearn_columns.places_of(selection, labels)
+        given = rows[:, step.output_indices_[name]]
+        if not places or (isinstance(inner, str) and inner == "drop") or not given.shape[1]:
+            continue
+        back = _carried_back(inner, given, found[:, places])
+        if back is not None and back.shape == (len(rows), len(places)):
+            found[:, places] = back
+    return found
 
 
 def _around_columns(transformer: Any, count: int, width: int, rng: Rng) -> F64:

@@ -1,38 +1,73 @@
 """The proof at load: a converted model serves only if it answers as the original does.
 
-Labels must be equal on every probe row; probabilities within 1e-5; regressions within 1e-5 of the
-spread of the original answers. The rows run at once and, some of them, one by one: runtimes take
-other paths for a single row.
+Labels must be equal on every probe row. Numbers must be as close as `Tolerance` says: to the last
+digits where the converted model sums as the original does. The rows run at once and, some of them,
+one by one: runtimes take other paths for a single row.
 """
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from slipstream.adapters.base import Array, Served, quiet
-from slipstream.convert import probe
+from slipstream.convert import probe, probe_tables
 from slipstream.convert.onnx_graph import INPUT, PREDICTIONS, PROBABILITIES
 from slipstream.errors import MissingDependencyError
 
-TOLERANCE = 1e-5
 _SINGLE_ROWS = 48
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How far numbers may be off.
+
+    Attributes:
+        share: Of each number itself.
+        of_spread: Of the spread of the original's answers (1 for probabilities).
+        ulps32: Units in the last place of float32 answers.
+    """
+
+    share: float
+    of_spread: float
+    ulps32: int
+
+
+APPROXIMATE = Tolerance(share=0.0, of_spread=1e-5, ulps32=0)
+"""For graphs of another runtime."""
+SAME_SUMS = Tolerance(share=1e-9, of_spread=1e-13, ulps32=2)
+"""For programs that add in the original's order."""
+SAME_TERMS = Tolerance(share=1e-9, of_spread=1e-9, ulps32=2)
+"""For programs with a matrix product, whose terms are the original's in another order."""
+
+
+class Converted(Protocol):
+    """A converted model, ready to run."""
+
+    def run(self, inputs: list[Array]) -> dict[str, Array]:
+        """Outputs by name."""
+        ...
 
 
 @dataclass(frozen=True)
 class Original:
     """The original's answers on the probe rows.
 
-    ``rows`` is f64[n, width]; ``labels`` i64[n] class positions (classifiers), ``values`` the
-    answers of others, ``probabilities`` [n, classes] or None.
+    Attributes:
+        inputs: One array per input, of as many rows each.
+        answers: What ``predict`` gave; i64 class positions for a classifier of one target.
+        exact: Whether the answers are labels (or 1 and -1), which must be equal.
+        probabilities: One array per target; empty if it gives none.
+        accepts_missing: Whether numbers may be NaN.
     """
 
-    rows: Array
-    labels: Array | None
-    values: Array | None
-    probabilities: Array | None
+    inputs: list[Array]
+    answers: Array
+    exact: bool
+    probabilities: list[Array]
     accepts_missing: bool
 
 
@@ -46,19 +81,31 @@ class Verdict:
 
 def ask_original(served: Served) -> Original:
     """Run the original on its probe rows, with missing values where it accepts them."""
-    rows = probe.rows_for(served)
-    accepts = accepts_missing(served, [rows[:4]])
+    inputs = probe_tables.inputs_for(served)
+    accepts = accepts_missing(served, [values[:4] for values in inputs])
     if accepts:
-        rows = probe.with_missing(rows)
-    with quiet():
-        given = served.rows([rows])
+        inputs = [
+            probe.with_missing(values, seed=1 + place) if values.dtype.kind == "f" else values
+            for place, values in enumerate(inputs)
+        ]
+    with quiet(), _one_thread():
+        given = served.rows(inputs)
         answers = served.predict(given)
-        probabilities = None
-        if served.predict_proba is not None:
-            probabilities = np.asarray(served.predict_proba(given)[0], dtype=np.float64)
-    if served.task != "classification":
-        return Original(rows, None, answers, None, accepts)
-    return Original(rows, positions(answers, served.classes[0]), None, probabilities, accepts)
+        probabilities = [] if served.predict_proba is None else served.predict_proba(given)
+    if served.task == "classification" and len(served.classes) == 1 and answers.ndim == 1:
+        answers = positions(answers, served.classes[0])
+    exact = served.task in ("classification", "outlier")
+    return Original(inputs, answers, exact, probabilities, accepts)
+
+
+def _one_thread() -> AbstractContextManager[Any]:
+    """scikit-learn's members one after the other: side by side, their sums come in any order."""
+    try:
+        import joblib
+    except ImportError:  # then there is no scikit-learn
+        return nullcontext()
+    context: AbstractContextManager[Any] = joblib.parallel_config(backend="sequential")
+    return context
 
 
 def accepts_missing(served: Served, inputs: list[Array]) -> bool:
@@ -71,12 +118,7 @@ def accepts_missing(served: Served, inputs: list[Array]) -> bool:
         holed.append(values)
     if not any(values.dtype.kind == "f" for values in holed):
         return False
-    try:
-        with quiet():
-            served.predict(served.rows(holed))
-    except Exception:  # whatever it raises, it does not accept them
-        return False
-    return True
+    return probe_tables.answers(served, holed)
 
 
 def positions(labels: Array, classes: Array) -> Array:
@@ -86,74 +128,103 @@ def positions(labels: Array, classes: Array) -> Array:
     return np.array([place[value] for value in flat], dtype=np.int64)
 
 
-def session_of(model: bytes) -> Any:
-    """An onnxruntime session with one thread, on the CPU.
+class OnnxSession:
+    """An onnxruntime session with one thread, on the CPU."""
 
-    Raises:
-        MissingDependencyError: onnxruntime is not installed.
-    """
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"compiling a model needs onnxruntime ({error}): pip install onnxruntime"
-        ) from error
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 4
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    def __init__(self, model: bytes) -> None:
+        """Load a graph whose one input is ``input``.
+
+        Raises:
+            MissingDependencyError: onnxruntime is not installed.
+        """
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise MissingDependencyError(
+                f"compiling a model needs onnxruntime ({error}): pip install onnxruntime"
+            ) from error
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 4
+        self.session: Any = onnxruntime.InferenceSession(
+            model, options, providers=["CPUExecutionProvider"]
+        )
+
+    def run(self, inputs: list[Array]) -> dict[str, Array]:
+        """Outputs by name; takes rows in any floating type."""
+        kind = self.session.get_inputs()[0].type
+        rows = inputs[0].astype(np.float32 if kind == "tensor(float)" else np.float64)
+        names = [out.name for out in self.session.get_outputs()]
+        return dict(zip(names, self.session.run(names, {INPUT: rows}), strict=True))
 
 
-def prove(session: Any, original: Original) -> Verdict:
-    """Compare the converted model in ``session`` with the original's answers."""
-    dtype = np.float32 if session.get_inputs()[0].type == "tensor(float)" else np.float64
-    names = [out.name for out in session.get_outputs()]
-    batch = _run(session, names, original.rows.astype(dtype))
-    verdict = _compare(batch, original, np.arange(len(original.rows)))
+def prove(converted: Converted, original: Original, tolerance: Tolerance) -> Verdict:
+    """Compare the converted model with the original's answers."""
+    count = len(original.answers)
+    batch = converted.run(original.inputs)
+    verdict = _compare(batch, original, np.arange(count), tolerance)
     if not verdict.agrees:
         return verdict
-    chosen = np.linspace(0, len(original.rows) - 1, _SINGLE_ROWS).astype(int)
-    single = [_run(session, names, original.rows[[at]].astype(dtype)) for at in chosen]
-    joined = {name: np.concatenate([answer[name] for answer in single]) for name in names}
-    return _compare(joined, original, chosen)
+    chosen = np.unique(np.linspace(0, count - 1, _SINGLE_ROWS).astype(int))
+    single = [
+        converted.run([np.ascontiguousarray(values[at : at + 1]) for values in original.inputs])
+        for at in chosen
+    ]
+    joined = {name: np.concatenate([answer[name] for answer in single]) for name in batch}
+    verdict = _compare(joined, original, chosen, tolerance)
+    return Verdict(True, f"{count} probe rows agree") if verdict.agrees else verdict
 
 
-def _run(session: Any, names: list[str], rows: Array) -> dict[str, Array]:
-    return dict(zip(names, session.run(names, {INPUT: rows}), strict=True))
-
-
-def _compare(answers: dict[str, Array], original: Original, which: Array) -> Verdict:
+def _compare(
+    answers: dict[str, Array], original: Original, which: Array, tolerance: Tolerance
+) -> Verdict:
     count = len(which)
-    found = answers[PREDICTIONS]
-    if original.labels is None:
-        return _compare_values(found, np.asarray(original.values)[which])
-    if found.dtype.kind not in "iu":
+    found, expected = answers[PREDICTIONS], original.answers[which]
+    if not original.exact:
+        return _compare_numbers(found, expected, tolerance, "answers")
+    if expected.dtype.kind in "iu" and found.dtype.kind not in "iu":
         return Verdict(False, f"the converted labels are {found.dtype}, not class positions")
-    changed = int((found.reshape(-1) != original.labels[which]).sum())
-    if changed:
-        return Verdict(False, f"{changed} of {count} probe rows changed label")
-    if original.probabilities is not None:
-        if PROBABILITIES not in answers:
+    if found.shape != expected.shape:
+        return Verdict(False, f"the converted labels have shape {found.shape[1:]} a row")
+    wrong = np.asarray(found != expected).reshape(count, -1).any(axis=1)
+    if wrong.any():
+        return Verdict(False, f"{int(wrong.sum())} of {count} probe rows changed label")
+    names = probability_names(len(original.probabilities))
+    for name, table in zip(names, original.probabilities, strict=True):
+        if name not in answers:
             return Verdict(False, "the converted model gives no probabilities")
-        converted = answers[PROBABILITIES].astype(np.float64)
-        if converted.shape != original.probabilities[which].shape:
-            return Verdict(False, f"the converted probabilities have shape {converted.shape[1:]}")
-        off = float(np.abs(converted - original.probabilities[which]).max())
-        if not off <= TOLERANCE:
-            return Verdict(False, f"probabilities differ by up to {off:.2g} on {count} probe rows")
+        verdict = _compare_numbers(answers[name], table[which], tolerance, "probabilities")
+        if not verdict.agrees:
+            return verdict
     return Verdict(True, f"{count} probe rows agree")
 
 
-def _compare_values(found: Array, expected: Array) -> Verdict:
-    expected = expected.astype(np.float64)
-    found = found.astype(np.float64)
-    if found.shape != expected.shape and found.size == expected.size:
-        return Verdict(False, f"the converted answers have shape {found.shape[1:]} a row")
-    spread = float(np.ptp(expected)) or float(np.abs(expected).max()) or 1.0
-    off = float(np.abs(found - expected).max()) / spread
-    if not off <= TOLERANCE:
+def probability_names(targets: int) -> list[str]:
+    """The outputs that hold probabilities, in the order of the targets."""
+    if targets < 2:
+        return [PROBABILITIES] * targets
+    return [f"{PROBABILITIES}_{number}" for number in range(targets)]
+
+
+def _compare_numbers(found: Array, expected: Array, tolerance: Tolerance, what: str) -> Verdict:
+    if found.shape != expected.shape:
+        return Verdict(False, f"the converted {what} have shape {found.shape[1:]} a row")
+    spread = 1.0
+    if what != "probabilities":
+        spread = float(np.ptp(expected)) or float(np.abs(expected).max()) or 1.0
+    numbers = expected.astype(np.float64)
+    allowed = tolerance.share * np.abs(numbers) + tolerance.of_spread * spread
+    if expected.dtype == np.float32 and tolerance.ulps32:
+        least = 0.5 if what == "probabilities" else 0.0  # what 1 - p leaves of p's last place
+        steps = np.spacing(np.maximum(np.abs(expected), np.float32(least)))
+        allowed = allowed + tolerance.ulps32 * steps.astype(np.float64)
+    off = np.abs(found.astype(np.float64) - numbers)
+    same = (found == expected) | (np.isnan(found) & np.isnan(expected))
+    if not (same | (off <= allowed)).all():
+        worst = float(np.nanmax(np.where(same, 0.0, off))) / spread
+        scale = "" if what == "probabilities" else " of their spread"
         return Verdict(
-            False, f"answers differ by up to {off:.2g} of their spread on {len(found)} probe rows"
+            False, f"{what} differ by up to {worst:.2g}{scale} on {len(found)} probe rows"
         )
     return Verdict(True, f"{len(found)} probe rows agree")

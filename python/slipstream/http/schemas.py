@@ -80,6 +80,7 @@ class ModelInfo(msgspec.Struct):
     average_inference_time: float
     model_size_mb: float
     memory_usage_mb: float | None
+    backend: str
     reason: str | UnsetType = UNSET
 
 

@@ -27,7 +27,7 @@ _MOST_ANSWER_BYTES = 8 << 20
 _KEPT_STDERR_BYTES = 16 << 10
 _KEPT_ENVIRONMENT = (
     "PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "VIRTUAL_ENV", "PYTHONHOME",
-    "LD_LIBRARY_PATH", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS",
+    "LD_LIBRARY_PATH", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "SLIPSTREAM_BACKEND_DIR",
 )  # fmt: skip
 """The rest, API keys and secrets among it, does not reach a process that opens foreign files."""
 _ERRORS: dict[str, type[SlipstreamError]] = {

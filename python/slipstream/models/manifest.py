@@ -49,7 +49,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """The library and version that opened the original ("scikit-learn 1.9.1")."""
     estimator: str | None = None
     """The class of the original ("RandomForestClassifier"); None for a bare graph."""
-    backend: Literal["onnx", "process"]
+    backend: Literal["onnx", "process", "forest"]
     artifact: str
     """File name of what the backend loads, relative to the manifest's folder."""
     backend_options: dict[str, str] = {}

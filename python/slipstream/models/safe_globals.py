@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from slipstream.errors import MissingDependencyError, UnsafeModelError
+from slipstream.models.saved_partial import SavedPartial
 
 
 class Use(Enum):
@@ -77,6 +78,8 @@ EXACT: dict[tuple[str, str], Use] = {
     },
     **_names("scipy.interpolate._bsplines", Use.CLASS, "BSpline"),
     **_names("scipy._lib.array_api_compat.numpy._aliases", Use.VALUE, "asarray"),
+    **_names("functools", Use.CALL, "partial"),  # see `_STAND_INS`
+    **_names("sklearn.utils.validation", Use.VALUE, "check_array"),
     **_names("sklearn.utils._bunch", Use.CLASS, "Bunch"),
     **_names("sklearn.tree._tree", Use.CALL, "Tree"),
     **_names("sklearn.ensemble._hist_gradient_boosting.predictor", Use.CLASS, "TreePredictor"),
@@ -115,6 +118,9 @@ EXACT: dict[tuple[str, str], Use] = {
     **_names("lightgbm.basic", Use.CLASS, "Booster"),
     **_names("lightgbm.sklearn", Use.CLASS, "LGBMModel LGBMClassifier LGBMRegressor LGBMRanker"),
 }
+
+_STAND_INS = {("functools", "partial"): SavedPartial}
+"""Classes of our own that take the place of what would be too powerful."""
 
 _ESTIMATOR_PACKAGES = frozenset(
     {
@@ -166,7 +172,7 @@ def resolve(module: str, name: str, policy: Policy) -> tuple[Any, Use]:
         module = _current_name(module)
         use = EXACT.get((module, name))
         if use is not None:
-            return _get(module, name), use
+            return _STAND_INS.get((module, name)) or _get(module, name), use
         found = _in_family(module, name) or _by_nature(module, name)
         if found is None and policy.custom_root is not None:
             found = _custom(module, name, policy.custom_root)

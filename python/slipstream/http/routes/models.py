@@ -108,6 +108,7 @@ def info(context: Context, request: Request) -> Response:
             average_inference_time=counted.average_inference_time_s,
             model_size_mb=mebibytes(model.model_size_bytes) or 0.0,
             memory_usage_mb=mebibytes(model.memory_usage_bytes),
+            backend=model.backend,
             reason=UNSET if model.reason is None else model.reason,
         )
     )
