@@ -16,7 +16,7 @@ export PYTHON JOBS
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 py := .venv/bin/python
-cpp_sources = $(shell find csrc tests/cpp -name '*.cc' -o -name '*.h')
+cpp_sources = $(shell find csrc tests/cpp bench -name '*.cc' -o -name '*.h')
 # gcc's ThreadSanitizer cannot map its shadow where a kernel randomizes addresses very widely.
 fixed_addresses := $(shell setarch -R true 2>/dev/null && echo setarch -R)
 
@@ -56,6 +56,10 @@ test: install build-dev ## Run every test: C++ (ctest), then Python (pytest)
 	ctest --preset dev -j$(JOBS)
 	$(py) -m pytest $(PYTEST_ARGS)
 
+.PHONY: test-exhaustive
+test-exhaustive: install ## Compare tree models with their libraries on 100,000 rows of every kind
+	SLIPSTREAM_EXACTNESS_ROWS=100000 $(py) -m pytest -v tests/exactness $(PYTEST_ARGS)
+
 .PHONY: lint lint-python lint-cpp
 lint: lint-python lint-cpp ## Check style, types, warnings and structure; change nothing
 	hadolint --config .hadolint.yaml Dockerfile.cuda
@@ -88,6 +92,10 @@ format: install ## Rewrite sources in the project's style
 	ruff check --fix-only --quiet
 	ruff format
 	clang-format -i $(cpp_sources)
+
+.PHONY: bench-forest
+bench-forest: install ## Measure tree models beside every rival, which it installs (BENCH_ARGS)
+	$(py) -m bench forest $(BENCH_ARGS)
 
 .PHONY: clean
 clean: ## Remove what was built (rm -rf .venv removes what was installed)

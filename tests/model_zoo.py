@@ -26,6 +26,13 @@ class Trained:
     compiled: bool | None
     """True: must be; False: cannot be; None: whatever the proof says."""
 
+    @property
+    def forest(self) -> bool | None:
+        """Whether the forest backend runs it; None: whatever the proof says."""
+        if self.compiled is None:
+            return None
+        return self.compiled and not self.name.startswith("mlp")
+
     def save(self, folder: Path) -> Path:
         """Pickle it into ``folder``."""
         file = folder / f"{self.name}.pkl"
@@ -147,7 +154,7 @@ def _() -> Any:
     return make_pipeline(MinMaxScaler(), MLPClassifier((16,), max_iter=60, random_state=0))
 
 
-@_kind("voting", "breast_cancer", None)
+@_kind("voting", "breast_cancer", True)
 def _() -> Any:
     from sklearn.ensemble import RandomForestClassifier, VotingClassifier
 
@@ -155,7 +162,7 @@ def _() -> Any:
     return VotingClassifier(members, voting="soft")
 
 
-@_kind("hard_voting", "breast_cancer", None)
+@_kind("hard_voting", "breast_cancer", True)
 def _() -> Any:
     from sklearn.ensemble import RandomForestClassifier, VotingClassifier
 
@@ -163,7 +170,7 @@ def _() -> Any:
     return VotingClassifier(members)
 
 
-@_kind("stacking", "wine", None)
+@_kind("stacking", "wine", True)
 def _() -> Any:
     from sklearn.ensemble import RandomForestClassifier, StackingClassifier
 
@@ -171,11 +178,26 @@ def _() -> Any:
     return StackingClassifier(members, cv=3)
 
 
-@_kind("bagging", "wine", None)
+@_kind("bagging", "wine", True)
 def _() -> Any:
     from sklearn.ensemble import BaggingClassifier
 
     return BaggingClassifier(n_estimators=4, random_state=0)
+
+
+@_kind("ada_boost", "breast_cancer wine", True)
+def _() -> Any:
+    from sklearn.ensemble import AdaBoostClassifier
+
+    return AdaBoostClassifier(n_estimators=12, random_state=0)
+
+
+@_kind("calibrated", "wine", True)
+def _() -> Any:
+    from sklearn.calibration import CalibratedClassifierCV
+    from sklearn.ensemble import RandomForestClassifier
+
+    return CalibratedClassifierCV(RandomForestClassifier(8, random_state=0), cv=2)
 
 
 @_kind("search", "wine", True)
@@ -189,7 +211,7 @@ def _logistic() -> Any:
     return _MAKERS["logistic_pipeline_wine"][2]()
 
 
-@_kind("text_columns", "penguins", False)
+@_kind("text_columns", "penguins", True)
 def _() -> Any:
     from sklearn.compose import make_column_selector, make_column_transformer
     from sklearn.impute import SimpleImputer
@@ -206,6 +228,28 @@ def _() -> Any:
         (numbers, make_column_selector(dtype_include=np.number)),
     )
     return make_pipeline(columns, LogisticRegression(max_iter=500))
+
+
+@_kind("text_forest", "penguins", True)
+def _() -> Any:
+    from sklearn.compose import make_column_selector, make_column_transformer
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder
+
+    columns = make_column_transformer(
+        (OneHotEncoder(), ["island", "sex"]),
+        ("passthrough", make_column_selector(dtype_include=np.number)),
+        sparse_threshold=0,
+    )
+    return make_pipeline(columns, RandomForestClassifier(12, random_state=0))
+
+
+@_kind("text_hist_gradient_boosting", "penguins", True)
+def _() -> Any:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    return HistGradientBoostingClassifier(max_iter=6, categorical_features=["island", "sex"])
 
 
 @_kind("xgb_classifier", CLASSIFIED, True)
@@ -278,7 +322,7 @@ def _() -> Any:
     return KMeans(3, n_init=2, random_state=0)
 
 
-@_kind("isolation_forest", "wine", False)
+@_kind("isolation_forest", "wine", True)
 def _() -> Any:
     from sklearn.ensemble import IsolationForest
 

@@ -1,35 +1,46 @@
-"""The extraction itself: arrays that, walked plainly, give the library's own sums."""
+"""The extraction itself: arrays that, walked plainly, give the library's own sums bit by bit."""
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 import pytest
 
 import model_zoo
+from exactness import lightgbm_models, xgboost_models
+from exactness.cases import lightgbm_case, xgboost_case
+from exactness.counts import wrong_leaves
+from exactness.gate import Case
+from exactness.rows import facts_of, kinds_for, make
 from slipstream.adapters import lightgbm, sklearn_trees, xgboost
+from slipstream.adapters.base import quiet
+from slipstream.adapters.tree_features import CATEGORICAL, CategorySets, FeatureRules
+from slipstream.adapters.tree_reference import codes_of, reference, reference_leaves
 from slipstream.adapters.trees import (
+    CategoryRule,
+    Comparison,
+    Link,
     Missing,
     TreeBuilder,
     TreeEnsemble,
     UnconvertibleError,
-    reference,
 )
 from slipstream.convert import onnx_trees, proof
 from slipstream.convert.onnx_graph import Graph
-from slipstream.convert.probe import _around_thresholds, with_missing
 from slipstream.errors import ModelLoadError
 
 
-def edge_rows(trees: TreeEnsemble, count: int = 400) -> np.ndarray:
-    """Exact thresholds and their neighbours, zeros, near-zeros and missing values."""
-    rng = np.random.default_rng(5)
-    rows = with_missing(_around_thresholds(trees, count, rng))
-    rows[rng.random(rows.shape) < 0.05] = 0.0
-    rows[rng.random(rows.shape) < 0.05] = 1e-36
-    rows[rng.random(rows.shape) < 0.05] = -0.0
-    return rows
+def edge_rows(trees: TreeEnsemble, training: Any, count: int = 40) -> np.ndarray:
+    """Rows of every kind that float32 and float64 both hold, as scikit-learn demands."""
+    facts = dataclasses.replace(facts_of(trees, training), finite=True)
+    return np.concatenate([make(kind, facts, count) for kind in kinds_for(facts)])
+
+
+def all_rows(case: Case, count: int = 60) -> np.ndarray:
+    """Rows of every kind."""
+    return np.concatenate([make(kind, case.facts, count) for kind in kinds_for(case.facts)])
 
 
 def holed(x: np.ndarray) -> np.ndarray:
@@ -39,10 +50,12 @@ def holed(x: np.ndarray) -> np.ndarray:
 
 
 def test_forest_sums() -> None:
+    x, _ = model_zoo.dataset("wine")
     model = model_zoo.zoo("random_forest_wine").model
     trees = sklearn_trees.extract(model)
-    rows = edge_rows(trees, 150)
-    np.testing.assert_array_equal(reference(trees, rows), model.predict_proba(rows))
+    rows = edge_rows(trees, x)
+    with quiet():
+        np.testing.assert_array_equal(reference(trees, rows), model.predict_proba(rows))
 
 
 def test_forest_trained_on_missing_values() -> None:
@@ -52,87 +65,124 @@ def test_forest_trained_on_missing_values() -> None:
     model = RandomForestClassifier(15, random_state=0).fit(holed(x), y)
     trees = sklearn_trees.extract(model)
     assert trees.missing_left.any()
-    rows = edge_rows(trees)
-    np.testing.assert_array_equal(onnx_sums(trees, rows)[1], model.predict_proba(rows))
+    rows = edge_rows(trees, x)
+    with quiet():
+        np.testing.assert_array_equal(onnx_answers(trees, rows)[1], model.predict_proba(rows))
 
 
-@pytest.mark.parametrize("missing_rule", ["nan", "zero", "none"])
-def test_lightgbm_missing_rules(missing_rule: str) -> None:
-    import lightgbm as library
-
-    x, y = model_zoo.dataset("digits")
-    rules: dict[str, Any] = {"nan": {}, "zero": {"zero_as_missing": True}, "none": {}}
-    model = library.LGBMClassifier(
-        n_estimators=5, verbose=-1, random_state=0, **rules[missing_rule]
-    )
-    model.fit(holed(x) if missing_rule == "nan" else x, y)
-    trees = lightgbm.extract(model)
-    expected = {"nan": Missing.DIRECTED, "zero": Missing.ZERO_TOO, "none": Missing.AS_ZERO}
-    used = {trees.missing_of(int(f)) for f in trees.feature[~trees.is_leaf]}
-    assert expected[missing_rule] in used
-    rows = edge_rows(trees)
-    raw = model.predict(rows, raw_score=True)
-    np.testing.assert_allclose(reference(trees, rows[:100]), raw[:100], atol=1e-9)
-    labels, probabilities = onnx_sums(trees, rows)
-    np.testing.assert_array_equal(labels, model.predict(rows))
-    np.testing.assert_allclose(probabilities, model.predict_proba(rows), atol=1e-12)
+@pytest.mark.parametrize("name", xgboost_models.MODELS)
+def test_xgboost_margins(name: str) -> None:
+    case = xgboost_case(name)
+    assert case.trees is not None and case.raw is not None
+    rows = all_rows(case)
+    margins = np.asarray(case.raw(rows)).reshape(len(rows), -1)
+    np.testing.assert_array_equal(reference(case.trees, rows), margins)
 
 
-@pytest.mark.parametrize("booster", ["gbtree", "dart"])
-def test_xgboost_sums(booster: str) -> None:
-    import xgboost as library
-
-    x, y = model_zoo.dataset("wine")
-    model = library.XGBClassifier(
-        n_estimators=8, booster=booster, num_parallel_tree=2, subsample=0.7,
-        random_state=0, n_jobs=1, **({"rate_drop": 0.3} if booster == "dart" else {}),
-    ).fit(holed(x), y)  # fmt: skip
-    trees = xgboost.extract(model)
-    rows = edge_rows(trees)
-    margins = model.predict(rows, output_margin=True)
-    np.testing.assert_allclose(reference(trees, rows[:100]), margins[:100], atol=1e-5)
-    labels, probabilities = onnx_sums(trees, rows)
-    np.testing.assert_array_equal(labels, model.predict(rows))
-    np.testing.assert_allclose(probabilities, model.predict_proba(rows), atol=1e-6)
+@pytest.mark.parametrize("name", lightgbm_models.MODELS)
+def test_lightgbm_raw_scores(name: str) -> None:
+    case = lightgbm_case(name)
+    assert case.trees is not None and case.raw is not None and case.leaves is not None
+    rows = all_rows(case)
+    raw = np.asarray(case.raw(rows)).reshape(len(rows), -1)
+    np.testing.assert_array_equal(reference(case.trees, rows), raw)
+    leaves = case.leaves(rows).reshape(len(rows), -1)
+    assert not wrong_leaves(reference_leaves(case.trees, rows), leaves).any()
 
 
 @pytest.mark.parametrize(
-    "objective", ["reg:squarederror", "reg:logistic", "count:poisson", "reg:gamma", "reg:tweedie"]
-)
-def test_xgboost_objectives(objective: str) -> None:
-    import xgboost as library
-
-    x, y = model_zoo.dataset("diabetes")
-    target = y / y.max() if objective == "reg:logistic" else y
-    model = library.XGBRegressor(n_estimators=6, objective=objective, random_state=0)
-    model.fit(x, target)
-    found = onnx_sums(xgboost.extract(model), x)[0]
-    np.testing.assert_allclose(found, model.predict(x), rtol=1e-5)
-
-
-@pytest.mark.parametrize(
-    "options",
+    ("name", "rule"),
     [
-        {"objective": "poisson"},
-        {"objective": "regression", "reg_sqrt": True},
-        {"objective": "quantile"},
-        {"boosting_type": "rf", "bagging_freq": 1, "bagging_fraction": 0.6},
-        {"boosting_type": "dart"},
+        ("regression", Missing.DIRECTED),
+        ("zero as missing", Missing.ZERO_TOO),
+        ("trained without NaN", Missing.AS_ZERO),
     ],
 )
-def test_lightgbm_objectives(options: dict[str, Any]) -> None:
-    import lightgbm as library
+def test_lightgbm_missing_rules(name: str, rule: Missing) -> None:
+    trees = lightgbm_case(name).trees
+    assert trees is not None
+    numeric = ~trees.is_leaf & (trees.sets_of_nodes < 0)
+    assert rule in {trees.missing_of(int(feature)) for feature in trees.feature[numeric]}
 
-    x, y = model_zoo.dataset("diabetes")
-    model = library.LGBMRegressor(n_estimators=6, verbose=-1, random_state=0, **options).fit(x, y)
-    found = onnx_sums(lightgbm.extract(model), x)[0]
-    np.testing.assert_allclose(found, model.predict(x), rtol=1e-9)
+
+def test_a_column_under_two_rules_becomes_two_features() -> None:
+    width = xgboost_models.WIDTH
+    for name in ("trained further on other data", "trained further on categories"):
+        trees = lightgbm_case(name).trees
+        assert trees is not None and trees.columns is not None
+        assert trees.n_features == len(trees.columns) > width
+        assert trees.columns[:width].tolist() == list(range(width))
+    rules = FeatureRules(3)
+    assert rules.features([0, 2, 0, 2], [1, 2, 1, 0]).tolist() == [0, 3, 0, 2]
+    assert rules.features([2, 1], [0, CATEGORICAL]).tolist() == [2, 1]
+    assert rules.columns is not None and rules.columns.tolist() == [0, 1, 2, 2]
+    names = {0: Missing.AS_ZERO, 1: Missing.ZERO_TOO, 2: Missing.DIRECTED}
+    known = rules.missing(names, Missing.AS_ZERO)
+    assert known == (Missing.ZERO_TOO, Missing.AS_ZERO, Missing.AS_ZERO, Missing.DIRECTED)
+
+
+def test_category_sets_are_made_when_all_are_known() -> None:
+    sets = CategorySets(CategoryRule.SIGN)
+    first = sets.add(4, [1, 3], members_left=True, missing_left=False)
+    again = sets.add(4, [3, 1], members_left=True, missing_left=False)
+    other = sets.add(4, [5], members_left=False, missing_left=True)
+    assert (first, again, other) == (0, 0, 1)
+    made = sets.finish()
+    assert made["categories"][4].count == 6
+    assert made["category_sets"][0].tolist() == [0, 1, 0, 1, 0, 0, 0, 0]
+    assert made["category_sets"][1].tolist() == [1, 1, 1, 1, 1, 0, 1, 1]
+    large = CategorySets(CategoryRule.SIGN)
+    large.add(0, [1 << 28], members_left=True, missing_left=False)
+    with pytest.raises(UnconvertibleError, match="too large"):
+        large.finish()
+
+
+def test_codes_of_categories() -> None:
+    from slipstream.adapters.trees import Category
+
+    values = np.array([0.0, 2.9, 3.0, -0.5, -1.0, np.nan, np.inf, 1.0])
+    known = np.array([True, False, True])
+    for rule, expected in (
+        (CategoryRule.TRUNCATE, [0, 2, 3, 0, 3, 4, 3, 1]),
+        (CategoryRule.SIGN, [0, 2, 3, 3, 3, 4, 3, 1]),
+        (CategoryRule.KNOWN, [0, 2, 4, 4, 4, 4, 4, 4]),
+    ):
+        assert codes_of(Category(3, rule, known), values).tolist() == expected
+
+
+@pytest.mark.parametrize("library", ["xgboost", "lightgbm"])
+def test_a_graph_answers_alike_or_says_why_not(library: str) -> None:
+    """ONNX is the way for trees inside of models that the forest backend does not know."""
+    models = xgboost_models.MODELS if library == "xgboost" else lightgbm_models.MODELS
+    make_case = xgboost_case if library == "xgboost" else lightgbm_case
+    refused = {}
+    for name in models:
+        case = make_case(name)
+        assert case.trees is not None
+        rows = make("plain", case.facts, 100)
+        try:
+            answers, probabilities = onnx_answers(case.trees, rows)
+        except UnconvertibleError as error:
+            refused[name] = str(error)
+            continue
+        with quiet():
+            expected = np.asarray(case.served.predict(rows))
+        if case.served.classes:
+            assert (case.served.classes[0][answers] == expected).mean() > 0.99, name
+            if case.served.predict_proba is not None:
+                shares = case.served.predict_proba(rows)[0]
+                np.testing.assert_allclose(probabilities, shares, atol=1e-5)
+        else:
+            np.testing.assert_allclose(answers, expected, rtol=1e-5, atol=2e-5)
+    expected_words = ("categor", "as missing", "two ways", "without probabilities", "several")
+    assert refused
+    for name, reason in refused.items():
+        assert any(word in reason for word in expected_words), (name, reason)
 
 
 def test_what_the_form_cannot_express_is_said() -> None:
     import lightgbm as library
     import xgboost as other
-    from sklearn.ensemble import HistGradientBoostingClassifier
 
     x, y = model_zoo.dataset("diabetes")
     linear = library.LGBMRegressor(n_estimators=2, linear_tree=True, verbose=-1).fit(x, y)
@@ -140,10 +190,56 @@ def test_what_the_form_cannot_express_is_said() -> None:
         lightgbm.extract(linear)
     with pytest.raises(UnconvertibleError, match="gblinear"):
         xgboost.extract(other.XGBRegressor(n_estimators=2, booster="gblinear").fit(x, y))
-    codes = np.column_stack([np.arange(200) % 5, np.arange(200) % 3]).astype(float)
-    model = HistGradientBoostingClassifier(max_iter=2, categorical_features=[0])
-    with pytest.raises(UnconvertibleError, match="categorical"):
-        sklearn_trees.extract(model.fit(codes, np.arange(200) % 5 > 2))
+    two = other.XGBClassifier(n_estimators=2, objective="multi:softprob", num_class=2)
+    with pytest.raises(UnconvertibleError, match="two classes"):
+        xgboost.extract(two.fit(x, y > 140))
+    early = library.LGBMClassifier(n_estimators=2, verbose=-1, pred_early_stop=True)
+    with pytest.raises(UnconvertibleError, match="stops early"):
+        lightgbm.extract(early.fit(x, y > 140))
+    deep = Link.STEP  # a link that no graph has
+    trees = xgboost_case("binary, hinge").trees
+    assert trees is not None and trees.link is deep
+    with pytest.raises(UnconvertibleError):
+        onnx_trees.emit(Graph(trees.n_features), "input", trees)
+
+
+def test_damaged_lightgbm_text_is_refused() -> None:
+    from slipstream.adapters.lightgbm_trees import forest_of
+
+    text = lightgbm_case("regression").served.estimator.booster_.model_to_string()
+    assert forest_of(text, 1, xgboost_models.WIDTH)
+    for old, new in (
+        ("left_child=", "left_child=7777 "),
+        ("leaf_value=", "leaf_value=x "),
+        ("num_leaves=31", "num_leaves=30"),
+        ("split_feature=", "split_feature=99 "),
+    ):
+        assert old in text
+        with pytest.raises((ModelLoadError, UnconvertibleError)):
+            forest_of(text.replace(old, new, 1), 1, xgboost_models.WIDTH)
+
+
+def test_numbers_of_the_text_keep_every_bit() -> None:
+    from slipstream.adapters.lightgbm_trees import _doubles
+
+    rng = np.random.default_rng(0)
+    values = rng.integers(0, 0x7FE << 52, size=20_000, dtype=np.int64).view(np.float64)
+    values[::2] *= -1
+    text = " ".join(f"{value:.17g}" for value in values)
+    np.testing.assert_array_equal(_doubles(text), values)
+
+
+def test_categories_by_name_are_refused_and_numbers_are_not() -> None:
+    import pandas as pd
+    import xgboost as library
+
+    x, score = xgboost_models.data()
+    frame = pd.DataFrame({"a": x[:, 0], "b": np.array(["u", "v", "w"])[x[:, 6].astype(int) % 3]})
+    frame["b"] = frame["b"].astype("category")
+    named = library.XGBRegressor(n_estimators=2, enable_categorical=True).fit(frame, score)
+    with pytest.raises(ModelLoadError, match="OrdinalEncoder"):
+        xgboost.serve(named)
+    assert xgboost_case("categories, one-hot").served.width == xgboost_models.WIDTH
 
 
 def test_damaged_links_are_refused() -> None:
@@ -167,8 +263,6 @@ def test_children_before_their_parents_are_put_in_order() -> None:
         right=[4, -1, 3, -1, -1], missing_left=[False] * 5, leaf_value=[0, 1.0, 0, 2.0, 3.0],
         output=0,
     )  # fmt: skip
-    from slipstream.adapters.trees import Comparison
-
     trees = TreeEnsemble(
         n_features=2, n_outputs=1, comparison=Comparison.LE_F64, **builder.arrays()
     ).check()
@@ -176,21 +270,23 @@ def test_children_before_their_parents_are_put_in_order() -> None:
     assert reference(trees, rows).ravel().tolist() == [1.0, 2.0, 3.0]
 
 
-def onnx_sums(trees: TreeEnsemble, rows: np.ndarray) -> tuple[np.ndarray, Any]:
+def onnx_answers(trees: TreeEnsemble, rows: np.ndarray) -> tuple[np.ndarray, Any]:
     """(predictions, probabilities) of the emitted graph, at once and row by row."""
     graph = Graph(trees.n_features)
     predictions, probabilities = onnx_trees.emit(graph, "input", trees)
     dtype = np.float32 if trees.float32_answers else np.float64
-    graph.output("predictions", predictions, np.int64 if probabilities else dtype, ())
+    tail = (trees.n_outputs,) if trees.n_outputs > 1 else ()
     if probabilities:
+        graph.output("predictions", predictions, np.int64, ())
         graph.output("probabilities", probabilities, dtype, (max(trees.n_outputs, 2),))
-    session = proof.session_of(graph.to_bytes())
-    found = session.run(None, {"input": rows})
+    else:
+        graph.output("predictions", predictions, dtype, tail)
+    session = proof.OnnxSession(graph.to_bytes())
+    found = session.run([rows])
     for row in range(0, len(rows), 40):
-        alone = session.run(None, {"input": rows[[row]]})
-        for one, many in zip(alone, found, strict=True):
-            np.testing.assert_allclose(one[0], many[row], rtol=1e-6, atol=1e-12)
-    return found[0], found[1] if probabilities else None
+        for name, one in session.run([rows[[row]]]).items():
+            np.testing.assert_allclose(one[0], found[name][row], rtol=1e-5, atol=1e-9)
+    return found["predictions"], found.get("probabilities")
 
 
 def test_trees_that_are_a_single_leaf() -> None:
@@ -199,9 +295,9 @@ def test_trees_that_are_a_single_leaf() -> None:
     x = np.arange(12.0).reshape(-1, 2)
     lone = DecisionTreeRegressor().fit(x, np.full(6, 2.5))
     assert lone.tree_.node_count == 1
-    np.testing.assert_array_equal(onnx_sums(sklearn_trees.extract(lone), x)[0], lone.predict(x))
+    np.testing.assert_array_equal(onnx_answers(sklearn_trees.extract(lone), x)[0], lone.predict(x))
     stump = DecisionTreeClassifier(max_depth=1, min_samples_split=10).fit(x, np.arange(6) % 3)
     assert stump.tree_.node_count == 1
-    labels, probabilities = onnx_sums(sklearn_trees.extract(stump), x)
+    labels, probabilities = onnx_answers(sklearn_trees.extract(stump), x)
     np.testing.assert_array_equal(probabilities, stump.predict_proba(x))
     np.testing.assert_array_equal(labels, stump.predict(x))

@@ -47,19 +47,23 @@ def test_a_classifier(folder: Path) -> None:
     assert body["model_size_mb"] == pytest.approx(size / 2**20, abs=1e-6)
     assert (body["model_type"], body["estimator"]) == ("sklearn", "Pipeline")
     assert body["framework"].startswith("scikit-learn ")
-    assert (body["compiled"], body["reason"], body["backend"]) == (True, None, "onnx")
+    assert (body["compiled"], body["reason"], body["backend"]) == (True, None, "forest")
     assert body["inputs"] == [{"name": "input", "dtype": "float64", "shape": [None, 30]}]
     assert [output["name"] for output in body["outputs"]] == ["predictions", "probabilities"]
     assert body["classes"] == ["benign", "malignant"]
 
 
 def test_why_it_is_not_compiled(folder: Path) -> None:
+    body = report(folder / "wine.pkl", ENABLE_COMPILATION="False")
+    assert (body["compiled"], body["backend"]) == (False, "process")
+    assert "compile" in body["reason"]
+
+
+def test_a_table_with_text(folder: Path) -> None:
     body = report(folder / "penguins.pkl")
-    assert body["compiled"] is False
-    assert "text columns" in body["reason"]
+    assert (body["compiled"], body["reason"], body["backend"]) == (True, None, "forest")
     assert body["columns"][0] == "island"
     assert body["inputs"][0] == {"name": "island", "dtype": "string", "shape": [None, 1]}
-    assert report(folder / "wine.pkl", ENABLE_COMPILATION="False")["compiled"] is False
 
 
 def test_a_graph(folder: Path) -> None:

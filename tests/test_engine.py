@@ -97,7 +97,7 @@ def test_answers_have_the_estimators_dtype_and_shape(forest, folder, rows):
     np.testing.assert_allclose(got, expected.predict_proba(rows), atol=1e-12)
     assert got.dtype == expected.predict_proba(rows).dtype
     assert forest.classes == ("benign", "malignant")
-    assert (forest.compiled, forest.backend, forest.reason) == (True, "onnx", None)
+    assert (forest.compiled, forest.backend, forest.reason) == (True, "forest", None)
 
 
 def test_a_model_without_converter_runs_as_it_is_and_says_why(engine, folder, rows):

@@ -182,7 +182,9 @@ class TestLookingAtModels:
             "average_inference_time",
             "model_size_mb",
             "memory_usage_mb",
+            "backend",
         ]
+        assert before["backend"] == "forest"
         assert before["model_path"] == "./models/wine.pkl"
         assert before["last_used"] is None
         assert before["inference_count"] == 0

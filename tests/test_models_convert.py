@@ -12,6 +12,7 @@ import pytest
 
 import model_zoo
 from slipstream.convert.build import Job, build
+from slipstream.convert.forest_session import ForestSession
 from slipstream.models import runners
 from slipstream.models.manifest import Manifest, encode
 from slipstream.models.manifest import decode as decode_manifest
@@ -49,7 +50,7 @@ def tensors_of(manifest: Manifest, rows: Any) -> list[np.ndarray]:
 
 
 def answers(manifest: Manifest, folder: Path, rows: Any) -> dict[str, np.ndarray]:
-    """Run the artifact as its backend would: onnxruntime, or the runner."""
+    """Run the artifact by its backend, by onnxruntime, or by the runner."""
     inputs = tensors_of(manifest, rows)
     names = [tensor.name for tensor in manifest.outputs]
     artifact = folder / manifest.artifact
@@ -59,6 +60,10 @@ def answers(manifest: Manifest, folder: Path, rows: Any) -> dict[str, np.ndarray
         session = onnxruntime.InferenceSession(artifact, providers=["CPUExecutionProvider"])
         assert [value.name for value in session.get_inputs()] == ["input"]
         found = session.run(names, {"input": inputs[0]})
+    elif manifest.backend == "forest":
+        with ForestSession(artifact) as forest:
+            given = forest.run([np.ascontiguousarray(values) for values in inputs])
+        found = [given[name] for name in names]
     else:
         runner = runners.load(str(artifact), manifest.backend_options)
         for values in inputs:
@@ -84,6 +89,8 @@ def test_answers_equal_the_source_library(name: str, tmp_path: Path) -> None:
     manifest = built(trained.save(tmp_path), tmp_path / "out")
     if trained.compiled is not None:
         assert manifest.compiled is trained.compiled, manifest.reason
+    if trained.forest is not None:
+        assert (manifest.backend == "forest") is trained.forest, manifest.reason
     assert (manifest.reason is None) is manifest.compiled
     found = answers(manifest, tmp_path / "out", trained.rows)
     with warnings.catch_warnings(action="ignore"):
@@ -124,17 +131,20 @@ def test_runner_computes_only_what_is_wanted(tmp_path: Path) -> None:
     assert nothing is None and probabilities is not None and probabilities.shape == (2, 2)
 
 
-def test_missing_values_in_a_table(tmp_path: Path) -> None:
+@pytest.mark.parametrize("compile_model", [True, False])
+def test_missing_values_in_a_table(compile_model: bool, tmp_path: Path) -> None:
     """NaN among text and numbers alike reaches the pipeline's imputers."""
     trained = model_zoo.zoo("text_columns_penguins")
-    manifest = built(trained.save(tmp_path), tmp_path / "out")
+    manifest = built(trained.save(tmp_path), tmp_path / "out", compile_model=compile_model)
+    assert manifest.backend == ("forest" if compile_model else "process")
     assert manifest.accepts_missing
     kinds = {column.name: column.dtype for column in manifest.columns or ()}
     assert kinds["island"] == kinds["sex"] == "string" and kinds["year"] == "float64"
     holed = trained.rows[trained.rows.isna().any(axis=1)]
     assert len(holed) > 5
     found = answers(manifest, tmp_path / "out", holed)
-    np.testing.assert_array_equal(found["predictions"], trained.model.predict(holed))
+    predictions = decoded(manifest, found["predictions"])
+    np.testing.assert_array_equal(predictions, trained.model.predict(holed))
 
 
 def test_a_pipeline_of_texts(tmp_path: Path) -> None:
@@ -170,6 +180,7 @@ def test_several_targets(tmp_path: Path) -> None:
     assert manifest.predictions_shape == (2,) and manifest.classes is None
     found = answers(manifest, tmp_path / "out", x)
     np.testing.assert_array_equal(found["predictions"], model.predict(x))
+    assert manifest.backend == "forest"
     for number, part in enumerate(model.predict_proba(x)):
         np.testing.assert_array_equal(found[f"probabilities_{number}"], part)
     line = LinearRegression().fit(x, x[:, :2] * 2.0)
@@ -242,18 +253,17 @@ def test_a_wrong_conversion_is_caught(tmp_path: Path, monkeypatch: pytest.Monkey
     """The proof is what decides: with one threshold moved by one ulp the model must not compile."""
     import dataclasses
 
-    from slipstream.convert import onnx_skl2onnx, onnx_sklearn
+    from slipstream.adapters.trees import UnconvertibleError
+    from slipstream.convert import forest_predictors, onnx_skl2onnx, onnx_sklearn
 
-    original = onnx_sklearn.sklearn_trees.extract
+    trees_of = forest_predictors.sklearn_trees.sums_of
 
     def moved(estimator: Any) -> Any:
-        trees = original(estimator)
+        trees = trees_of(estimator)
         threshold = trees.threshold.copy()
         root = trees.roots[0]
         threshold[root] = np.nextafter(np.float32(threshold[root]), np.float32(np.inf))
         return dataclasses.replace(trees, threshold=threshold)
-
-    from slipstream.adapters.trees import UnconvertibleError
 
     def refuses(*_: Any) -> bytes:
         raise UnconvertibleError("switched off")
@@ -261,8 +271,10 @@ def test_a_wrong_conversion_is_caught(tmp_path: Path, monkeypatch: pytest.Monkey
     trained = model_zoo.zoo("decision_tree_breast_cancer")
     file = trained.save(tmp_path)
     monkeypatch.setattr(onnx_skl2onnx, "convert", refuses)
-    assert built(file, tmp_path / "right").compiled
-    monkeypatch.setattr(onnx_sklearn.sklearn_trees, "extract", moved)
+    monkeypatch.setattr(onnx_sklearn, "emit", refuses)
+    assert built(file, tmp_path / "right").backend == "forest"
+    monkeypatch.setattr(forest_predictors.sklearn_trees, "sums_of", moved)
     manifest = built(file, tmp_path / "wrong")
     assert not manifest.compiled
     assert manifest.reason is not None and "of 2000 probe rows changed label" in manifest.reason
+    assert not (tmp_path / "wrong" / "model.forest").exists()

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 import model_zoo
+from slipstream.convert.forest_session import ForestSession
 from slipstream.errors import InvalidInputError, ModelLoadError, UnsafeModelError
 from slipstream.models import converter, runners
 from slipstream.models.detect import detect
@@ -38,7 +39,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("artifacts")
 
 
-def test_a_pickle_becomes_onnx_once(tmp_path: Path, cache: Path) -> None:
+def test_a_pickle_becomes_a_forest_file_once(tmp_path: Path, cache: Path) -> None:
     trained = model_zoo.zoo("random_forest_breast_cancer")
     file = trained.save(tmp_path)
     said: list[str] = []
@@ -47,14 +48,13 @@ def test_a_pickle_becomes_onnx_once(tmp_path: Path, cache: Path) -> None:
     assert first.manifest.model_type == "sklearn"
     assert first.manifest.estimator == "RandomForestClassifier"
     assert first.size_bytes == file.stat().st_size
-    assert "opening the model" in said and "2000 probe rows agree" not in said
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(first.artifact_path, providers=["CPUExecutionProvider"])
-    labels, probabilities = session.run(None, {"input": trained.rows})
-    classes = np.array(first.manifest.classes)
-    np.testing.assert_array_equal(classes[labels], trained.model.predict(trained.rows))
-    np.testing.assert_array_equal(probabilities, trained.model.predict_proba(trained.rows))
+    assert "opening the model" in said and said[-1] == "2000 probe rows agree"
+    assert first.manifest.backend == "forest"
+    with ForestSession(first.artifact_path) as session:
+        found = session.run([trained.rows])
+    labels = np.array(first.manifest.classes)[found["predictions"]]
+    np.testing.assert_array_equal(labels, trained.model.predict(trained.rows))
+    np.testing.assert_array_equal(found["probabilities"], trained.model.predict_proba(trained.rows))
     # The same bytes under another name: no child, same artifact.
     said.clear()
     copy = tmp_path / "copy.pkl"

@@ -329,3 +329,26 @@ def test_scan_reads_what_pickletools_reads() -> None:
         g for g in expected if g[0] != "__builtin__"
     }
     assert found.root == ("sklearn.preprocessing._data", "StandardScaler")
+
+
+def test_a_partial_call_is_of_check_array_alone(tmp_path: Path) -> None:
+    """HistGradientBoosting keeps one; another function, also swapped in later, is refused."""
+    from functools import partial
+
+    from sklearn.utils.validation import check_array
+
+    def load(value: Any) -> Any:
+        (tmp_path / "model.pkl").write_bytes(pickle.dumps(value))
+        return safe_pickle.load(tmp_path / "model.pkl")
+
+    found = load(partial(check_array, dtype=[np.float64], ensure_all_finite=False))
+    rows = found([["1", np.nan]])
+    assert rows.dtype == np.float64 and rows[0, 0] == 1.0 and np.isnan(rows[0, 1])
+    for other in (
+        partial(np.mean),
+        partial(check_array, [[1.0]]),
+        partial(check_array, estimator="x"),
+        Call(partial, check_array, state=(np.mean, (), {}, None)),
+    ):
+        with pytest.raises(UnsafeModelError):
+            load(other)
