@@ -1,4 +1,7 @@
-"""The command: ``python -m bench [--quick] [--output FILE.json]``."""
+"""The command: ``python -m bench [forest] [--quick] [--output FILE.json]``.
+
+The first word names a suite, whose options follow; without one it is the single network in process.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,24 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import environment, inprocess
+from bench import inprocess
+from bench.lib import environment
+
+PACKAGES = ("slipstream", "onnxruntime", "numpy", "onnx")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measures and prints; returns the exit status: 1 when an answer was wrong."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] == ["forest"]:
+        # Imported here: it needs every library that is compared, the plain one only onnxruntime.
+        from bench.forest.command import main as forest
+
+        return forest(words[1:])
     parser = argparse.ArgumentParser(
         prog="python -m bench",
         description="Compares slipstream with onnxruntime's own Python API, in one process.",
+        epilog="Other suites: python -m bench forest --help",
     )
     parser.add_argument(
         "--quick", action="store_true", help="few calls: shows that it runs, not how fast"
@@ -24,17 +37,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--output", type=Path, metavar="FILE", help="also write the figures there, as JSON"
     )
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(words)
     plan = inprocess.QUICK if options.quick else inprocess.FULL
 
-    where = environment.describe()
+    where = environment.describe(PACKAGES)
     with tempfile.TemporaryDirectory(prefix="slipstream-bench-") as folder:
         try:
             rows = inprocess.measure(Path(folder), plan)
         except inprocess.WrongAnswerError as error:
             print(f"bench: error: {error}", file=sys.stderr)
             return 1
-    print_environment(where)
+    where = environment.finish(where)
+    print("\n".join(environment.lines(where)))
     print_rows(rows)
     if options.quick:
         print("--quick: too few calls to quote these figures")
@@ -47,19 +61,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         }
         options.output.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return 0
-
-
-def print_environment(where: environment.Environment) -> None:
-    """Prints a line for each thing known about where this was measured."""
-    commit = where["commit"] or "unknown (not a git checkout)"
-    changed = " with uncommitted changes" if where["uncommitted_changes"] else ""
-    load = where["load_average_1min"]
-    print(f"commit    {commit}{changed}")
-    print(f"cpu       {where['cpu']}, {where['cores']} cores usable")
-    print(f"load      {'unknown' if load is None else f'{load:.2f}'} (1 minute average, before)")
-    print(f"system    {where['system']}, {where['python']}")
-    print(f"packages  {', '.join(f'{name} {v}' for name, v in where['packages'].items())}")
-    print(f"time      {where['time']}")
 
 
 def print_rows(rows: Sequence[inprocess.Row]) -> None:

@@ -1,0 +1,76 @@
+"""Plots, where matplotlib is installed; without it a benchmark says so and goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+MISSING = "plots skipped: matplotlib is not installed (.venv/bin/pip install matplotlib)"
+_OURS = "#d1495b"
+_OTHERS = ("#30638e", "#00798c", "#edae49", "#7a9e7e", "#8d6a9f", "#66717e", "#b08968", "#3d5a80")
+
+
+def lines(
+    file: Path,
+    title: str,
+    x_label: str,
+    y_label: str,
+    x: Sequence[float],
+    series: Mapping[str, Sequence[float | None]],
+    ours: str,
+) -> str | None:
+    """Draws every series over ``x``, both axes logarithmic; the format is that of ``file``'s name.
+
+    Args:
+        file: Where to write; its folder is made.
+        title: Above the plot.
+        x_label: With the unit.
+        y_label: With the unit.
+        x: Places of the points.
+        series: By name, as long as ``x``; None leaves a point out.
+        ours: The series to draw boldly.
+
+    Returns:
+        None, or why nothing was drawn.
+    """
+    try:
+        import matplotlib
+    except ImportError:
+        return MISSING
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+    from matplotlib.ticker import LogLocator, StrMethodFormatter
+
+    matplotlib.rcParams["svg.hashsalt"] = "slipstream"  # the same figures give the same file
+    matplotlib.rcParams["svg.fonttype"] = "none"  # text as text, not as outlines: a small file
+    figure, axes = pyplot.subplots(figsize=(6.4, 3.8), layout="constrained")
+    others = iter(_OTHERS * 4)
+    for name, values in series.items():
+        points = [(place, value) for place, value in zip(x, values, strict=True) if value]
+        bold = name == ours
+        axes.plot(
+            [place for place, _ in points],
+            [value for _, value in points],
+            marker="o",
+            markersize=5 if bold else 3.5,
+            linewidth=2.6 if bold else 1.3,
+            color=_OURS if bold else next(others),
+            label=name,
+            zorder=3 if bold else 2,
+        )
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xticks(list(x), [f"{place:,g}" for place in x])
+    axes.minorticks_off()
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.set_title(title, loc="left", fontsize=11)
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(file, metadata={"Date": None} if file.suffix == ".svg" else None)
+    pyplot.close(figure)
+    return None
