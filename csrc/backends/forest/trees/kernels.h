@@ -56,9 +56,18 @@ struct SweepNode {
   Lane middle = 0;
 };
 
+// The first levels of a tree in complete numbering; see levels.h. No levels: not laid out so.
+struct LevelTree {
+  std::uint32_t depth = 0;  // levels, at most kMostLevels
+  std::uint32_t first_plane = 0;
+  std::uint32_t first_threshold = 0;
+};
+inline constexpr std::uint32_t kMostLevels = 7;
+
 struct SweepTree {
   std::uint32_t first_node = 0;
-  std::uint32_t node_count = 0;
+  std::uint32_t node_count = 0;  // 0 where the tree is laid out by levels
+  LevelTree levels;
   std::uint32_t first_leaf = 0;  // into the leaf table
   std::uint32_t leaf_count = 0;
   std::int32_t output = 0;  // -1: the leaf table holds `outputs` values a leaf
@@ -69,11 +78,23 @@ struct SweepTask {
   const SweepTree* trees = nullptr;
   std::size_t tree_count = 0;
   const SweepNode<Lane>* nodes = nullptr;
+  const std::uint32_t* level_planes = nullptr;  // first element of a plane, as a distance
+  const Lane* level_thresholds = nullptr;
   const Lane* planes = nullptr;  // [planes][block rows]
   const void* leaves = nullptr;  // float or double, padded
   bool float32_sums = false;
   std::size_t outputs = 1;
   void* sums = nullptr;  // [outputs][block rows], holds the bases on entry
+};
+
+// Rows in the first levels of one tree.
+template <class Lane>
+struct LevelsTask {
+  LevelTree tree;
+  const std::uint32_t* level_planes = nullptr;
+  const Lane* level_thresholds = nullptr;
+  const Lane* planes = nullptr;  // [planes][block rows]
+  Lane* places = nullptr;        // where each row is below them; room for a block
 };
 
 // A node of a walk. Children are nodes of the same tree; behind the inner nodes of a tree stand its
@@ -105,8 +126,9 @@ struct WalkTask {
   std::size_t tree_count = 0;
   const typename Node::Value* rows = nullptr;  // [rows][row_stride]
   std::size_t row_stride = 0;
-  std::uint32_t* ends = nullptr;   // leaf of each walk, as a node of its tree
-  std::uint64_t* walks = nullptr;  // room for one number a walk
+  const std::uint32_t* starts = nullptr;  // walk_rows: the node each row starts at; null: the root
+  std::uint32_t* ends = nullptr;          // leaf of each walk, as a node of its tree
+  std::uint64_t* walks = nullptr;         // room for one number a walk
 };
 
 // Up to 8 rows against 64 trees at a time; see lockstep.h.
@@ -153,6 +175,10 @@ struct Kernels {
 
   void (*sweep_8)(const SweepTask<std::uint8_t>&, std::size_t rows);
   void (*sweep_16)(const SweepTask<std::uint16_t>&, std::size_t rows);
+
+  // Null where the instruction set has no permutation of bytes.
+  void (*levels_8)(const LevelsTask<std::uint8_t>&, std::size_t rows);
+  void (*levels_16)(const LevelsTask<std::uint16_t>&, std::size_t rows);
 
   // Leaves of one row in every tree / of rows in the first tree: task.ends[tree] / [row].
   void (*walk_trees_4)(const WalkTask<Node4>&);

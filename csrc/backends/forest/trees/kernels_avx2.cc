@@ -5,6 +5,7 @@
 #define SLIPSTREAM_SIMD_BYTES 32
 #define SLIPSTREAM_SIMD_KEYS 0
 #define SLIPSTREAM_SIMD_BLOCKS 0
+#define SLIPSTREAM_SIMD_LEVELS 0
 namespace slipstream::forest::avx2 {
 namespace {
 constexpr const char* kName = "avx2";

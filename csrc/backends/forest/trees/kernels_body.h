@@ -219,7 +219,14 @@ template <class Lane, std::size_t V, class Sum>
 void sweep_vectors(const SweepTask<Lane>& task) noexcept {
   alignas(64) Lane leaf_of_row[V * Vector<Lane>::kLanes];
   for (std::size_t t = 0; t < task.tree_count; ++t) {
-    sweep_tree<Lane, V>(task, task.trees[t], leaf_of_row);
+#if SLIPSTREAM_SIMD_LEVELS
+    if (const SweepTree& tree = task.trees[t]; tree.levels.depth != 0) {
+      descend_levels<Lane>(
+          {tree.levels, task.level_planes, task.level_thresholds, task.planes, leaf_of_row},
+          V * Vector<Lane>::kLanes);
+    } else
+#endif
+      sweep_tree<Lane, V>(task, task.trees[t], leaf_of_row);
     add_tree<Lane, Sum>(task, task.trees[t], leaf_of_row, V * Vector<Lane>::kLanes);
   }
 }
@@ -339,12 +346,28 @@ void walk_trees(const WalkTask<Node>& task) noexcept {
   walk<Node>(items, task.tree_count, task.ends, task.walks);
 }
 
+// Returns how many rows have not reached a leaf before the walk.
+template <class Node>
+std::size_t start_walks(const WalkTask<Node>& task, std::size_t rows) noexcept {
+  if (task.starts == nullptr) {
+    for (std::size_t i = 0; i < rows; ++i) task.walks[i] = i;
+    return rows;
+  }
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < rows; ++i) {
+    task.ends[i] = task.starts[i];
+    task.walks[count] = std::uint64_t{task.starts[i]} << 32 | i;
+    count += static_cast<std::size_t>(task.starts[i] < task.trees->inner_count);
+  }
+  return count;
+}
+
 template <class Node>
 void walk_rows(const WalkTask<Node>& task, std::size_t rows) noexcept {
-  for (std::size_t i = 0; i < rows; ++i) task.walks[i] = i;
+  const std::size_t walks = start_walks(task, rows);
   const RowsInTree<Node> items{task.nodes + task.trees->first_node, task.trees->inner_count,
                                task.rows, task.row_stride};
-  walk<Node>(items, rows, task.ends, task.walks);
+  walk<Node>(items, walks, task.ends, task.walks);
 }
 
 const Kernels kKernels = {
@@ -358,6 +381,8 @@ const Kernels kKernels = {
     .key_rows = key_rows,
     .sweep_8 = sweep<std::uint8_t>,
     .sweep_16 = sweep<std::uint16_t>,
+    .levels_8 = kLevels8,
+    .levels_16 = kLevels16,
     .walk_trees_4 = walk_trees<Node4>,
     .walk_trees_8 = walk_trees<Node8>,
     .walk_trees_12 = walk_trees<Node12>,

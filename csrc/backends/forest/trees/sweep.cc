@@ -6,6 +6,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "backends/forest/trees/levels.h"
+
 namespace slipstream::forest {
 namespace {
 
@@ -14,6 +16,10 @@ constexpr std::size_t kMostLeaves8 = 256;
 // A vector of leaves is loaded whole, however many a tree has.
 constexpr std::size_t kLeafPadding = 16;
 constexpr std::size_t kTablePadding = 64;
+// What a vector of rows costs, in units of a node that is swept: two comparisons and a move. A
+// level's place costs a load and a choice; a level beside, what all of it waits for.
+constexpr double kCostOfPlace = 0.3;
+constexpr double kCostOfLevel = 1.0;
 
 std::size_t round_up(std::size_t value, std::size_t to) noexcept {
   return (value + to - 1) / to * to;
@@ -22,7 +28,8 @@ std::size_t round_up(std::size_t value, std::size_t to) noexcept {
 template <class Lane, class Sum>
 class Sweep final : public Evaluator {
  public:
-  explicit Sweep(std::shared_ptr<const PreparedTrees> prepared) : prepared_(std::move(prepared)) {
+  explicit Sweep(std::shared_ptr<const PreparedTrees> prepared)
+      : prepared_(std::move(prepared)), levels_(block_rows()) {
     const Ensemble& trees = prepared_->trees;
     low_.resize(trees.nodes());
     for (std::size_t tree = 0; tree < trees.trees(); ++tree) add_tree(tree);
@@ -69,10 +76,37 @@ class Sweep final : public Evaluator {
                                               : prepared_->kernels.block_rows_16;
   }
 
+  [[nodiscard]] bool goes_by_levels(std::size_t tree) const noexcept {
+    const Kernels& kernels = prepared_->kernels;
+    const bool can = std::is_same_v<Lane, std::uint8_t> ? kernels.levels_8 != nullptr
+                                                        : kernels.levels_16 != nullptr;
+    const std::uint32_t depth = prepared_->shape.depth[tree];
+    if (!can || depth == 0 || depth > kMostLevels) return false;
+    return kCostOfPlace * ((1 << depth) - 1) + kCostOfLevel * depth <
+           static_cast<double>(prepared_->shape.tree(tree).size());
+  }
+
+  // A tree of few levels: its leaves are numbered by place.
+  void add_levels(std::size_t tree) {
+    const Ensemble& trees = prepared_->trees;
+    std::vector<std::int32_t> ends;
+    SweepTree made;
+    made.levels = levels_.add(*prepared_, trees.roots[tree], prepared_->shape.depth[tree], ends);
+    made.first_leaf = static_cast<std::uint32_t>(leaves_.size());
+    made.leaf_count = static_cast<std::uint32_t>(ends.size());
+    made.output = trees.tree_output[tree];
+    leaves_.resize(leaves_.size() + round_up(ends.size(), kLeafPadding) * trees.leaf_width);
+    for (std::uint32_t at = 0; at < ends.size(); ++at) {
+      place(ends[at], at, leaves_.data() + made.first_leaf);
+    }
+    trees_.push_back(made);
+  }
+
   // Numbers the leaves of a tree from left to right and appends its nodes and its leaves' values.
   void add_tree(std::size_t tree) {
     const Ensemble& trees = prepared_->trees;
     const TreeShape& shape = prepared_->shape;
+    if (goes_by_levels(tree)) return add_levels(tree);
     SweepTree made;
     made.first_node = static_cast<std::uint32_t>(nodes_.size());
     made.node_count = static_cast<std::uint32_t>(shape.tree(tree).size());
@@ -118,6 +152,8 @@ class Sweep final : public Evaluator {
     task.trees = trees_.data();
     task.tree_count = trees_.size();
     task.nodes = nodes_.data();
+    task.level_planes = levels_.planes();
+    task.level_thresholds = levels_.thresholds();
     task.planes = memory.planes.data();
     task.leaves = leaves_.data();
     task.float32_sums = trees.float32_sums;
@@ -137,6 +173,7 @@ class Sweep final : public Evaluator {
   std::shared_ptr<const PreparedTrees> prepared_;
   std::vector<SweepTree> trees_;
   std::vector<SweepNode<Lane>> nodes_;
+  Levels<Lane> levels_;
   AlignedVector<Sum> leaves_;
   std::vector<std::uint32_t> low_;  // leftmost leaf of each node; only while building
 };

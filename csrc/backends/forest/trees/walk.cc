@@ -9,6 +9,8 @@
 #include <unordered_map>
 #include <utility>
 
+#include "backends/forest/trees/levels.h"
+
 namespace slipstream::forest {
 namespace {
 
@@ -75,8 +77,11 @@ template <class Node, class Sum>
 class Walk final : public Evaluator {
  public:
   using Value = typename Node::Value;
+  // What the first levels are looked up in; keys (float) are walked from the root.
+  using Lane = std::conditional_t<std::is_same_v<Value, float>, std::uint16_t, Value>;
 
-  explicit Walk(std::shared_ptr<const PreparedTrees> prepared) : prepared_(std::move(prepared)) {
+  explicit Walk(std::shared_ptr<const PreparedTrees> prepared)
+      : prepared_(std::move(prepared)), tops_(top_block_rows()) {
     const std::size_t trees = prepared_->trees.trees();
     LeafValues leaves(prepared_->trees);
     place_.resize(prepared_->trees.nodes());
@@ -113,17 +118,40 @@ class Walk final : public Evaluator {
   }
 
  private:
+  // The first levels of a tree, which many rows take side by side, and the nodes below them.
+  struct Top {
+    LevelTree levels;
+    std::size_t first_start = 0;
+  };
   struct WalkScratch final : Scratch {
     WalkScratch(const Walk& of, std::size_t max_rows)
         : rows(max_rows * of.row_stride()),
           ends(std::max(max_rows, of.trees_.size())),
           walks(ends.size()),
+          planes(of.has_tops() ? of.row_stride() * round_up(max_rows, of.top_block_rows()) : 0),
+          places(planes.empty() ? 0 : of.top_block_rows()),
+          starts(planes.empty() ? 0 : max_rows),
           memory(of.prepared_->binner.memory_floats()) {}
     AlignedVector<Value> rows;
     std::vector<std::uint32_t> ends;
     std::vector<std::uint64_t> walks;
+    AlignedVector<Lane> planes;  // [blocks][planes][block rows]
+    AlignedVector<Lane> places;
+    std::vector<std::uint32_t> starts;
     AlignedVector<float> memory;
   };
+
+  [[nodiscard]] static std::size_t round_up(std::size_t value, std::size_t to) noexcept {
+    return (value + to - 1) / to * to;
+  }
+  [[nodiscard]] std::size_t top_block_rows() const noexcept {
+    return sizeof(Lane) == 1 ? prepared_->kernels.block_rows_8 : prepared_->kernels.block_rows_16;
+  }
+  [[nodiscard]] bool has_tops() const noexcept {
+    if constexpr (std::is_same_v<Value, float>) return false;
+    return sizeof(Lane) == 1 ? prepared_->kernels.levels_8 != nullptr
+                             : prepared_->kernels.levels_16 != nullptr;
+  }
 
   [[nodiscard]] std::size_t row_stride() const noexcept {
     return std::size_t{prepared_->planes.count} + 1;
@@ -156,11 +184,25 @@ class Walk final : public Evaluator {
       nodes_.push_back(made);
     }
     if (order.empty()) child(trees.roots[tree]);
+    add_top(tree, child);
     for (std::size_t leaf = 0; leaf < leaves.count(); ++leaf) {
       Node made;  // whichever way it goes
       made.child[0] = made.child[1] = static_cast<typename Node::Child>(order.size() + leaf);
       nodes_.push_back(made);
     }
+  }
+
+  // `number_of`: the node of a link within the tree.
+  template <class NumberOf>
+  void add_top(std::size_t tree, const NumberOf& number_of) {
+    const std::uint32_t depth = std::min(prepared_->shape.depth[tree], kMostLevels);
+    Top top{.levels = {}, .first_start = starts_.size()};
+    if (has_tops() && depth != 0) {
+      std::vector<std::int32_t> ends;
+      top.levels = tops_.add(*prepared_, prepared_->trees.roots[tree], depth, ends);
+      for (const std::int32_t link : ends) starts_.push_back(number_of(link));
+    }
+    top_of_.push_back(top);
   }
 
   [[nodiscard]] static Value test_of(const NodeTest& test) noexcept {
@@ -198,12 +240,49 @@ class Walk final : public Evaluator {
   void many_rows(std::size_t rows, Sum* sums, WalkScratch& memory) const noexcept {
     const Ensemble& trees = prepared_->trees;
     WalkTask<Node> one = task(memory);
+    if (has_tops()) write_planes(rows, memory);
     for (std::size_t tree = 0; tree < trees.trees(); ++tree, ++one.trees) {
+      one.starts = top_of_[tree].levels.depth != 0 ? descend(top_of_[tree], rows, memory) : nullptr;
       walk_rows(one, rows);
       for (std::size_t row = 0; row < rows; ++row) {
         add_leaf(trees, tree, values_of(tree, memory.ends[row]), sums + row * trees.outputs);
       }
     }
+  }
+
+  // The bins of all rows, plane by plane.
+  void write_planes(std::size_t rows, WalkScratch& memory) const noexcept {
+    const std::size_t block = top_block_rows();
+    for (std::size_t row = 0; row < rows; ++row) {
+      const Value* from = memory.rows.data() + row * row_stride();
+      Lane* to = memory.planes.data() + row / block * block * row_stride() + row % block;
+      for (std::size_t plane = 0; plane < prepared_->planes.count; ++plane) {
+        to[plane * block] = static_cast<Lane>(from[plane]);
+      }
+    }
+  }
+
+  // The nodes below the first levels of a tree where each row goes on.
+  const std::uint32_t* descend(const Top& top, std::size_t rows,
+                               WalkScratch& memory) const noexcept {
+    const std::size_t block = top_block_rows();
+    LevelsTask<Lane> levels{.tree = top.levels,
+                            .level_planes = tops_.planes(),
+                            .level_thresholds = tops_.thresholds(),
+                            .planes = memory.planes.data(),
+                            .places = memory.places.data()};
+    for (std::size_t row = 0; row < rows; row += block, levels.planes += block * row_stride()) {
+      const std::size_t count = std::min(block, rows - row);
+      if constexpr (sizeof(Lane) == 1) {
+        prepared_->kernels.levels_8(levels, count);
+      } else {
+        prepared_->kernels.levels_16(levels, count);
+      }
+      for (std::size_t i = 0; i < count; ++i) {
+        memory.starts[row + i] = starts_[top.first_start + memory.places[i]];
+      }
+    }
+    return memory.starts.data();
   }
 
   [[nodiscard]] const Sum* values_of(std::size_t tree, std::uint32_t end) const noexcept {
@@ -231,7 +310,10 @@ class Walk final : public Evaluator {
   std::vector<WalkTree> trees_;
   AlignedVector<Sum> values_;
   std::vector<std::size_t> first_value_;  // of each tree
-  std::vector<std::uint32_t> place_;      // of each node in its tree; only while building
+  Levels<Lane> tops_;
+  std::vector<Top> top_of_;  // of each tree
+  std::vector<std::uint32_t> starts_;
+  std::vector<std::uint32_t> place_;  // of each node in its tree; only while building
 };
 
 template <class Node>
