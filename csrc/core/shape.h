@@ -24,15 +24,11 @@ class Shape {
     std::copy(dims.begin(), dims.end(), data());
   }
   Shape(const Shape& other) : Shape(other.dims()) {}
-  Shape(Shape&& other) noexcept
-      : rank_(std::exchange(other.rank_, 0)),
-        inline_(other.inline_),
-        heap_(std::move(other.heap_)) {}
+  Shape(Shape&& other) noexcept : heap_(std::move(other.heap_)) { take(other); }
   Shape& operator=(const Shape& other) { return *this = Shape(other); }
   Shape& operator=(Shape&& other) noexcept {
-    rank_ = std::exchange(other.rank_, 0);
-    inline_ = other.inline_;
     heap_ = std::move(other.heap_);
+    take(other);
     return *this;
   }
   ~Shape() = default;
@@ -67,6 +63,17 @@ class Shape {
     std::int64_t result = 1;
     for (std::size_t axis = first; axis < rank_; ++axis) result *= data()[axis];
     return result;
+  }
+
+  // Dimensions one by one, and only those that there are: wider copies of what was just written in
+  // parts wait until it has reached the cache.
+  void take(Shape& other) noexcept {
+    rank_ = std::exchange(other.rank_, 0);
+#pragma GCC unroll 6
+    for (std::size_t axis = 0; axis < kInlineRank; ++axis) {
+      if (axis >= rank_) break;
+      inline_[axis] = other.inline_[axis];
+    }
   }
 
   std::size_t rank_ = 0;

@@ -64,9 +64,7 @@ struct ElementsDeleter {
 }  // namespace
 
 Tensor Tensor::allocate(DType dtype, Shape shape, std::pmr::memory_resource* memory) {
-  Tensor tensor;
-  tensor.dtype_ = dtype;
-  tensor.shape_ = std::move(shape);
+  Tensor tensor(dtype, std::move(shape));
   const std::size_t string_count =
       dtype == DType::kString ? static_cast<std::size_t>(tensor.elements()) : 0;
   const Block block = Block::allocate(tensor.bytes(), memory);
@@ -78,9 +76,7 @@ Tensor Tensor::allocate(DType dtype, Shape shape, std::pmr::memory_resource* mem
 }
 
 Tensor Tensor::wrap(DType dtype, Shape shape, void* data, std::shared_ptr<void> owner) noexcept {
-  Tensor tensor;
-  tensor.dtype_ = dtype;
-  tensor.shape_ = std::move(shape);
+  Tensor tensor(dtype, std::move(shape));
   tensor.data_ = data;
   tensor.owner_ = std::move(owner);
   return tensor;

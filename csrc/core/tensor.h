@@ -10,6 +10,7 @@
 #include <memory_resource>
 #include <span>
 #include <string>
+#include <utility>
 
 #include "core/dtype.h"
 #include "core/shape.h"
@@ -69,6 +70,8 @@ class Tensor {
   static constexpr std::size_t kAlignment = 64;  // a cache line, and the widest vector register
 
  private:
+  Tensor(DType dtype, Shape shape) noexcept : dtype_(dtype), shape_(std::move(shape)) {}
+
   DType dtype_ = DType::kFloat32;
   Shape shape_{0};
   void* data_ = nullptr;

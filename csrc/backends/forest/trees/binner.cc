@@ -70,7 +70,9 @@ Binner::Binner(const Ensemble& trees, const Planes& planes, const Kernels& kerne
            as_zero_.data(),
            zero_too_.data(),
            trees.zero_flush,
-           trees.comparison == Comparison::kLessEqual64};
+           trees.comparison == Comparison::kLessEqual64,
+           {}};
+  if (planes.fits_8_bits()) task_.buckets = buckets_.emplace(planes, trees.features).task();
 }
 
 bool Binner::set_goes_left(const SetPlane& plane, double value) const noexcept {

@@ -6,9 +6,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "backends/forest/trees/aligned.h"
+#include "backends/forest/trees/buckets.h"
 #include "backends/forest/trees/ensemble.h"
 #include "backends/forest/trees/kernels.h"
 #include "backends/forest/trees/planes.h"
@@ -22,9 +24,7 @@ class Binner {
 
   [[nodiscard]] std::size_t planes() const noexcept { return planes_.count; }
   // Floats that each of the calls below needs as `memory` (64-byte aligned).
-  [[nodiscard]] std::size_t memory_floats() const noexcept {
-    return bin_block_scratch(task_.features);
-  }
+  [[nodiscard]] std::size_t memory_floats() const noexcept { return bin_scratch(task_.features); }
 
   // out[row * stride + plane], bins or keys. The stride is larger than the number of planes.
   void rows(const RowsView& x, std::size_t rows, std::uint8_t* out, std::size_t stride,
@@ -51,6 +51,7 @@ class Binner {
   std::vector<std::uint16_t> as_zero_;
   std::vector<std::uint16_t> zero_too_;
   AlignedVector<float> heaps_;
+  std::optional<Buckets> buckets_;
   BinTask task_;
 };
 

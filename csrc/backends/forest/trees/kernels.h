@@ -30,6 +30,36 @@ struct BinColumn {
   std::uint32_t plane_left = 0;
 };
 
+// The thresholds of one numeric column by bucket: see buckets.h.
+inline constexpr std::uint32_t kWindow = 8;  // thresholds that are compared at a time
+struct BucketColumn {
+  std::uint32_t first_threshold = 0;
+  std::uint32_t first_start = 0;
+  std::uint32_t feature = 0;
+  std::uint16_t count = 0;
+  std::uint16_t more_windows = 0;  // behind the first
+  std::uint32_t plane_right = 0;   // as in BinColumn
+  std::uint32_t plane_left = 0;
+};
+
+struct BucketTask {
+  const BucketColumn* columns = nullptr;
+  std::size_t column_count = 0;
+  const double* doubles = nullptr;  // thresholds where float64 decides, else
+  const float* floats = nullptr;
+  const std::uint8_t* starts = nullptr;  // thresholds before each bucket
+  const float* low = nullptr;            // of features
+  const float* scale = nullptr;
+  const float* last = nullptr;
+};
+
+// The bucket of a value; that of NaN is 0. Never changes the order of two values.
+[[nodiscard]] inline std::uint32_t bucket_of(float x, float low, float scale, float last) noexcept {
+  const float at = (x - low) * scale;
+  const float from_zero = at > 0.0F ? at : 0.0F;  // NaN too
+  return static_cast<std::uint32_t>(from_zero < last ? from_zero : last);
+}
+
 struct BinTask {
   const BinColumn* columns = nullptr;
   std::size_t column_count = 0;
@@ -39,6 +69,7 @@ struct BinTask {
   const std::uint16_t* zero_too = nullptr;
   bool zero_flush = false;
   bool round_down = false;  // keys are rounded down (float64 decides), else to nearest
+  BucketTask buckets;       // set where 8 bits are enough
 };
 
 // What is known of a row once its keys are made.
@@ -157,21 +188,20 @@ struct Kernels {
   std::size_t block_rows_8;   // rows of a block of 8-bit planes
   std::size_t block_rows_16;  // and of 16-bit planes
 
-  // Bins of rows, row-major: out[row][plane]. Set planes are left alone. `keys` is room for
-  // `features` floats rounded up to 16.
+  // Bins of rows, row-major: out[row][plane]. Set planes are left alone. `scratch` as large as
+  // bin_scratch(), as for all of these.
   void (*bin_rows_8)(const BinTask&, const RowsView&, std::size_t rows, std::uint8_t* out,
-                     std::size_t out_stride, float* keys);
+                     std::size_t out_stride, float* scratch);
   void (*bin_rows_16)(const BinTask&, const RowsView&, std::size_t rows, std::uint16_t* out,
-                      std::size_t out_stride, float* keys);
-  // Bins of at most block_rows rows, plane-major: out[plane][row]. `scratch` as large as
-  // bin_block_scratch().
+                      std::size_t out_stride, float* scratch);
+  // Bins of at most block_rows rows, plane-major: out[plane][row].
   void (*bin_block_8)(const BinTask&, const RowsView&, std::size_t rows, std::uint8_t* out,
                       float* scratch);
   void (*bin_block_16)(const BinTask&, const RowsView&, std::size_t rows, std::uint16_t* out,
                        float* scratch);
   // Keys of rows, row-major, for columns whose keys decide.
   void (*key_rows)(const BinTask&, const RowsView&, std::size_t rows, float* out,
-                   std::size_t out_stride, float* keys);
+                   std::size_t out_stride, float* scratch);
 
   void (*sweep_8)(const SweepTask<std::uint8_t>&, std::size_t rows);
   void (*sweep_16)(const SweepTask<std::uint16_t>&, std::size_t rows);
@@ -194,9 +224,10 @@ struct Kernels {
   void (*lockstep)(const LockstepTask&);
 };
 
-// Floats of scratch that bin_block needs for `features` columns.
-[[nodiscard]] constexpr std::size_t bin_block_scratch(std::size_t features) noexcept {
-  return ((features + 15) & ~std::size_t{15}) + 8 * 512 + 8 * 512 / 16;
+// Floats of scratch that binning needs for `features` columns: a row's values as doubles and their
+// buckets, and a tile of a block.
+[[nodiscard]] constexpr std::size_t bin_scratch(std::size_t features) noexcept {
+  return 3 * ((features + 15) & ~std::size_t{15}) + 8 * 512 + 8 * 512 / 16;
 }
 
 // The best kernels for this processor. `name` restricts the choice ("avx512", "avx2", "portable";

@@ -125,6 +125,77 @@ bool bin_row(const BinTask& task, Lane* out, const float* keys) noexcept {
   return equal == 0;
 }
 
+// ---- binning by bucket --------------------------------------------------------------------------
+
+#if !SLIPSTREAM_SIMD_KEYS
+// The values of a row after their rules, as the type that decides, and their buckets. Returns
+// whether one is missing.
+template <class Value>
+bool make_values(const BinTask& task, const RowsView& x, std::size_t row, Value* values,
+                 std::uint32_t* buckets) noexcept {
+  const BucketTask& by = task.buckets;
+  bool has_nan = false;
+  for (std::size_t f = 0; f < task.features; ++f) {
+    const auto seen = static_cast<double>(static_cast<Value>(number_at(x, row, f)));
+    values[f] = static_cast<Value>(prepare(task, seen, f));
+    buckets[f] = bucket_of(static_cast<float>(values[f]), by.low[f], by.scale[f], by.last[f]);
+    has_nan |= values[f] != values[f];
+  }
+  return has_nan;
+}
+#endif
+
+template <bool kHasNan, class Value>
+void bin_values(const BucketTask& task, const Value* all_thresholds, const Value* values,
+                const std::uint32_t* buckets, std::uint8_t* out) noexcept {
+  // In registers: bytes that are written could be anything's, for all the compiler knows.
+  const BucketColumn* column = task.columns;
+  const BucketColumn* const end = column + task.column_count;
+  const std::uint8_t* const starts = task.starts;
+  for (; column != end; ++column) {
+    const Value x = values[column->feature];
+    const std::uint32_t start = starts[column->first_start + buckets[column->feature]];
+    const Value* window = all_thresholds + column->first_threshold + start;
+    std::uint32_t bin = start + count_below_8(window, x);
+    for (std::uint32_t w = column->more_windows; w != 0; --w) [[unlikely]] {
+      window += kWindow;
+      bin += count_below_8(window, x);
+    }
+    const std::uint32_t left = column->plane_left;
+    const std::uint32_t right = column->plane_right;
+    std::uint32_t bin_right = bin;
+    if constexpr (kHasNan) bin_right = x != x ? column->count : bin;
+    out[left] = static_cast<std::uint8_t>(bin);
+    out[right] = static_cast<std::uint8_t>(bin_right);
+  }
+}
+
+template <class Value>
+void bin_row_by_bucket(const BinTask& task, const Value* thresholds, const RowsView& x,
+                       std::size_t row, std::uint8_t* out, float* scratch) noexcept {
+  const std::size_t padded = (task.features + 15) & ~std::size_t{15};
+  auto* values = reinterpret_cast<Value*>(scratch);
+  auto* buckets = reinterpret_cast<std::uint32_t*>(scratch + 2 * padded);
+  if (make_values(task, x, row, values, buckets)) {
+    bin_values<true>(task.buckets, thresholds, values, buckets, out);
+  } else {
+    bin_values<false>(task.buckets, thresholds, values, buckets, out);
+  }
+}
+
+void bin_rows_8(const BinTask& task, const RowsView& x, std::size_t rows, std::uint8_t* out,
+                std::size_t out_stride, float* scratch) noexcept {
+  for (std::size_t row = 0; row < rows; ++row, out += out_stride) {
+    if (task.round_down) {
+      bin_row_by_bucket(task, task.buckets.doubles, x, row, out, scratch);
+    } else {
+      bin_row_by_bucket(task, task.buckets.floats, x, row, out, scratch);
+    }
+  }
+}
+
+// ---- binning by search --------------------------------------------------------------------------
+
 template <class Lane>
 void bin_rows(const BinTask& task, const RowsView& x, std::size_t rows, Lane* out,
               std::size_t out_stride, float* keys) noexcept {
@@ -374,7 +445,7 @@ const Kernels kKernels = {
     .name = kName,
     .block_rows_8 = Vector<std::uint8_t>::kLanes * kVectors,
     .block_rows_16 = Vector<std::uint16_t>::kLanes * kVectors,
-    .bin_rows_8 = bin_rows<std::uint8_t>,
+    .bin_rows_8 = bin_rows_8,
     .bin_rows_16 = bin_rows<std::uint16_t>,
     .bin_block_8 = bin_block<std::uint8_t>,
     .bin_block_16 = bin_block<std::uint16_t>,

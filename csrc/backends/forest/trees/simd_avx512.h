@@ -19,6 +19,18 @@ inline std::uint32_t count_below_16(const float* keys, float key) noexcept {
   return static_cast<std::uint32_t>(__builtin_popcount(below));
 }
 
+// Of 8 ascending numbers, how many are below `x`. NaN: none.
+inline std::uint32_t count_below_8(const double* thresholds, double x) noexcept {
+  const std::uint32_t below =
+      _cvtmask8_u32(_mm512_cmp_pd_mask(_mm512_loadu_pd(thresholds), _mm512_set1_pd(x), _CMP_LT_OQ));
+  return static_cast<std::uint32_t>(__builtin_popcount(below));
+}
+inline std::uint32_t count_below_8(const float* thresholds, float x) noexcept {
+  const std::uint32_t below =
+      _cvtmask8_u32(_mm256_cmp_ps_mask(_mm256_loadu_ps(thresholds), _mm256_set1_ps(x), _CMP_LT_OQ));
+  return static_cast<std::uint32_t>(__builtin_popcount(below));
+}
+
 // Whether one of 16 floats is `key`; a number that is not 0.
 inline std::uint32_t any_equal_16(const float* keys, float key) noexcept {
   return _mm512_cmp_ps_mask(_mm512_load_ps(keys), _mm512_set1_ps(key), _CMP_EQ_OQ);

@@ -14,6 +14,14 @@ inline std::uint32_t count_below_16(const float* keys, float key) noexcept {
   return count;
 }
 
+// Of 8 ascending numbers, how many are below `x`. NaN: none.
+template <class Value>
+std::uint32_t count_below_8(const Value* thresholds, Value x) noexcept {
+  std::uint32_t count = 0;
+  for (std::size_t i = 0; i < 8; ++i) count += static_cast<std::uint32_t>(thresholds[i] < x);
+  return count;
+}
+
 // Whether one of 16 floats is `key`; a number that is not 0.
 inline std::uint32_t any_equal_16(const float* keys, float key) noexcept {
   std::uint32_t any = 0;

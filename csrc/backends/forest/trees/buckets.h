@@ -1,0 +1,44 @@
+// Buckets: where in a feature's thresholds a value belongs, found by arithmetic instead of a
+// search.
+//
+// The range of the thresholds is cut into equal buckets, each of which knows how many thresholds
+// come before it; those within it are compared with the value, kWindow at a time. A value lies
+// above every threshold of the buckets before its own, because finding the bucket (subtract,
+// multiply, clamp) never changes the order of two values, however it rounds. Models that decide in
+// float64 keep their thresholds in float64 here, so nothing has to be settled afterwards.
+//
+// It is how single rows are binned to 8 bits; blocks of rows search in registers (bin_avx512.h).
+// Threads: any, once built. Ownership: keeps nothing of the planes.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "backends/forest/trees/aligned.h"
+#include "backends/forest/trees/kernels.h"
+#include "backends/forest/trees/planes.h"
+
+namespace slipstream::forest {
+
+class Buckets {
+ public:
+  // `planes` fit 8 bits. Throws std::bad_alloc.
+  Buckets(const Planes& planes, std::size_t features);
+
+  // Refers to this object.
+  [[nodiscard]] BucketTask task() const noexcept;
+
+ private:
+  void add(const Planes& planes, const NumericColumn& from);
+
+  std::vector<BucketColumn> columns_;
+  std::vector<double> doubles_;  // thresholds: one of these two is in use
+  std::vector<float> floats_;
+  std::vector<std::uint8_t> starts_;
+  AlignedVector<float> low_;  // of features, padded
+  AlignedVector<float> scale_;
+  AlignedVector<float> last_;
+};
+
+}  // namespace slipstream::forest
