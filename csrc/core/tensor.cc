@@ -63,16 +63,15 @@ struct ElementsDeleter {
 
 }  // namespace
 
-Tensor Tensor::allocate(DType dtype, Shape shape, std::pmr::memory_resource* memory) {
-  Tensor tensor(dtype, std::move(shape));
+Tensor::Tensor(DType dtype, Shape shape, std::pmr::memory_resource* memory)
+    : dtype_(dtype), shape_(std::move(shape)) {
   const std::size_t string_count =
-      dtype == DType::kString ? static_cast<std::size_t>(tensor.elements()) : 0;
-  const Block block = Block::allocate(tensor.bytes(), memory);
-  tensor.data_ = block.data();
-  std::uninitialized_default_construct_n(static_cast<std::string*>(tensor.data_), string_count);
-  tensor.owner_ = std::shared_ptr<void>(tensor.data_, ElementsDeleter{string_count},
-                                        OwnersAllocator<std::byte>(block));
-  return tensor;
+      dtype == DType::kString ? static_cast<std::size_t>(elements()) : 0;
+  const Block block = Block::allocate(bytes(), memory);
+  data_ = block.data();
+  std::uninitialized_default_construct_n(static_cast<std::string*>(data_), string_count);
+  owner_ = std::shared_ptr<void>(data_, ElementsDeleter{string_count},
+                                 OwnersAllocator<std::byte>(block));
 }
 
 Tensor Tensor::wrap(DType dtype, Shape shape, void* data, std::shared_ptr<void> owner) noexcept {

@@ -19,13 +19,17 @@ namespace slipstream {
 
 class Tensor {
  public:
-  Tensor() noexcept = default;
+  // Not defaulted: `Tensor()` would then clear the whole object before its members do.
+  Tensor() noexcept {}
 
   // Uninitialised memory from `memory` (empty strings for kString), aligned to kAlignment bytes.
   // `memory` must outlive every view of the tensor. Throws std::bad_alloc.
+  Tensor(DType dtype, Shape shape, std::pmr::memory_resource* memory);
   [[nodiscard]] static Tensor allocate(
       DType dtype, Shape shape,
-      std::pmr::memory_resource* memory = std::pmr::new_delete_resource());
+      std::pmr::memory_resource* memory = std::pmr::new_delete_resource()) {
+    return {dtype, std::move(shape), memory};
+  }
 
   // A view of memory somebody else laid out; `owner` keeps it alive (may be null for static
   // memory).

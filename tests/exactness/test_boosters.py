@@ -44,7 +44,7 @@ def test_lightgbm(name: str, counts: Table, tmp_path: Path) -> None:
 
 
 ALGORITHMS = [
-    "lockstep@avx512",  # the only set with a permutation of bytes
+    *(f"{name}@avx512" for name in ("lockstep", "blocks")),  # of byte permutations
     *(
         f"{algorithm}@{instructions}"
         for algorithm in ("walk", "sweep")

@@ -1,6 +1,7 @@
 #include "backends/forest/instance.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <new>
 #include <string>
@@ -146,8 +147,9 @@ void ForestInstance::allocate(const Execution& execution, std::int64_t rows,
       outputs.emplace_back();
       continue;
     }
-    Shape shape = specs[i].dims.size() == 1 ? Shape{rows} : Shape{rows, specs[i].dims[1]};
-    outputs.push_back(Tensor::allocate(specs[i].dtype, std::move(shape), execution.memory));
+    const std::array<std::int64_t, 2> dims{rows, specs[i].dims.back()};
+    outputs.emplace_back(specs[i].dtype, Shape(std::span(dims).first(specs[i].dims.size())),
+                         execution.memory);
   }
 }
 

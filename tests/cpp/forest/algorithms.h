@@ -6,7 +6,8 @@
 namespace slipstream::forest {
 
 inline constexpr const char* kAlgorithms[] = {
-    "auto",  "plain",        "walk",       "walk@avx512",    "walk@avx2", "walk@portable",
-    "sweep", "sweep@avx512", "sweep@avx2", "sweep@portable", "lockstep",  "lockstep@avx512"};
+    "auto",          "plain",           "walk",         "walk@avx512",  "walk@avx2",
+    "walk@portable", "sweep",           "sweep@avx512", "sweep@avx2",   "sweep@portable",
+    "lockstep",      "lockstep@avx512", "blocks",       "blocks@avx512"};
 
 }  // namespace slipstream::forest

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "backends/forest/trees/evaluator.h"
+#include "backends/forest/trees/kernels.h"
 #include "forest/algorithms.h"
 #include "forest/plain_evaluator.h"
 #include "forest/random_trees.h"
@@ -112,6 +113,16 @@ TEST(many_trees_of_few_leaves) {
 }
 TEST(many_categories) {
   check_seeds(5000, 8, {.trees = 12, .leaves = 40, .categories = 3000}, 200);
+}
+
+TEST(trees_of_few_levels) {
+  check_seeds(6000, 8, {.trees = 150, .leaves = 7, .outputs = 3}, 70);
+  check_seeds(6100, 8, {.trees = 90, .leaves = 4, .outputs = 3}, 70);
+}
+TEST(few_levels_of_one_value_fit_blocks) {
+  const OwnedTrees trees = stump(1, 1.0, 2.0);
+  const bool has_permutation = find_kernels() != nullptr && find_kernels()->blocks != nullptr;
+  CHECK(compile(trees.view(), {.algorithm = "blocks"}).is_ok() == has_permutation);
 }
 
 TEST(an_unknown_algorithm_is_refused_by_name) {

@@ -10,6 +10,10 @@ namespace slipstream::forest {
 namespace {
 
 constexpr std::array<std::uint32_t, 5> kBucketCounts{16, 32, 64, 128, 256};
+constexpr std::uint32_t kMostWindows = 4;  // beyond, a search is quicker
+// What an outermost bucket has room for may lie outside the range that is cut, so that a few
+// thresholds far from the others do not spoil it.
+constexpr std::size_t kOutside = kWindow - 1;
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 struct Scale {
@@ -21,6 +25,9 @@ struct Scale {
 // `count` buckets over the finite thresholds; one bucket if they have no range that floats can cut.
 Scale scale_over(std::span<const double> thresholds, std::uint32_t count) {
   Scale one;
+  if (thresholds.size() > 4 * kOutside) {
+    thresholds = thresholds.subspan(kOutside, thresholds.size() - 2 * kOutside);
+  }
   bool is_first = true;
   float high = 0.0F;
   for (const double threshold : thresholds) {
@@ -87,6 +94,7 @@ void Buckets::add(const Planes& planes, const NumericColumn& from) {
                     .plane_right = from.plane_right != kNoPlane ? from.plane_right : planes.count,
                     .plane_left = from.plane_left != kNoPlane ? from.plane_left : planes.count};
   columns_.push_back(made);
+  most_windows_ = std::max(most_windows_, windows);
   low_[from.feature] = cut.scale.low;
   scale_[from.feature] = cut.scale.scale;
   last_[from.feature] = cut.scale.last;
@@ -111,6 +119,7 @@ void Buckets::add(const Planes& planes, const NumericColumn& from) {
 }
 
 BucketTask Buckets::task() const noexcept {
+  if (most_windows_ > kMostWindows) return {};
   return {.columns = columns_.data(),
           .column_count = columns_.size(),
           .doubles = doubles_.data(),

@@ -26,13 +26,14 @@ class Buckets {
   // `planes` fit 8 bits. Throws std::bad_alloc.
   Buckets(const Planes& planes, std::size_t features);
 
-  // Refers to this object.
+  // Refers to this object; without columns where thresholds crowd in few of the buckets.
   [[nodiscard]] BucketTask task() const noexcept;
 
  private:
   void add(const Planes& planes, const NumericColumn& from);
 
   std::vector<BucketColumn> columns_;
+  std::uint32_t most_windows_ = 0;
   std::vector<double> doubles_;  // thresholds: one of these two is in use
   std::vector<float> floats_;
   std::vector<std::uint8_t> starts_;

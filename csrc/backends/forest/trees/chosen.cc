@@ -113,6 +113,10 @@ class Chosen final : public Evaluator {
   void sums(const RowsView& x, std::size_t rows, void* out,
             Scratch& scratch) const noexcept override {
     auto& memory = static_cast<ChosenScratch&>(scratch);
+    if (rows < kMostRows) {
+      const std::size_t candidate = best_for(rows).candidate;
+      return candidates_[candidate]->sums(x, rows, out, *memory.of[candidate]);
+    }
     const std::size_t row_bytes = x.stride * (x.is_float32 ? sizeof(float) : sizeof(double));
     RowsView part = x;
     auto* to = static_cast<std::byte*>(out);
@@ -145,8 +149,8 @@ class Chosen final : public Evaluator {
   };
 
   [[nodiscard]] static std::size_t size_for(std::size_t rows) noexcept {
-    std::size_t s = kSizes.size() - 1;
-    while (s > 0 && kSizes[s] > rows) --s;
+    std::size_t s = 0;  // few rows are in a hurry
+    while (s + 1 < kSizes.size() && kSizes[s + 1] <= rows) ++s;
     return s;
   }
   [[nodiscard]] const Best& best_for(std::size_t rows) const noexcept {

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "backends/forest/trees/blocks.h"
 #include "backends/forest/trees/chosen.h"
 #include "backends/forest/trees/evaluator.h"
 #include "backends/forest/trees/lockstep.h"
@@ -16,13 +17,15 @@ namespace slipstream::forest {
 namespace {
 
 constexpr const char* kExpected =
-    "auto, plain, sweep, walk or lockstep, with @avx512, @avx2 or @portable after it to fix the "
+    "auto, plain, sweep, walk, lockstep or blocks, with @avx512, @avx2 or @portable after it to "
+    "fix the "
     "instruction set";
 
 std::unique_ptr<Evaluator> make(const std::string& algorithm,
                                 const std::shared_ptr<const PreparedTrees>& prepared) {
   if (algorithm == "sweep") return can_sweep(*prepared) ? make_sweep(prepared) : nullptr;
   if (algorithm == "walk") return make_walk(prepared);
+  if (algorithm == "blocks") return make_blocks(prepared);
   return make_lockstep(prepared);
 }
 
@@ -36,7 +39,7 @@ Result<std::unique_ptr<Evaluator>> compile(const Ensemble& ensemble,
       mark == std::string::npos ? std::string() : options.algorithm.substr(mark + 1);
   const bool is_auto = algorithm == "auto";
   if (!is_auto && algorithm != "plain" && algorithm != "sweep" && algorithm != "walk" &&
-      algorithm != "lockstep") {
+      algorithm != "lockstep" && algorithm != "blocks") {
     return invalid_argument("forest backend: option algorithm is '" + options.algorithm +
                             "', expected " + kExpected);
   }
@@ -54,7 +57,7 @@ Result<std::unique_ptr<Evaluator>> compile(const Ensemble& ensemble,
                             "; use auto");
   }
   std::vector<std::unique_ptr<Evaluator>> candidates;
-  for (const char* name : {"lockstep", "walk", "sweep"}) {
+  for (const char* name : {"blocks", "lockstep", "walk", "sweep"}) {
     if (std::unique_ptr<Evaluator> made = make(name, prepared)) {
       candidates.push_back(std::move(made));
     }

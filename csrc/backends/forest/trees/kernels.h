@@ -69,7 +69,7 @@ struct BinTask {
   const std::uint16_t* zero_too = nullptr;
   bool zero_flush = false;
   bool round_down = false;  // keys are rounded down (float64 decides), else to nearest
-  BucketTask buckets;       // set where 8 bits are enough
+  BucketTask buckets;       // has columns where 8-bit bins of rows are found by bucket
 };
 
 // What is known of a row once its keys are made.
@@ -183,6 +183,23 @@ inline constexpr std::size_t kLockstepGroups = 5;
 }
 inline constexpr std::size_t kSlotBytes = 3 * kLockstepTrees;
 
+// One row in trees of up to six levels; see blocks.h.
+inline constexpr std::size_t kBlockExits = 8;
+struct BlocksTask {
+  const std::uint8_t* upper = nullptr;  // [groups of 8 trees][64 planes, 64 thresholds]
+  // [trees][8 blocks of block_bytes]: 8 planes, 8 thresholds, then values. Null: up to three
+  // levels.
+  const std::uint8_t* lower = nullptr;
+  std::size_t block_bytes = 64;
+  std::size_t first_value = 0;        // of a block, in values; a block is 16 values long
+  std::size_t trees = 0;              // a multiple of 64
+  const std::uint8_t* row = nullptr;  // bins, [64 * row_registers]
+  std::size_t row_registers = 1;
+  std::uint8_t* decisions = nullptr;  // room for 2 bytes a tree
+  std::uint8_t* exits = nullptr;      // [trees]
+  std::uint16_t* places = nullptr;    // [trees]: the value of each tree, as a distance in its own
+};
+
 struct Kernels {
   const char* name;
   std::size_t block_rows_8;   // rows of a block of 8-bit planes
@@ -220,8 +237,9 @@ struct Kernels {
   void (*walk_rows_12)(const WalkTask<Node12>&, std::size_t rows);
   void (*walk_rows_key)(const WalkTask<NodeKey>&, std::size_t rows);
 
-  // Null where the instruction set has no permutation of bytes.
+  // Null where the instruction set has no permutation of bytes, both.
   void (*lockstep)(const LockstepTask&);
+  void (*blocks)(const BlocksTask&);
 };
 
 // Floats of scratch that binning needs for `features` columns: a row's values as doubles and their

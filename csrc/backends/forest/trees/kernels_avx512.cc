@@ -2,6 +2,7 @@
 #include "backends/forest/trees/simd_avx512.h"
 // What the set does better than the common body:
 #include "backends/forest/trees/bin_avx512.h"
+#include "backends/forest/trees/blocks_avx512.h"
 #include "backends/forest/trees/levels_avx512.h"
 #include "backends/forest/trees/lockstep_avx512.h"
 

@@ -183,17 +183,6 @@ void bin_row_by_bucket(const BinTask& task, const Value* thresholds, const RowsV
   }
 }
 
-void bin_rows_8(const BinTask& task, const RowsView& x, std::size_t rows, std::uint8_t* out,
-                std::size_t out_stride, float* scratch) noexcept {
-  for (std::size_t row = 0; row < rows; ++row, out += out_stride) {
-    if (task.round_down) {
-      bin_row_by_bucket(task, task.buckets.doubles, x, row, out, scratch);
-    } else {
-      bin_row_by_bucket(task, task.buckets.floats, x, row, out, scratch);
-    }
-  }
-}
-
 // ---- binning by search --------------------------------------------------------------------------
 
 template <class Lane>
@@ -205,6 +194,20 @@ void bin_rows(const BinTask& task, const RowsView& x, std::size_t rows, Lane* ou
         !traits.has_nan && (traits.is_rounded ? bin_row<Lane, true>(task, out, keys)
                                               : bin_row<Lane, false>(task, out, keys));
     if (!is_done) bin_row_carefully(task, x, row, out, keys);
+  }
+}
+
+void bin_rows_8(const BinTask& task, const RowsView& x, std::size_t rows, std::uint8_t* out,
+                std::size_t out_stride, float* scratch) noexcept {
+  if (task.buckets.columns == nullptr) {
+    return bin_rows<std::uint8_t>(task, x, rows, out, out_stride, scratch);
+  }
+  for (std::size_t row = 0; row < rows; ++row, out += out_stride) {
+    if (task.round_down) {
+      bin_row_by_bucket(task, task.buckets.doubles, x, row, out, scratch);
+    } else {
+      bin_row_by_bucket(task, task.buckets.floats, x, row, out, scratch);
+    }
   }
 }
 
@@ -463,6 +466,7 @@ const Kernels kKernels = {
     .walk_rows_12 = walk_rows<Node12>,
     .walk_rows_key = walk_rows<NodeKey>,
     .lockstep = kLockstep,
+    .blocks = kBlocks,
 };
 
 }  // namespace

@@ -57,6 +57,7 @@ void add_leaves(const Sum* leaves, std::size_t /*leaf_count*/, const Lane* index
 }
 
 constexpr void (*kLockstep)(const LockstepTask&) = nullptr;
+constexpr void (*kBlocks)(const BlocksTask&) = nullptr;
 constexpr void (*kLevels8)(const LevelsTask<std::uint8_t>&, std::size_t) = nullptr;
 constexpr void (*kLevels16)(const LevelsTask<std::uint16_t>&, std::size_t) = nullptr;
 
