@@ -16,6 +16,7 @@ from slipstream.adapters import sklearn as adapter
 from slipstream.adapters.base import Served
 from slipstream.convert import forest_sklearn, probe_tables, proof
 from slipstream.convert.forest_session import ForestSession
+from slipstream.errors import InvalidInputError
 
 ROWS = 400
 
@@ -137,6 +138,48 @@ def test_transformed_targets(tmp_path: Path) -> None:
         TransformedTargetRegressor(hist, transformer=StandardScaler()),
     ):
         assert_same(adapter.serve(model.fit(x, np.abs(y))), tmp_path)
+
+
+def test_a_vote_of_float32_members_is_counted_in_float32(tmp_path: Path) -> None:
+    from sklearn.ensemble import VotingClassifier
+    from xgboost import XGBClassifier
+
+    x, y = table()
+    members = [
+        (str(seed), XGBClassifier(n_estimators=6, subsample=0.5, random_state=seed, n_jobs=1))
+        for seed in range(5)
+    ]
+    model = VotingClassifier(members, voting="soft").fit(x, classes(y, 2))
+    assert_same(adapter.serve(model), tmp_path)
+    with ForestSession(tmp_path / "model.forest") as session:
+        found = session.run([np.ascontiguousarray(x)])["probabilities"]
+    assert (found == model.predict_proba(x)).all()
+
+
+@pytest.mark.parametrize("selects", [False, True])
+def test_a_category_is_refused_though_no_column_comes_of_it(selects: bool, tmp_path: Path) -> None:
+    """A column of one category that drop="first" leaves nothing of, or that is not selected."""
+    from sklearn.feature_selection import SelectKBest
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder
+
+    rng = np.random.default_rng(0)
+    codes = np.column_stack([rng.integers(0, 4, 300), rng.integers(0, 1, 300)]).astype(float)
+    codes[:, 1] = 7.0 if not selects else rng.integers(0, 2, 300)
+    target = (codes[:, 0] > 1).astype(int)
+    steps = [OneHotEncoder(drop=None if selects else "first"), _forest(4)]
+    if selects:
+        steps.insert(1, SelectKBest(k=2))
+    model = make_pipeline(*steps).fit(codes, target)
+    assert_same(adapter.serve(model), tmp_path)
+    unknown = np.array([[1.0, 99.0]])
+    with pytest.raises(ValueError, match="unknown categories"):
+        model.predict(unknown)
+    with (
+        ForestSession(tmp_path / "model.forest") as session,
+        pytest.raises(InvalidInputError, match="does not know"),
+    ):
+        session.run([unknown])
 
 
 @pytest.mark.parametrize("library", ["xgboost", "lightgbm"])

@@ -13,6 +13,8 @@ std::vector<bool> find_needed(const Program& program, std::uint64_t outputs_want
     if (wants(outputs_wanted, i)) needed[program.outputs[i].value] = true;
   }
   for (std::size_t i = program.steps.size(); i-- > 0;) {
+    // The library raises whether or not anything comes of the column.
+    if (program.steps[i]->refuses()) needed[program.value_of_step(i)] = true;
     if (!needed[program.value_of_step(i)]) continue;
     for (const std::uint32_t id : program.steps[i]->inputs()) needed[id] = true;
   }

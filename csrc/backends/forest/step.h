@@ -70,6 +70,8 @@ class Step {
   [[nodiscard]] virtual std::unique_ptr<StepScratch> make_scratch(std::size_t /*max_rows*/) const {
     return nullptr;
   }
+  // Whether rows may be refused: such a step always runs, whatever is asked for.
+  [[nodiscard]] virtual bool refuses() const noexcept { return false; }
   // A step that only names columns of another value is never run.
   [[nodiscard]] virtual std::optional<ColumnView> view() const noexcept { return std::nullopt; }
 

@@ -29,13 +29,27 @@ def _summed(emitter: Emitter, values: list[Value], weights: Any = None) -> Value
 
 
 def _mean(emitter: Emitter, values: list[Value], weights: Any) -> Value:
-    """``numpy.average`` over members; float32 members alone are answered in float32."""
+    """``numpy.average`` over members."""
+    if weights is None and all(value.kind == "float32" for value in values):
+        return _mean_of_floats(emitter, values)
     doubles = [emitter.cast(value, "float64") for value in values]
     shares = None if weights is None else np.asarray(weights, dtype=np.float64)
     divisor = len(values) if shares is None else float(shares.sum())
-    mean = emitter.per_column(Op.DIVIDE, _summed(emitter, doubles, shares), divisor)
-    alone = weights is None and all(value.kind == "float32" for value in values)
-    return emitter.cast(mean, "float32") if alone else mean
+    return emitter.per_column(Op.DIVIDE, _summed(emitter, doubles, shares), divisor)
+
+
+def _mean_of_floats(emitter: Emitter, values: list[Value]) -> Value:
+    """Added and divided in float32, in the members' order.
+
+    Each operation is made in float64 and rounded: a sum or quotient of two float32 loses nothing by
+    the first rounding (Figueroa, "When is double rounding innocuous?", SIGNUM 1995).
+    """
+    total = values[0]
+    for value in values[1:]:
+        both = emitter.once(Op.ADD, emitter.cast(total, "float64"), emitter.cast(value, "float64"))
+        total = emitter.cast(both, "float32")
+    mean = emitter.per_column(Op.DIVIDE, emitter.cast(total, "float64"), float(len(values)))
+    return emitter.cast(mean, "float32")
 
 
 def _probabilities_of(answer: Answer) -> Value:

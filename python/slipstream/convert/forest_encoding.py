@@ -49,8 +49,8 @@ def _encoder(emitter: Emitter, columns: Columns, step: Any) -> Columns:
     parts = [
         _looked_up(emitter, cell, one, f"column {cell.name or f'number {place}'}")
         for place, (cell, one) in enumerate(zip(columns.cells, learned, strict=True), start=1)
-        if one.outputs.shape[1]
     ]
+    parts = [part for part in parts if part is not None]
     if not parts:
         raise UnconvertibleError(f"{type(step).__name__} gives no columns")
     cells = [emitter.columns_of(part, sparse=sparse, single=single) for part in parts]
@@ -160,9 +160,16 @@ def _widths(step: Any, keys: list[Any], answers: Array, texts: list[bool]) -> li
     return [each] * len(keys)
 
 
-def _looked_up(emitter: Emitter, cell: Cell, learned: _Learned, what: str) -> Value:
-    """The outputs of one column."""
+def _looked_up(emitter: Emitter, cell: Cell, learned: _Learned, what: str) -> Value | None:
+    """The outputs of one column; None where it has none, though it still refuses what it must."""
     width = learned.outputs.shape[1]
+    if width == 0:
+        nothing = np.zeros((len(learned.keys), 1))
+        edges = (
+            None if edge is None else np.zeros(1) for edge in (learned.missing, learned.unknown)
+        )
+        _look_up(emitter, cell, _Learned(learned.keys, nothing, *edges), 0, what)
+        return None
     if _is_one_hot(learned):
         codes = _Learned(
             learned.keys,

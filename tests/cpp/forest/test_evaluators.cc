@@ -125,6 +125,26 @@ TEST(few_levels_of_one_value_fit_blocks) {
   CHECK(compile(trees.view(), {.algorithm = "blocks"}).is_ok() == has_permutation);
 }
 
+TEST(no_leaf_is_shared) {
+  OwnedTrees trees = stump(1, 1.0, 2.0);
+  REQUIRE(trees.view().validate().is_ok());
+  trees.right[0] = trees.left[0];
+  CHECK(trees.view().validate().message().find("another link") != std::string::npos);
+}
+
+TEST(wide_models_are_tried_on_few_rows) {
+  OwnedTrees trees = stump(1U << 20, 1.0, 2.0);
+  const auto evaluator = compile(trees.view(), {});
+  REQUIRE(evaluator.is_ok());
+  std::vector<double> row(trees.features, 5.0);
+  double sum = 0;
+  const auto scratch = evaluator.value()->make_scratch(1);
+  evaluator.value()->sums({.data = row.data(), .stride = row.size()}, 1, &sum, *scratch);
+  double expected = 0;
+  plain_sums(trees.view(), {.data = row.data(), .stride = row.size()}, 1, &expected);
+  CHECK_EQ(sum, expected);
+}
+
 TEST(an_unknown_algorithm_is_refused_by_name) {
   const OwnedTrees trees = stump(1, 1.0, 2.0);
   const Status status = compile(trees.view(), {.algorithm = "abacus"}).status();

@@ -102,7 +102,7 @@ TEST(softmaxes_of_the_libraries) {
   const std::vector<double> row = {1, 3, 2, -1e30};
   const double sum = std::exp(-2.0) + 1 + std::exp(-1.0);
   const std::string answer = expected({std::exp(-2.0) / sum, 1 / sum, std::exp(-1.0) / sum, 0});
-  for (const double variant : {0.0, 1.0, 3.0}) {
+  for (const double variant : {0.0, 1.0}) {
     CHECK_EQ(text_of(run_step(Op::kSoftmax, {doubles(4, row)}, {}, {variant})), answer);
   }
   const auto narrow_sum = static_cast<float>(static_cast<double>(std::exp(-2.0F)) + 1.0 +
@@ -113,7 +113,7 @@ TEST(softmaxes_of_the_libraries) {
   CHECK_EQ(text_of(run_step(Op::kSoftmax, {doubles(2, {1, kNaN})}, {}, {0})),
            expected({kNaN, kNaN}));
   CHECK(!refusal(Op::kSoftmax, {doubles(2, {1, 2})}, {}, {2}).empty());
-  CHECK(!refusal(Op::kSoftmax, {doubles(2, {1, 2})}, {}, {4}).empty());
+  CHECK(!refusal(Op::kSoftmax, {doubles(2, {1, 2})}, {}, {3}).empty());
 }
 
 // Sums that depend on their order, by a width on each side of NumPy's steps.

@@ -35,6 +35,27 @@ TEST(rows_with_the_value_are_refused_with_the_text) {
   CHECK_EQ(refused(many, -2), "no such island");
 }
 
+TEST(rows_are_refused_though_nothing_reads_the_column) {
+  ForestWriter writer;
+  const std::uint32_t x = writer.input("x", DType::kFloat64, 1);
+  writer.step(Op::kRefuse, {x}, {text_array("no such island")}, {-2});
+  writer.output("y", x);
+  const Loaded loaded(writer.bytes());
+  REQUIRE(loaded.status().is_ok());
+  const auto run = [&loaded](double value) {
+    const std::vector<Tensor> inputs = {doubles(1, {value})};
+    return loaded.run(inputs);
+  };
+  CHECK_EQ(text_of(run(1)[0]), expected({1}));
+  bool is_refused = false;
+  try {
+    static_cast<void>(run(-2));
+  } catch (const Refusal&) {
+    is_refused = true;
+  }
+  CHECK(is_refused);
+}
+
 TEST(what_refuse_takes) {
   const WrittenArray text = text_array("x");
   CHECK_EQ(refusal(Op::kRefuse, {doubles(1, {1})}, {text}, {0}), "");

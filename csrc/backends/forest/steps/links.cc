@@ -31,19 +31,11 @@ T numpy_max(const T* x, std::size_t count) {
   return largest;
 }
 
-// The sum that softmax divides by: np.sum of a row, or of columns that lie one behind the other.
-enum class Sum : std::uint8_t { kNumpy, kLeftToRight };
-
 template <class T>
-void scikit_softmax(const T* x, T* out, std::size_t width, Sum order) {
+void scikit_softmax(const T* x, T* out, std::size_t width) {
   const T largest = numpy_max(x, width);
   for (std::size_t i = 0; i < width; ++i) out[i] = std::exp(x[i] - largest);
-  T sum{0};
-  if (order == Sum::kNumpy) {
-    sum = numpy_sum(out, width);
-  } else {
-    for (std::size_t i = 0; i < width; ++i) sum += out[i];
-  }
+  const T sum = numpy_sum(out, width);
   for (std::size_t i = 0; i < width; ++i) out[i] /= sum;
 }
 
@@ -79,9 +71,8 @@ StepResult make_softmax_of(const StepSpec& spec, std::uint32_t variant) {
     return make_row_step<T, T>(spec, type,
                                [width](const T* x, T* out) { lightgbm_softmax(x, out, width); });
   }
-  const Sum order = variant == 0 ? Sum::kNumpy : Sum::kLeftToRight;
-  return make_row_step<T, T>(
-      spec, type, [width, order](const T* x, T* out) { scikit_softmax(x, out, width, order); });
+  return make_row_step<T, T>(spec, type,
+                             [width](const T* x, T* out) { scikit_softmax(x, out, width); });
 }
 
 template <class T>
@@ -133,7 +124,7 @@ StepResult make_sigmoid(const StepSpec& spec) {
 StepResult make_softmax(const StepSpec& spec) {
   StepChecks is(spec);
   is.shape(1, 0, 1);
-  const std::uint32_t variant = is.whole(0, "the variant of the softmax", 0, 3);
+  const std::uint32_t variant = is.whole(0, "the variant of the softmax", 0, 2);
   const std::size_t width = is.type().width;
   if (variant == 2) {
     is.type_is(DType::kFloat32);

@@ -27,6 +27,7 @@ class RefuseStep final : public Step {
     }
     if (is_refused) throw Refusal(text_);
   }
+  [[nodiscard]] bool refuses() const noexcept override { return true; }
 
  private:
   double value_;

@@ -75,23 +75,37 @@ Binner::Binner(const Ensemble& trees, const Planes& planes, const Kernels& kerne
   if (planes.fits_8_bits()) task_.buckets = buckets_.emplace(planes, trees.features).task();
 }
 
-bool Binner::set_goes_left(const SetPlane& plane, double value) const noexcept {
-  const Rule rule = trees_.rule_of(plane.feature);
-  if (plane.set >= 0) {
-    const std::uint32_t code = category_code(value, plane.feature, trees_);
-    return test_bit(trees_.set_bits, trees_.set_start[static_cast<std::size_t>(plane.set)], code);
-  }
-  return plane.set == kMissingLeft && std::isnan(prepared(value, rule, trees_.zero_flush));
+// What a row is for the sets of one feature.
+struct Binner::Category {
+  std::uint32_t feature = kNoPlane;
+  std::uint32_t code = 0;   // of a categorical feature
+  bool is_missing = false;  // of any other
+};
+
+Binner::Category Binner::category_of(const RowsView& x, std::size_t row,
+                                     std::uint32_t feature) const noexcept {
+  const double value = as_seen(value_at(x, row, feature), planes_.comparison);
+  const Rule rule = trees_.rule_of(feature);
+  if (is_category(rule)) return {feature, category_code(value, feature, trees_), false};
+  return {feature, 0, std::isnan(prepared(value, rule, trees_.zero_flush))};
+}
+
+bool Binner::goes_left(const SetPlane& plane, const Category& category) const noexcept {
+  if (plane.set < 0) return plane.set == kMissingLeft && category.is_missing;
+  const std::size_t start = trees_.set_start[static_cast<std::size_t>(plane.set)];
+  return test_bit(trees_.set_bits, start, category.code);
 }
 
 template <class T>
 void Binner::fill_sets(const RowsView& x, std::size_t rows, T* out, std::size_t row_stride,
                        std::size_t plane_stride) const noexcept {
-  for (const SetPlane& plane : planes_.sets) {
-    for (std::size_t row = 0; row < rows; ++row) {
-      const bool left =
-          set_goes_left(plane, as_seen(value_at(x, row, plane.feature), planes_.comparison));
-      out[row * row_stride + plane.plane * plane_stride] = static_cast<T>(left ? 0 : 1);
+  if (planes_.sets.empty()) return;
+  for (std::size_t row = 0; row < rows; ++row) {
+    Category category;
+    for (const SetPlane& plane : planes_.sets) {
+      if (plane.feature != category.feature) category = category_of(x, row, plane.feature);
+      out[row * row_stride + plane.plane * plane_stride] =
+          static_cast<T>(goes_left(plane, category) ? 0 : 1);
     }
   }
 }

@@ -42,7 +42,10 @@ class Binner {
   template <class T>
   void fill_sets(const RowsView& x, std::size_t rows, T* out, std::size_t row_stride,
                  std::size_t plane_stride) const noexcept;
-  [[nodiscard]] bool set_goes_left(const SetPlane& plane, double value) const noexcept;
+  struct Category;
+  [[nodiscard]] Category category_of(const RowsView& x, std::size_t row,
+                                     std::uint32_t feature) const noexcept;
+  [[nodiscard]] bool goes_left(const SetPlane& plane, const Category& category) const noexcept;
 
   const Ensemble& trees_;
   const Planes& planes_;

@@ -69,10 +69,6 @@ class Blocks final : public Evaluator {
     }
   }
 
-  [[nodiscard]] std::string_view algorithm(std::size_t /*rows*/) const noexcept override {
-    return "blocks";
-  }
-
  private:
   // A lower block is 16 values long: its nodes (16 bytes), and the values of its ways out.
   static constexpr std::size_t kBlockValues = 16;

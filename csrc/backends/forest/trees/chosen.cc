@@ -16,6 +16,8 @@ using Clock = std::chrono::steady_clock;
 // Batch sizes that are timed; a batch runs on what was best for the largest size not above its own.
 constexpr std::array<std::size_t, 6> kSizes{1, 4, 16, 48, 128, 512};
 constexpr std::size_t kMostRows = kSizes.back();
+// Of the trial's rows, and of their answers: wide models are tried on fewer rows.
+constexpr std::size_t kMostNumbers = std::size_t{1} << 20;
 constexpr int kLeastRepeats = 3;
 constexpr int kMostRepeats = 50;
 constexpr std::chrono::microseconds kTimeForOne{1500};  // of one candidate at one size
@@ -38,12 +40,12 @@ class Random {
 };
 
 // Rows whose every value is near some threshold of its feature, so that walks go deep.
-std::vector<double> trial_rows(const Ensemble& trees, const Planes& planes) {
-  std::vector<double> rows(kMostRows * trees.features, 0.0);
+std::vector<double> trial_rows(const Ensemble& trees, const Planes& planes, std::size_t count) {
+  std::vector<double> rows(count * trees.features, 0.0);
   Random random;
   for (const NumericColumn& column : planes.columns) {
     const std::span<const double> all(planes.exact.data() + column.first_exact, column.count);
-    for (std::size_t row = 0; row < kMostRows; ++row) {
+    for (std::size_t row = 0; row < count; ++row) {
       const double a = all[random.below(all.size())];
       const double b = all[random.below(all.size())];
       rows[row * trees.features + column.feature] = static_cast<double>(
@@ -52,10 +54,9 @@ std::vector<double> trial_rows(const Ensemble& trees, const Planes& planes) {
   }
   for (const SetPlane& plane : planes.sets) {
     if (plane.set < 0) continue;
-    const std::uint32_t count = trees.category_count[plane.feature];
-    for (std::size_t row = 0; row < kMostRows; ++row) {
-      rows[row * trees.features + plane.feature] =
-          static_cast<double>(random.below(std::size_t{count} + 1));
+    const std::size_t codes = trees.category_count[plane.feature] + std::size_t{1};
+    for (std::size_t row = 0; row < count; ++row) {
+      rows[row * trees.features + plane.feature] = static_cast<double>(random.below(codes));
     }
   }
   return rows;
@@ -84,15 +85,20 @@ class Chosen final : public Evaluator {
         candidates_(std::move(candidates)) {}
 
   void measure(const Ensemble& trees, const Planes& planes) {
-    const std::vector<double> rows = trial_rows(trees, planes);
-    std::vector<double> out(kMostRows * trees.outputs);
+    const std::size_t widest = std::max<std::size_t>(trees.features, trees.outputs);
+    const std::size_t most = std::clamp<std::size_t>(kMostNumbers / widest, 1, kMostRows);
+    const std::vector<double> rows = trial_rows(trees, planes, most);
+    std::vector<double> out(most * trees.outputs);
     const RowsView x{rows.data(), trees.features, false};
     for (std::size_t c = 0; c < candidates_.size(); ++c) {
-      const auto scratch = candidates_[c]->make_scratch(kMostRows);
-      for (std::size_t s = 0; s < kSizes.size(); ++s) {
+      const auto scratch = candidates_[c]->make_scratch(most);
+      for (std::size_t s = 0; s < kSizes.size() && kSizes[s] <= most; ++s) {
         const double taken = time_of(*candidates_[c], x, kSizes[s], out.data(), *scratch);
         if (taken < best_[s].ns) best_[s] = {c, taken};
       }
+    }
+    for (std::size_t s = 1; s < kSizes.size(); ++s) {
+      if (kSizes[s] > most) best_[s] = best_[s - 1];
     }
     // What nothing chose is only memory.
     for (std::size_t c = 0; c < candidates_.size(); ++c) {
@@ -128,15 +134,6 @@ class Chosen final : public Evaluator {
       to += count * outputs_bytes_;
       rows -= count;
     }
-  }
-
-  [[nodiscard]] std::string_view algorithm(std::size_t rows) const noexcept override {
-    return candidates_[best_for(rows).candidate]->algorithm(rows);
-  }
-
-  [[nodiscard]] double estimated_ns(std::size_t rows) const noexcept override {
-    const std::size_t s = size_for(rows);
-    return best_[s].ns * static_cast<double>(rows) / static_cast<double>(kSizes[s]);
   }
 
  private:

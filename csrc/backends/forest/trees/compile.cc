@@ -16,6 +16,7 @@
 namespace slipstream::forest {
 namespace {
 
+constexpr std::size_t kManySets = 256;
 constexpr const char* kExpected =
     "auto, plain, sweep, walk, lockstep or blocks, with @avx512, @avx2 or @portable after it to "
     "fix the "
@@ -61,6 +62,10 @@ Result<std::unique_ptr<Evaluator>> compile(const Ensemble& ensemble,
     if (std::unique_ptr<Evaluator> made = make(name, prepared)) {
       candidates.push_back(std::move(made));
     }
+  }
+  // A plane for every set is made for every row; the plain walk tests the few that it meets.
+  if (prepared->planes.sets.size() > kManySets) {
+    candidates.push_back(std::make_unique<PlainEvaluator>(ensemble));
   }
   if (candidates.empty()) return std::unique_ptr<Evaluator>(new PlainEvaluator(ensemble));
   return choose(ensemble, prepared->planes, std::move(candidates));

@@ -50,22 +50,30 @@ Status check_links(const Ensemble& trees) {
   const std::size_t nodes = trees.nodes();
   const std::size_t leaves = trees.leaves();
   std::vector<bool> linked(nodes, false);
+  std::vector<bool> reached(leaves, false);
   // A link to a node that follows its parent, and that nothing else links to: no cycles, no
-  // sharing.
+  // sharing, of leaves neither: every layout holds a leaf's values once for each link to it.
   const auto follow = [&](std::int32_t link, std::int64_t from) {
-    if (link < 0) return leaf_of_link(link) < leaves;
+    if (link < 0) {
+      const std::size_t leaf = leaf_of_link(link);
+      if (leaf >= leaves || reached[leaf]) return false;
+      reached[leaf] = true;
+      return true;
+    }
     const auto node = static_cast<std::size_t>(link);
     if (node >= nodes || link <= from || linked[node]) return false;
     linked[node] = true;
     return true;
   };
   for (const std::int32_t root : trees.roots) {
-    if (!follow(root, -1)) return damaged("the root of a tree leads nowhere");
+    if (!follow(root, -1))
+      return damaged("the root of a tree leads nowhere, or where another link leads");
   }
   for (std::size_t node = 0; node < nodes; ++node) {
     const auto from = static_cast<std::int64_t>(node);
     if (!follow(trees.left[node], from) || !follow(trees.right[node], from)) {
-      return damaged("a link of node " + std::to_string(node) + " leads nowhere or back");
+      return damaged("a link of node " + std::to_string(node) +
+                     " leads nowhere, back, or where another link leads");
     }
   }
   for (std::size_t node = 0; node < nodes; ++node) {

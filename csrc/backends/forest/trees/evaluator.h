@@ -9,7 +9,6 @@
 #include <cstddef>
 #include <memory>
 #include <string>
-#include <string_view>
 
 #include "backends/forest/trees/ensemble.h"
 #include "core/status.h"
@@ -52,11 +51,6 @@ class Evaluator {
   // Writes [rows, outputs] (float if the ensemble sums in float32, else double) to `out`.
   virtual void sums(const RowsView& x, std::size_t rows, void* out,
                     Scratch& scratch) const noexcept = 0;
-
-  // The algorithm that `rows` rows would run on ("sweep", "walk", …), for info pages and tests.
-  [[nodiscard]] virtual std::string_view algorithm(std::size_t rows) const noexcept = 0;
-  // What a call was measured to cost at load, in nanoseconds; 0 if nothing was measured.
-  [[nodiscard]] virtual double estimated_ns(std::size_t /*rows*/) const noexcept { return 0.0; }
 };
 
 struct CompileOptions {

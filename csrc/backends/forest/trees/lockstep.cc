@@ -71,10 +71,6 @@ class Lockstep final : public Evaluator {
     }
   }
 
-  [[nodiscard]] std::string_view algorithm(std::size_t /*rows*/) const noexcept override {
-    return "lockstep";
-  }
-
  private:
   struct LockstepScratch final : Scratch {
     explicit LockstepScratch(const Lockstep& of)

@@ -15,9 +15,6 @@ class PlainEvaluator final : public Evaluator {
   [[nodiscard]] std::unique_ptr<Scratch> make_scratch(std::size_t max_rows) const override;
   void sums(const RowsView& x, std::size_t rows, void* out,
             Scratch& scratch) const noexcept override;
-  [[nodiscard]] std::string_view algorithm(std::size_t /*rows*/) const noexcept override {
-    return "plain";
-  }
 
  private:
   const Ensemble trees_;

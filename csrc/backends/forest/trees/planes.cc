@@ -151,6 +151,7 @@ Planes make_planes(const Ensemble& trees) {
   for (std::size_t node = 0; node < trees.nodes(); ++node) {
     planes.tests.push_back(tests.test(node));
   }
+  std::ranges::stable_sort(planes.sets, {}, &SetPlane::feature);
   return planes;
 }
 

@@ -56,9 +56,9 @@ struct NodeTest {
 
 struct Planes {
   std::vector<NumericColumn> columns;  // by feature
-  std::vector<SetPlane> sets;
-  std::uint32_t count = 0;      // planes
-  std::uint32_t most_bins = 0;  // the largest `NumericColumn::count`
+  std::vector<SetPlane> sets;          // by feature
+  std::uint32_t count = 0;             // planes
+  std::uint32_t most_bins = 0;         // the largest `NumericColumn::count`
   AlignedVector<float> keys;
   std::vector<double> exact;    // thresholds, ascending; equal keys may differ here
   std::vector<NodeTest> tests;  // of every node of the ensemble

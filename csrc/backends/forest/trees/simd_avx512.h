@@ -9,9 +9,6 @@
 
 namespace slipstream::forest::avx512 {
 
-inline constexpr bool kHasRegisterSearch = true;
-inline constexpr bool kHasBytePermute = true;
-
 // Of 16 ascending floats, how many are below `key`. NaN: none.
 inline std::uint32_t count_below_16(const float* keys, float key) noexcept {
   const std::uint32_t below =

@@ -13,6 +13,8 @@ namespace {
 
 constexpr std::size_t kMostLeaves = 1024;  // above, walks are quicker on any batch
 constexpr std::size_t kMostLeaves8 = 256;
+constexpr std::size_t kMostPlanes = 65'536;  // these two times a block of rows are its memory
+constexpr std::size_t kMostOutputs = 4096;
 // A vector of leaves is loaded whole, however many a tree has.
 constexpr std::size_t kLeafPadding = 16;
 constexpr std::size_t kTablePadding = 64;
@@ -20,6 +22,7 @@ constexpr std::size_t kTablePadding = 64;
 // level's place costs a load and a choice; a level beside, what all of it waits for.
 constexpr double kCostOfPlace = 0.3;
 constexpr double kCostOfLevel = 1.0;
+constexpr std::size_t kMostPlacesALeaf = 4;  // on average, where a tree goes by levels: 1 / 0.3
 
 std::size_t round_up(std::size_t value, std::size_t to) noexcept {
   return (value + to - 1) / to * to;
@@ -54,10 +57,6 @@ class Sweep final : public Evaluator {
                           x.stride, x.is_float32};
       sum_block(part, count, static_cast<Sum*>(out) + row * width, memory);
     }
-  }
-
-  [[nodiscard]] std::string_view algorithm(std::size_t /*rows*/) const noexcept override {
-    return "sweep";
   }
 
  private:
@@ -190,8 +189,10 @@ std::unique_ptr<Evaluator> make(std::shared_ptr<const PreparedTrees> prepared) {
 
 bool can_sweep(const PreparedTrees& prepared) noexcept {
   const std::size_t padded_leaves =
-      (prepared.trees.leaves() + kLeafPadding * prepared.trees.trees()) * prepared.trees.leaf_width;
-  return prepared.planes.fits_16_bits() && prepared.shape.most_leaves <= kMostLeaves &&
+      (kMostPlacesALeaf * prepared.trees.leaves() + kLeafPadding * prepared.trees.trees()) *
+      prepared.trees.leaf_width;
+  return prepared.planes.count <= kMostPlanes && prepared.trees.outputs <= kMostOutputs &&
+         prepared.planes.fits_16_bits() && prepared.shape.most_leaves <= kMostLeaves &&
          padded_leaves + kTablePadding * prepared.trees.leaf_width < (std::size_t{1} << 31);
 }
 

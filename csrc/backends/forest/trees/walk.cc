@@ -15,7 +15,8 @@ namespace slipstream::forest {
 namespace {
 
 constexpr std::size_t kRowsAtOnce = 1024;  // share what a tree costs to bring near
-constexpr std::size_t kFewRows = 8;        // up to here, a round goes over trees instead of rows
+constexpr std::size_t kMostBinsAtOnce = std::size_t{1} << 23;  // of all those rows together
+constexpr std::size_t kFewRows = 8;  // up to here, a round goes over trees instead of rows
 constexpr std::size_t kCacheLine = 64;
 
 // The nodes of a tree in the order in which they are laid out: as many as fill a cache line from
@@ -90,7 +91,7 @@ class Walk final : public Evaluator {
   }
 
   [[nodiscard]] std::unique_ptr<Scratch> make_scratch(std::size_t max_rows) const override {
-    return std::make_unique<WalkScratch>(*this, std::min(max_rows, kRowsAtOnce));
+    return std::make_unique<WalkScratch>(*this, std::min(max_rows, rows_at_once()));
   }
 
   void sums(const RowsView& x, std::size_t rows, void* out,
@@ -100,8 +101,9 @@ class Walk final : public Evaluator {
     Sum* sums = static_cast<Sum*>(out);
     const std::size_t row_bytes = x.stride * (x.is_float32 ? sizeof(float) : sizeof(double));
     write_bases(trees, rows, sums);
-    for (std::size_t row = 0; row < rows; row += kRowsAtOnce) {
-      const std::size_t count = std::min(kRowsAtOnce, rows - row);
+    const std::size_t most = rows_at_once();
+    for (std::size_t row = 0; row < rows; row += most) {
+      const std::size_t count = std::min(most, rows - row);
       const RowsView part{static_cast<const std::byte*>(x.data) + row * row_bytes, x.stride,
                           x.is_float32};
       prepared_->binner.rows(part, count, memory.rows.data(), row_stride(), memory.memory.data());
@@ -111,10 +113,6 @@ class Walk final : public Evaluator {
         many_rows(count, sums + row * trees.outputs, memory);
       }
     }
-  }
-
-  [[nodiscard]] std::string_view algorithm(std::size_t /*rows*/) const noexcept override {
-    return "walk";
   }
 
  private:
@@ -153,6 +151,9 @@ class Walk final : public Evaluator {
                              : prepared_->kernels.levels_16 != nullptr;
   }
 
+  [[nodiscard]] std::size_t rows_at_once() const noexcept {
+    return std::clamp<std::size_t>(kMostBinsAtOnce / row_stride(), 1, kRowsAtOnce);
+  }
   [[nodiscard]] std::size_t row_stride() const noexcept {
     return std::size_t{prepared_->planes.count} + 1;
   }
