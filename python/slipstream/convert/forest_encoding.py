@@ -46,11 +46,11 @@ def _encoder(emitter: Emitter, columns: Columns, step: Any) -> Columns:
     single = _is_single(step)
     sparse = bool(getattr(step, "sparse_output", False))
     learned = _ask(step, columns)
-    parts = [
+    found = (
         _looked_up(emitter, cell, one, f"column {cell.name or f'number {place}'}")
         for place, (cell, one) in enumerate(zip(columns.cells, learned, strict=True), start=1)
-    ]
-    parts = [part for part in parts if part is not None]
+    )
+    parts = [part for part in found if part is not None]
     if not parts:
         raise UnconvertibleError(f"{type(step).__name__} gives no columns")
     cells = [emitter.columns_of(part, sparse=sparse, single=single) for part in parts]
