@@ -20,7 +20,7 @@ namespace slipstream {
 class Tensor {
  public:
   // Not defaulted: `Tensor()` would then clear the whole object before its members do.
-  Tensor() noexcept {}
+  Tensor() noexcept : dtype_(DType::kFloat32) {}
 
   // Uninitialised memory from `memory` (empty strings for kString), aligned to kAlignment bytes.
   // `memory` must outlive every view of the tensor. Throws std::bad_alloc.
@@ -76,7 +76,7 @@ class Tensor {
  private:
   Tensor(DType dtype, Shape shape) noexcept : dtype_(dtype), shape_(std::move(shape)) {}
 
-  DType dtype_ = DType::kFloat32;
+  DType dtype_;
   Shape shape_{0};
   void* data_ = nullptr;
   std::shared_ptr<void> owner_;
