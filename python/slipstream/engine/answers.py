@@ -32,6 +32,10 @@ class Answers:
             self._probabilities = [
                 index for index, name in enumerate(self._names) if name in _PROBABILITY_NAMES
             ]
+        self._predictions_dtype = _dtype(manifest.predictions_dtype)
+        self._probabilities_dtype = _dtype(manifest.probabilities_dtype)
+        self._predictions_bit = 0 if self._prediction is None else 1 << self._prediction
+        self._probabilities_bits = sum(1 << index for index in self._probabilities)
         self._classes: npt.NDArray[Any] | None = None
         self._labels: _engine.LabelTable | None = None
         if manifest.classes is not None and manifest.label_encoding == "index":
@@ -53,10 +57,8 @@ class Answers:
             )
         if self._prediction is None:
             return ALL_OUTPUTS
-        bits = 1 << self._prediction if predictions else 0
-        for index in self._probabilities if probabilities else ():
-            bits |= 1 << index
-        return bits
+        wanted = self._predictions_bit if predictions else 0
+        return wanted | self._probabilities_bits if probabilities else wanted
 
     def predictions(self, result: _engine.Result) -> npt.NDArray[Any] | dict[str, Any]:
         """What the estimator's ``predict`` returns; for graphs, the output or a dict of outputs."""
@@ -68,18 +70,14 @@ class Answers:
         values = _present(outputs[self._prediction])
         if self._classes is not None:
             values = self._classes[values]
-        manifest = self._manifest
-        if manifest.predictions_dtype is not None:
-            values = values.astype(manifest.predictions_dtype, copy=False)
-        return values.reshape((values.shape[0], *manifest.predictions_shape))
+        values = _as_dtype(values, self._predictions_dtype)
+        return values.reshape((values.shape[0], *self._manifest.predictions_shape))
 
     def probabilities(self, result: _engine.Result) -> npt.NDArray[Any] | list[npt.NDArray[Any]]:
         """What ``predict_proba`` returns: ``(rows, classes)``, or one such array per target."""
         outputs = result.outputs()
-        dtype = self._manifest.probabilities_dtype
-        arrays = [_present(outputs[index]) for index in self._probabilities]
-        if dtype is not None:
-            arrays = [array.astype(dtype, copy=False) for array in arrays]
+        dtype = self._probabilities_dtype
+        arrays = [_as_dtype(_present(outputs[index]), dtype) for index in self._probabilities]
         return arrays[0] if len(arrays) == 1 else arrays
 
     def predictions_json(self, result: _engine.Result) -> bytes:
@@ -98,6 +96,15 @@ class Answers:
         """``probabilities`` as JSON: a list of rows, or a list of those, one per target."""
         tables = [result.encode_json(index) for index in self._probabilities]
         return tables[0] if len(tables) == 1 else b"[" + b",".join(tables) + b"]"
+
+
+def _dtype(name: str | None) -> np.dtype[Any] | None:
+    return None if name is None else np.dtype(name)
+
+
+def _as_dtype(array: npt.NDArray[Any], dtype: np.dtype[Any] | None) -> npt.NDArray[Any]:
+    """``array`` itself where it has the dtype: asking is quicker than an ``astype`` that agrees."""
+    return array if dtype is None or array.dtype is dtype else array.astype(dtype, copy=False)
 
 
 def _present(output: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
