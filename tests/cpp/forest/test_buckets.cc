@@ -46,8 +46,9 @@ void check_windows(const std::vector<double>& thresholds) {
   for (const double value : values) {
     const std::uint32_t bucket =
         bucket_of(static_cast<float>(value), task.low[0], task.scale[0], task.last[0]);
-    std::uint32_t bin = task.starts[column.first_start + bucket];
-    const double* window = task.doubles + column.first_threshold + bin;
+    const std::uint32_t start = task.starts[task.first_bucket[0] + bucket];
+    std::uint32_t bin = start - column.first_threshold;
+    const double* window = task.doubles + start;
     for (std::uint32_t i = 0; i < kWindow * (1U + column.more_windows); ++i) {
       bin += static_cast<std::uint32_t>(window[i] < value);
     }

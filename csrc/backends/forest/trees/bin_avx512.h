@@ -79,90 +79,49 @@ inline __mmask16 first_lanes(std::size_t count) noexcept {
   return static_cast<__mmask16>(count >= 16 ? 0xFFFFU : (1U << count) - 1U);
 }
 
+// 16 values of a row from `feature` on; those behind its last one are 0.
+inline void load_16(const RowsView& x, std::size_t row, std::size_t feature, __mmask16 lanes,
+                    __m512d& low, __m512d& high) noexcept {
+  const std::size_t at = row * x.stride + feature;
+  if (x.is_float32) {
+    const __m512 given = _mm512_maskz_loadu_ps(lanes, static_cast<const float*>(x.data) + at);
+    low = _mm512_cvtps_pd(_mm512_castps512_ps256(given));
+    high = _mm512_cvtps_pd(_mm512_extractf32x8_ps(given, 1));
+    return;
+  }
+  const double* given = static_cast<const double*>(x.data) + at;
+  low = _mm512_maskz_loadu_pd(static_cast<__mmask8>(lanes), given);
+  high = _mm512_maskz_loadu_pd(static_cast<__mmask8>(lanes >> 8), given + 8);
+}
+
+// Keys of a row from `feature` on.
+inline Keys16 keys_at(const BinTask& task, const RowsView& x, std::size_t row,
+                      std::size_t feature) noexcept {
+  const __mmask16 lanes = first_lanes(task.features - feature);
+  const __mmask16 as_zero = task.as_zero[feature / 16];
+  const __mmask16 zero_too = task.zero_too[feature / 16];
+  if (x.is_float32) {
+    const float* given = static_cast<const float*>(x.data) + row * x.stride + feature;
+    return keys_of(task, _mm512_maskz_loadu_ps(lanes, given), as_zero, zero_too);
+  }
+  __m512d low;
+  __m512d high;
+  load_16(x, row, feature, lanes, low, high);
+  return keys_of(task, low, high, as_zero, zero_too);
+}
+
 // keys[f] of one row.
 inline RowTraits make_keys(const BinTask& task, const RowsView& x, std::size_t row,
                            float* keys) noexcept {
   __mmask16 nan = 0;
   __mmask16 rounded = 0;
   for (std::size_t f = 0; f < task.features; f += 16) {
-    const __mmask16 lanes = first_lanes(task.features - f);
-    const __mmask16 as_zero = task.as_zero[f / 16];
-    const __mmask16 zero_too = task.zero_too[f / 16];
-    Keys16 made{};
-    if (x.is_float32) {
-      const float* values = static_cast<const float*>(x.data) + row * x.stride + f;
-      made = keys_of(task, _mm512_maskz_loadu_ps(lanes, values), as_zero, zero_too);
-    } else {
-      const double* values = static_cast<const double*>(x.data) + row * x.stride + f;
-      const auto low = static_cast<__mmask8>(lanes);
-      const auto high = static_cast<__mmask8>(lanes >> 8);
-      made = keys_of(task, _mm512_maskz_loadu_pd(low, values),
-                     _mm512_maskz_loadu_pd(high, values + 8), as_zero, zero_too);
-    }
+    const Keys16 made = keys_at(task, x, row, f);
     _mm512_store_ps(keys + f, made.keys);
     nan |= _mm512_cmp_ps_mask(made.keys, made.keys, _CMP_UNORD_Q);
     rounded |= static_cast<__mmask16>(~made.exact);
   }
   return {nan != 0, rounded != 0};
-}
-
-// bucket_of() of kernels.h for 16 values: written so that NaN becomes 0.
-inline void store_buckets(const BucketTask& task, std::size_t feature, __m512 x,
-                          std::uint32_t* buckets) noexcept {
-  const __m512 at = _mm512_mul_ps(_mm512_sub_ps(x, _mm512_load_ps(task.low + feature)),
-                                  _mm512_load_ps(task.scale + feature));
-  const __m512 from_zero = _mm512_max_ps(at, _mm512_setzero_ps());
-  const __m512 bucket = _mm512_min_ps(from_zero, _mm512_load_ps(task.last + feature));
-  _mm512_store_si512(buckets + feature, _mm512_cvttps_epi32(bucket));
-}
-
-// The values of a row after their rules, and their buckets. Returns whether one is missing.
-inline bool make_values(const BinTask& task, const RowsView& x, std::size_t row, float* values,
-                        std::uint32_t* buckets) noexcept {
-  const bool has_nan = make_keys(task, x, row, values).has_nan;
-  for (std::size_t f = 0; f < task.features; f += 16) {
-    store_buckets(task.buckets, f, _mm512_load_ps(values + f), buckets);
-  }
-  return has_nan;
-}
-
-// The rules of value.h for 8 doubles; `as_zero` and `zero_too` name the lanes whose rule that is.
-inline __m512d prepared_8(const BinTask& task, __m512d x, __mmask8 as_zero,
-                          __mmask8 zero_too) noexcept {
-  if (task.zero_flush || zero_too != 0) {
-    const __mmask8 near_zero = _mm512_cmp_pd_mask(
-        _mm512_abs_pd(x), _mm512_set1_pd(static_cast<double>(kZeroKey)), _CMP_LE_OQ);
-    if (task.zero_flush) x = _mm512_mask_mov_pd(x, near_zero, _mm512_setzero_pd());
-    x = _mm512_mask_mov_pd(x, static_cast<__mmask8>(near_zero & zero_too),
-                           _mm512_set1_pd(std::numeric_limits<double>::quiet_NaN()));
-  }
-  const __mmask8 nan = _mm512_mask_cmp_pd_mask(as_zero, x, x, _CMP_UNORD_Q);
-  return _mm512_mask_mov_pd(x, nan, _mm512_setzero_pd());
-}
-
-inline bool make_values(const BinTask& task, const RowsView& x, std::size_t row, double* values,
-                        std::uint32_t* buckets) noexcept {
-  std::uint32_t nan = 0;
-  for (std::size_t f = 0; f < task.features; f += 16) {
-    const __mmask16 lanes = first_lanes(task.features - f);
-    __m512d half[2];
-    for (std::size_t h = 0; h < 2; ++h) {
-      const auto in_half = [h](__mmask16 of) { return static_cast<__mmask8>(of >> (8 * h)); };
-      const std::size_t at = row * x.stride + f + 8 * h;
-      const __m512d given =
-          x.is_float32
-              ? _mm512_cvtps_pd(
-                    _mm256_maskz_loadu_ps(in_half(lanes), static_cast<const float*>(x.data) + at))
-              : _mm512_maskz_loadu_pd(in_half(lanes), static_cast<const double*>(x.data) + at);
-      half[h] =
-          prepared_8(task, given, in_half(task.as_zero[f / 16]), in_half(task.zero_too[f / 16]));
-      _mm512_store_pd(values + f + 8 * h, half[h]);
-      nan |= _mm512_cmp_pd_mask(half[h], half[h], _CMP_UNORD_Q);
-    }
-    store_buckets(task.buckets, f, join(_mm512_cvtpd_ps(half[0]), _mm512_cvtpd_ps(half[1])),
-                  buckets);
-  }
-  return nan != 0;
 }
 
 // 8 vectors of 8 doubles, transposed in place.

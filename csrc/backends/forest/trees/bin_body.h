@@ -125,8 +125,8 @@ bool bin_row(const BinTask& task, Lane* out, const float* keys) noexcept {
 // ---- binning by bucket --------------------------------------------------------------------------
 
 #if !SLIPSTREAM_SIMD_KEYS
-// The values of a row after their rules, as the type that decides, and their buckets. Returns
-// whether one is missing.
+// The values of a row after their rules, as the type that decides, and their buckets, numbered
+// among all. Returns whether one is missing.
 template <class Value>
 bool make_values(const BinTask& task, const RowsView& x, std::size_t row, Value* values,
                  std::uint32_t* buckets) noexcept {
@@ -135,7 +135,8 @@ bool make_values(const BinTask& task, const RowsView& x, std::size_t row, Value*
   for (std::size_t f = 0; f < task.features; ++f) {
     const auto seen = static_cast<double>(static_cast<Value>(number_at(x, row, f)));
     values[f] = static_cast<Value>(prepare(task, seen, f));
-    buckets[f] = bucket_of(static_cast<float>(values[f]), by.low[f], by.scale[f], by.last[f]);
+    buckets[f] = by.first_bucket[f] +
+                 bucket_of(static_cast<float>(values[f]), by.low[f], by.scale[f], by.last[f]);
     has_nan |= values[f] != values[f];
   }
   return has_nan;
@@ -148,12 +149,12 @@ void bin_values(const BucketTask& task, const Value* all_thresholds, const Value
   // In registers: bytes that are written could be anything's, for all the compiler knows.
   const BucketColumn* column = task.columns;
   const BucketColumn* const end = column + task.column_count;
-  const std::uint8_t* const starts = task.starts;
+  const std::uint32_t* const starts = task.starts;
   for (; column != end; ++column) {
     const Value x = values[column->feature];
-    const std::uint32_t start = starts[column->first_start + buckets[column->feature]];
-    const Value* window = all_thresholds + column->first_threshold + start;
-    std::uint32_t bin = start + count_below_8(window, x);
+    const std::uint32_t start = starts[buckets[column->feature]];
+    const Value* window = all_thresholds + start;
+    std::uint32_t bin = start - column->first_threshold + count_below_8(window, x);
     for (std::uint32_t w = column->more_windows; w != 0; --w) [[unlikely]] {
       window += kWindow;
       bin += count_below_8(window, x);
@@ -173,7 +174,13 @@ void bin_row_by_bucket(const BinTask& task, const Value* thresholds, const RowsV
   const std::size_t padded = (task.features + 15) & ~std::size_t{15};
   auto* values = reinterpret_cast<Value*>(scratch);
   auto* buckets = reinterpret_cast<std::uint32_t*>(scratch + 2 * padded);
-  if (make_values(task, x, row, values, buckets)) {
+  const bool has_nan = make_values(task, x, row, values, buckets);
+#if SLIPSTREAM_SIMD_DENSE
+  if (task.buckets.dense.feature != nullptr) {
+    return bin_dense(task.buckets, thresholds, values, buckets, has_nan, out);
+  }
+#endif
+  if (has_nan) {
     bin_values<true>(task.buckets, thresholds, values, buckets, out);
   } else {
     bin_values<false>(task.buckets, thresholds, values, buckets, out);

@@ -26,7 +26,15 @@ class Binner {
   // Floats that each of the calls below needs as `memory` (64-byte aligned).
   [[nodiscard]] std::size_t memory_floats() const noexcept { return bin_scratch(task_.features); }
 
-  // out[row * stride + plane], bins or keys. The stride is larger than the number of planes.
+  // The least stride of rows of these, in elements: room for one more plane, and whole registers of
+  // bytes.
+  template <class T>
+  [[nodiscard]] std::size_t row_stride() const noexcept {
+    const std::size_t planes = std::size_t{planes_.count} + 1;
+    return sizeof(T) == 1 ? (planes + 63) / 64 * 64 : planes;
+  }
+
+  // out[row * stride + plane], bins or keys; a stride of bytes is a multiple of 64.
   void rows(const RowsView& x, std::size_t rows, std::uint8_t* out, std::size_t stride,
             float* memory) const noexcept;
   void rows(const RowsView& x, std::size_t rows, std::uint16_t* out, std::size_t stride,

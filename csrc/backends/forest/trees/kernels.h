@@ -34,7 +34,6 @@ struct BinColumn {
 inline constexpr std::uint32_t kWindow = 8;  // thresholds that are compared at a time
 struct BucketColumn {
   std::uint32_t first_threshold = 0;
-  std::uint32_t first_start = 0;
   std::uint32_t feature = 0;
   std::uint16_t count = 0;
   std::uint16_t more_windows = 0;  // behind the first
@@ -42,15 +41,32 @@ struct BucketColumn {
   std::uint32_t plane_left = 0;
 };
 
+// How the bins of a row's columns, side by side in up to four registers of bytes, become those of
+// its planes by a permutation: for models of at most 256 planes.
+struct DenseBins {
+  // Columns, padded to 8 with some that exist.
+  std::size_t columns = 0;
+  const std::uint32_t* feature = nullptr;         // null: not such a model
+  const std::uint8_t* first_threshold = nullptr;  // its lowest byte; padded to 64
+  std::size_t planes = 0;
+  const std::uint8_t* plane_column = nullptr;  // of planes; padded to 64
+  // Columns whose buckets hold more than a window, and how many windows more.
+  const std::uint16_t* crowded = nullptr;  // [crowded_count][2]
+  std::size_t crowded_count = 0;
+};
+
 struct BucketTask {
   const BucketColumn* columns = nullptr;
   std::size_t column_count = 0;
   const double* doubles = nullptr;  // thresholds where float64 decides, else
   const float* floats = nullptr;
-  const std::uint8_t* starts = nullptr;  // thresholds before each bucket
-  const float* low = nullptr;            // of features
+  const std::uint32_t* starts = nullptr;  // of all buckets: the first threshold to compare with
+  // Of features, padded to 16.
+  const float* low = nullptr;
   const float* scale = nullptr;
   const float* last = nullptr;
+  const std::uint32_t* first_bucket = nullptr;
+  DenseBins dense;
 };
 
 // The bucket of a value; that of NaN is 0. Never changes the order of two values.
@@ -205,7 +221,8 @@ struct Kernels {
   std::size_t block_rows_8;   // rows of a block of 8-bit planes
   std::size_t block_rows_16;  // and of 16-bit planes
 
-  // Bins of rows, row-major: out[row][plane]. Set planes are left alone. `scratch` as large as
+  // Bins of rows, row-major: out[row][plane]. What it writes to set planes means nothing. The
+  // stride of bytes is a multiple of 64, and all of a row may be written. `scratch` as large as
   // bin_scratch(), as for all of these.
   void (*bin_rows_8)(const BinTask&, const RowsView&, std::size_t rows, std::uint8_t* out,
                      std::size_t out_stride, float* scratch);

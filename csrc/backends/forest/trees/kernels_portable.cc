@@ -4,6 +4,7 @@
 #define SLIPSTREAM_SIMD portable
 #define SLIPSTREAM_SIMD_BYTES 16
 #define SLIPSTREAM_SIMD_KEYS 0
+#define SLIPSTREAM_SIMD_DENSE 0
 #define SLIPSTREAM_SIMD_BLOCKS 0
 #define SLIPSTREAM_SIMD_LEVELS 0
 namespace slipstream::forest::portable {

@@ -155,7 +155,7 @@ class Walk final : public Evaluator {
     return std::clamp<std::size_t>(kMostBinsAtOnce / row_stride(), 1, kRowsAtOnce);
   }
   [[nodiscard]] std::size_t row_stride() const noexcept {
-    return std::size_t{prepared_->planes.count} + 1;
+    return prepared_->binner.row_stride<Value>();
   }
 
   void add_tree(std::size_t tree, LeafValues& leaves) {
