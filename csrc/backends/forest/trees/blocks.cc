@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "backends/forest/trees/aligned.h"
+#include "backends/forest/trees/turns.h"
 
 namespace slipstream::forest {
 namespace {
@@ -29,6 +30,7 @@ class Blocks final : public Evaluator {
                        : prepared_->planes.count < 128 ? 2
                                                        : 4),
         has_lower_(prepared_->shape.most_depth > kBlockLevels),
+        take_turns_(take_turns(prepared_->trees)),
         padded_trees_(round_up(prepared_->trees.trees(), 64)),
         upper_(padded_trees_ * 16, 0),
         values_(has_lower_ ? padded_trees_ * kLowerValues : padded_trees_ * kBlockExits) {
@@ -140,13 +142,11 @@ class Blocks final : public Evaluator {
     const Ensemble& trees = prepared_->trees;
     const std::size_t stride = has_lower_ ? kLowerValues : kBlockExits;
     const Sum* values = values_.data();
-    if (trees.outputs == 1) {
-      Sum sum = *sums;
-      for (std::size_t tree = 0; tree < trees.trees(); ++tree, values += stride) {
-        sum += values[places[tree]];
-      }
-      *sums = sum;
-      return;
+    if (take_turns_) {
+      const auto value = [=](std::size_t /*row*/, std::size_t tree) {
+        return values[tree * stride + places[tree]];
+      };
+      return add_in_turns<1>(trees, value, sums);
     }
     for (std::size_t tree = 0; tree < trees.trees(); ++tree, values += stride) {
       sums[trees.tree_output[tree]] += values[places[tree]];
@@ -156,6 +156,7 @@ class Blocks final : public Evaluator {
   std::shared_ptr<const PreparedTrees> prepared_;
   std::size_t row_registers_;
   bool has_lower_;
+  bool take_turns_;
   std::size_t padded_trees_;
   AlignedVector<std::uint8_t> upper_;  // [groups][8 trees' planes, 8 trees' thresholds]
   AlignedVector<Sum> values_;          // [trees][blocks], or [trees][ways out]

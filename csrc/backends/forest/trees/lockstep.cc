@@ -5,6 +5,8 @@
 #include <numeric>
 #include <utility>
 
+#include "backends/forest/trees/turns.h"
+
 namespace slipstream::forest {
 namespace {
 
@@ -24,7 +26,8 @@ class Lockstep final : public Evaluator {
       : prepared_(std::move(prepared)),
         row_registers_(prepared_->planes.count < 64    ? 1
                        : prepared_->planes.count < 128 ? 2
-                                                       : 4) {
+                                                       : 4),
+        take_turns_(take_turns(prepared_->trees)) {
     const std::size_t trees = prepared_->trees.trees();
     group_count_ = (trees + kLockstepTrees - 1) / kLockstepTrees;
     together_ = groups_together(group_count_);
@@ -163,12 +166,13 @@ class Lockstep final : public Evaluator {
 
   void add_leaves(const std::uint8_t* leaves, std::size_t rows, Sum* sums) const noexcept {
     const Ensemble& trees = prepared_->trees;
-    if (trees.outputs == 1) {
-      if (rows == 1) return add_single_output<1>(leaves, sums);
-      std::size_t row = 0;
-      for (; row + 4 <= rows; row += 4)
-        add_single_output<4>(leaves + row * row_leaves(), sums + row);
-      for (; row < rows; ++row) add_single_output<1>(leaves + row * row_leaves(), sums + row);
+    if (take_turns_) {
+      for (; rows >= 4; rows -= 4, leaves += 4 * row_leaves(), sums += 4 * trees.outputs) {
+        add_rows<4>(leaves, sums);
+      }
+      for (; rows != 0; --rows, leaves += row_leaves(), sums += trees.outputs) {
+        add_rows<1>(leaves, sums);
+      }
       return;
     }
     for (std::size_t row = 0; row < rows; ++row, leaves += row_leaves(), sums += trees.outputs) {
@@ -179,25 +183,21 @@ class Lockstep final : public Evaluator {
     }
   }
 
-  // Sums in registers; those of several rows do not wait for each other.
+  // Sums of several rows do not wait for each other.
   template <std::size_t Rows>
-  void add_single_output(const std::uint8_t* leaves, Sum* sums) const noexcept {
-    const std::size_t stride = row_leaves();
-    const Sum* values = values_.data();
-    Sum sum[Rows];
-    for (std::size_t r = 0; r < Rows; ++r) sum[r] = sums[r];
-    for (const LaneOfTree& tree : trees_) {
-      for (std::size_t r = 0; r < Rows; ++r) {
-        sum[r] += values[tree.first_value + leaves[r * stride + tree.place]];
-      }
-    }
-    for (std::size_t r = 0; r < Rows; ++r) sums[r] = sum[r];
+  void add_rows(const std::uint8_t* leaves, Sum* sums) const noexcept {
+    const auto value = [leaves, stride = row_leaves(), values = values_.data(), of = trees_.data()](
+                           std::size_t row, std::size_t tree) {
+      return values[of[tree].first_value + leaves[row * stride + of[tree].place]];
+    };
+    add_in_turns<Rows>(prepared_->trees, value, sums);
   }
 
   [[nodiscard]] std::size_t row_leaves() const noexcept { return group_count_ * kLockstepTrees; }
 
   std::shared_ptr<const PreparedTrees> prepared_;
   std::size_t row_registers_;
+  bool take_turns_;
   std::size_t group_count_ = 0;
   std::size_t together_ = 1;  // groups
   AlignedVector<std::uint8_t> slots_;
