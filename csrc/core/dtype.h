@@ -2,9 +2,11 @@
 // wire format and the Python bindings write them as bytes.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace slipstream {
@@ -28,8 +30,14 @@ enum class DType : std::uint8_t {
 
 inline constexpr int kDTypeCount = 14;
 
+// Indexed by the enum's value.
+inline constexpr std::array<std::uint8_t, kDTypeCount> kDTypeSizes{
+    1, 1, 2, 4, 8, 1, 2, 4, 8, 2, 2, 4, 8, sizeof(std::string)};
+
 // Bytes per element as stored in a Tensor. For kString that is sizeof(std::string).
-[[nodiscard]] std::size_t dtype_size(DType dtype) noexcept;
+[[nodiscard]] constexpr std::size_t dtype_size(DType dtype) noexcept {
+  return kDTypeSizes[static_cast<std::size_t>(dtype)];
+}
 
 // NumPy's name of the type: "float32", "int64", "bool", "bfloat16", "string", ...
 [[nodiscard]] std::string_view dtype_name(DType dtype) noexcept;

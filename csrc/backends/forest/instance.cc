@@ -58,6 +58,9 @@ ForestInstance::ForestInstance(ForestModel& model)
     : model_(model),
       workspace_(model.program(), model.layout()),
       all_outputs_(~std::uint64_t{0} >> (kMaxEnds - model.program().outputs.size())) {
+  for (const TensorSpec& spec : model.spec().outputs) {
+    outputs_.push_back({spec.dtype, spec.dims.size() == 1 ? kFlat : spec.dims[1]});
+  }
   plans_.reserve(kMaxPlans);
   plans_.push_back(
       std::make_unique<Plan>(Plan::make(model.program(), model.layout(), all_outputs_)));
@@ -139,16 +142,15 @@ const Plan& ForestInstance::plan_for(const Execution& execution) {
 
 void ForestInstance::allocate(const Execution& execution, std::int64_t rows,
                               std::vector<Tensor>& outputs) const {
-  const std::vector<TensorSpec>& specs = model_.spec().outputs;
   outputs.clear();
-  outputs.reserve(specs.size());
-  for (std::size_t i = 0; i < specs.size(); ++i) {
+  outputs.reserve(outputs_.size());
+  for (std::size_t i = 0; i < outputs_.size(); ++i) {
     if (!execution.wants(i)) {
       outputs.emplace_back();
       continue;
     }
-    const std::array<std::int64_t, 2> dims{rows, specs[i].dims.back()};
-    outputs.emplace_back(specs[i].dtype, Shape(std::span(dims).first(specs[i].dims.size())),
+    const auto [dtype, columns] = outputs_[i];
+    outputs.emplace_back(dtype, columns == kFlat ? Shape{rows} : Shape{rows, columns},
                          execution.memory);
   }
 }

@@ -29,6 +29,12 @@ class ForestInstance final : public Instance {
                                std::vector<Tensor>& outputs) noexcept override;
 
  private:
+  static constexpr std::int64_t kFlat = -1;
+  struct Output {
+    DType dtype;
+    std::int64_t columns;  // kFlat: of shape [rows]
+  };
+
   // The tensors of a call.
   struct Call {
     const Plan& plan;
@@ -49,6 +55,7 @@ class ForestInstance final : public Instance {
 
   ForestModel& model_;
   Workspace workspace_;
+  std::vector<Output> outputs_;
   std::uint64_t all_outputs_;                 // a bit each
   std::vector<std::unique_ptr<Plan>> plans_;  // the last used first; bounded
 };
