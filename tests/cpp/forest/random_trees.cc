@@ -48,6 +48,7 @@ class Grower {
     trees_.outputs =
         static_cast<std::uint32_t>(chance(random_, 2) ? 1 : 1 + below(random_, limits_.outputs));
     trees_.leaf_width = chance(random_, 2) ? 1 : trees_.outputs;
+    in_turns_ = trees_.leaf_width == 1 && chance(random_, 2);
     trees_.comparison = static_cast<Comparison>(below(random_, 3));
     trees_.zero_flush = in_double() && chance(random_, 3);
     trees_.float32_sums = chance(random_, 3);
@@ -58,7 +59,8 @@ class Grower {
       const double value = hard(random_);
       pool_.push_back(chance(random_, 2) ? value : static_cast<double>(static_cast<float>(value)));
     }
-    const std::size_t count = below(random_, limits_.trees + 1);
+    std::size_t count = below(random_, limits_.trees + 1);
+    if (in_turns_) count -= count % trees_.outputs;
     const std::size_t most = chance(random_, 3) ? limits_.leaves : 1 + limits_.leaves / 8;
     for (std::size_t i = 0; i < count; ++i) add_tree(1 + below(random_, most));
     return std::move(trees_);
@@ -93,6 +95,13 @@ class Grower {
     trees_.set_start.push_back(0);
   }
 
+  std::int32_t next_output() {
+    if (in_turns_) return static_cast<std::int32_t>(trees_.roots.size() % trees_.outputs);
+    const bool of_all =
+        trees_.leaf_width == trees_.outputs && (trees_.outputs > 1 || chance(random_, 2));
+    return of_all ? -1 : static_cast<std::int32_t>(below(random_, trees_.outputs));
+  }
+
   std::int32_t new_leaf() {
     for (std::uint32_t i = 0; i < trees_.leaf_width; ++i) {
       trees_.leaf_value.push_back(ordinary(random_));
@@ -120,10 +129,7 @@ class Grower {
   // Splits open ends until there are enough leaves: deep at times, bushy at others.
   void add_tree(std::size_t leaves) {
     const bool deep = chance(random_, 3);
-    trees_.tree_output.push_back(trees_.leaf_width == trees_.outputs &&
-                                         (trees_.outputs > 1 || chance(random_, 2))
-                                     ? -1
-                                     : static_cast<std::int32_t>(below(random_, trees_.outputs)));
+    trees_.tree_output.push_back(next_output());
     struct End {
       std::int32_t parent;  // -1: the root
       bool left;
@@ -152,6 +158,7 @@ class Grower {
   Random& random_;
   const TreeLimits& limits_;
   OwnedTrees trees_;
+  bool in_turns_ = false;  // trees at the outputs, as where classifiers are boosted
   std::vector<double> pool_;
 };
 

@@ -115,6 +115,10 @@ TEST(many_categories) {
   check_seeds(5000, 8, {.trees = 12, .leaves = 40, .categories = 3000}, 200);
 }
 
+TEST(boosted_classifiers) {
+  check_seeds(7000, 12, {.features = 12, .trees = 300, .leaves = 120, .outputs = 4}, 150);
+}
+
 TEST(trees_of_few_levels) {
   check_seeds(6000, 8, {.trees = 150, .leaves = 7, .outputs = 3}, 70);
   check_seeds(6100, 8, {.trees = 90, .leaves = 4, .outputs = 3}, 70);

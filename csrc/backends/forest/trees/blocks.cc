@@ -146,7 +146,7 @@ class Blocks final : public Evaluator {
       const auto value = [=](std::size_t /*row*/, std::size_t tree) {
         return values[tree * stride + places[tree]];
       };
-      return add_in_turns<1>(trees, value, sums);
+      return add_in_turns<1>(trees.outputs, {0, trees.trees()}, value, sums);
     }
     for (std::size_t tree = 0; tree < trees.trees(); ++tree, values += stride) {
       sums[trees.tree_output[tree]] += values[places[tree]];

@@ -178,18 +178,20 @@ struct WalkTask {
   std::uint64_t* walks = nullptr;         // room for one number a walk
 };
 
-// Up to 8 rows against 64 trees at a time; see lockstep.h.
+// Up to 64 rows against 64 trees at a time; see lockstep.h.
 struct LockstepTask {
   const std::uint8_t* slots = nullptr;        // [slots][plane, threshold, low][64 trees]
   const std::uint32_t* slot_start = nullptr;  // [groups + 1]
   std::size_t group_count = 0;
   const std::uint8_t* rows = nullptr;  // bins, [rows][64 * row_registers]
   std::size_t row_registers = 1;       // 1, 2 or 4
-  std::size_t row_count = 1;           // 1 to 8
-  std::uint8_t* leaves = nullptr;      // [8 rows][64 * group_count]
+  std::size_t row_count = 1;           // 1 to 64; there is room for a multiple of 8
+  std::uint8_t* leaves = nullptr;      // [groups][kGroupLeaves]: [rows][64 trees]
 };
 inline constexpr std::size_t kLockstepTrees = 64;
-inline constexpr std::size_t kLockstepRows = 8;
+inline constexpr std::size_t kLockstepRows = 64;
+// A line more than there are rows: groups must not all lie in the same lines of the cache.
+inline constexpr std::size_t kGroupLeaves = (kLockstepRows + 1) * kLockstepTrees;
 // A single row takes up to 5 groups side by side, which are of equal length.
 inline constexpr std::size_t kLockstepGroups = 5;
 // How many of `groups` are taken side by side: as even as can be.

@@ -12,7 +12,9 @@ namespace {
 
 constexpr std::size_t kMostPlanes = 255;  // and one to throw bins away in
 constexpr std::uint32_t kMostLeaves = 256;
-constexpr std::uint8_t kNeverRight = 0xFF;  // no bin is larger
+constexpr std::size_t kFewRows = 8;
+constexpr std::size_t kBytesAtOnce = std::size_t{16} << 10;  // of values
+constexpr std::uint8_t kNeverRight = 0xFF;                   // no bin is larger
 
 struct LaneOfTree {
   std::uint32_t place = 0;  // group and lane
@@ -37,11 +39,15 @@ class Lockstep final : public Evaluator {
     for (std::size_t group = 0; group < group_count_; ++group) {
       const std::size_t first = group * kLockstepTrees;
       const std::size_t first_together = group / together_ * together_ * kLockstepTrees;
-      add_group(std::span(order).subspan(first, std::min(kLockstepTrees, trees - first)), first,
+      add_group(std::span(order).subspan(first, std::min(kLockstepTrees, trees - first)), group,
                 most_nodes(order, first_together));
     }
     slot_start_.push_back(static_cast<std::uint32_t>(slots_.size() / kSlotBytes));
     for (std::size_t tree = 0; tree < trees; ++tree) add_values(tree);
+    const std::size_t tree_bytes = values_.size() * sizeof(Sum) / std::max<std::size_t>(trees, 1);
+    const std::size_t fitting = kBytesAtOnce / std::max<std::size_t>(tree_bytes, 1);
+    const std::size_t outputs = prepared_->trees.outputs;
+    trees_at_once_ = std::max<std::size_t>(fitting / outputs, 1) * outputs;
     low_ = {};
   }
 
@@ -78,7 +84,7 @@ class Lockstep final : public Evaluator {
   struct LockstepScratch final : Scratch {
     explicit LockstepScratch(const Lockstep& of)
         : rows(kLockstepRows * 64 * of.row_registers_),
-          leaves(kLockstepRows * of.group_count_ * kLockstepTrees),
+          leaves(of.group_count_ * kGroupLeaves),
           memory(of.prepared_->binner.memory_floats()) {}
     AlignedVector<std::uint8_t> rows;
     AlignedVector<std::uint8_t> leaves;
@@ -115,7 +121,7 @@ class Lockstep final : public Evaluator {
   }
 
   // `most`: nodes of the largest tree of this group and those that are taken with it.
-  void add_group(std::span<const std::uint32_t> trees, std::size_t first_place, std::size_t most) {
+  void add_group(std::span<const std::uint32_t> trees, std::size_t group, std::size_t most) {
     slot_start_.push_back(static_cast<std::uint32_t>(slots_.size() / kSlotBytes));
     const std::size_t first = slots_.size();
     slots_.resize(first + most * kSlotBytes, 0);
@@ -124,7 +130,7 @@ class Lockstep final : public Evaluator {
                   kNeverRight);
     }
     for (std::size_t lane = 0; lane < trees.size(); ++lane) {
-      trees_[trees[lane]].place = static_cast<std::uint32_t>(first_place + lane);
+      trees_[trees[lane]].place = static_cast<std::uint32_t>(group * kGroupLeaves + lane);
       add_nodes(trees[lane], slots_.data() + first + lane);
     }
   }
@@ -164,19 +170,33 @@ class Lockstep final : public Evaluator {
     }
   }
 
+  // Of so few trees at a time that their values stay in the first-level cache for all rows.
   void add_leaves(const std::uint8_t* leaves, std::size_t rows, Sum* sums) const noexcept {
+    const std::size_t trees = trees_.size();
+    const std::size_t at_once = rows > kFewRows ? trees_at_once_ : trees;
+    for (std::size_t tree = 0; tree < trees; tree += at_once) {
+      add_leaves_of({tree, std::min(tree + at_once, trees)}, leaves, rows, sums);
+    }
+  }
+
+  void add_leaves_of(TreeRange range, const std::uint8_t* leaves, std::size_t rows,
+                     Sum* sums) const noexcept {
     const Ensemble& trees = prepared_->trees;
     if (take_turns_) {
-      for (; rows >= 4; rows -= 4, leaves += 4 * row_leaves(), sums += 4 * trees.outputs) {
-        add_rows<4>(leaves, sums);
-      }
-      for (; rows != 0; --rows, leaves += row_leaves(), sums += trees.outputs) {
-        add_rows<1>(leaves, sums);
-      }
+      const auto add = [&]<std::size_t Rows>() {
+        for (; rows >= Rows; rows -= Rows) {
+          add_rows<Rows>(range, leaves, sums);
+          leaves += Rows * kLockstepTrees;
+          sums += Rows * trees.outputs;
+        }
+      };
+      if (trees.outputs == 1) add.template operator()<8>();
+      add.template operator()<4>();
+      add.template operator()<1>();
       return;
     }
-    for (std::size_t row = 0; row < rows; ++row, leaves += row_leaves(), sums += trees.outputs) {
-      for (std::size_t tree = 0; tree < trees.trees(); ++tree) {
+    for (std::size_t row = 0; row < rows; ++row, leaves += kLockstepTrees, sums += trees.outputs) {
+      for (std::size_t tree = range.begin; tree < range.end; ++tree) {
         const std::size_t leaf = leaves[trees_[tree].place];
         add_leaf(trees, tree, &values_[trees_[tree].first_value + leaf * trees.leaf_width], sums);
       }
@@ -185,21 +205,20 @@ class Lockstep final : public Evaluator {
 
   // Sums of several rows do not wait for each other.
   template <std::size_t Rows>
-  void add_rows(const std::uint8_t* leaves, Sum* sums) const noexcept {
-    const auto value = [leaves, stride = row_leaves(), values = values_.data(), of = trees_.data()](
-                           std::size_t row, std::size_t tree) {
+  void add_rows(TreeRange range, const std::uint8_t* leaves, Sum* sums) const noexcept {
+    const auto value = [leaves, stride = kLockstepTrees, values = values_.data(),
+                        of = trees_.data()](std::size_t row, std::size_t tree) {
       return values[of[tree].first_value + leaves[row * stride + of[tree].place]];
     };
-    add_in_turns<Rows>(prepared_->trees, value, sums);
+    add_in_turns<Rows>(prepared_->trees.outputs, range, value, sums);
   }
-
-  [[nodiscard]] std::size_t row_leaves() const noexcept { return group_count_ * kLockstepTrees; }
 
   std::shared_ptr<const PreparedTrees> prepared_;
   std::size_t row_registers_;
   bool take_turns_;
   std::size_t group_count_ = 0;
-  std::size_t together_ = 1;  // groups
+  std::size_t together_ = 1;       // groups
+  std::size_t trees_at_once_ = 1;  // a multiple of the outputs
   AlignedVector<std::uint8_t> slots_;
   std::vector<std::uint32_t> slot_start_;
   std::vector<LaneOfTree> trees_;

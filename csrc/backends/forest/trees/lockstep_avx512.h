@@ -33,7 +33,8 @@ struct RowBins {
 // Rows x Groups of trees side by side: a step waits for the one before it, and there must be enough
 // others to fill the time.
 template <std::size_t Registers, std::size_t Rows, std::size_t Groups>
-void lockstep_groups(const LockstepTask& task, std::size_t first) noexcept {
+void lockstep_groups(const LockstepTask& task, std::size_t first,
+                     std::size_t first_row = 0) noexcept {
   static_assert(Rows == 1 || Groups == 1);
   const std::uint8_t* slot[Groups];
   __m512i at[Rows * Groups];
@@ -45,7 +46,7 @@ void lockstep_groups(const LockstepTask& task, std::size_t first) noexcept {
   RowBins<Registers> row[Rows];
 #pragma GCC unroll 8
   for (std::size_t r = 0; r < Rows; ++r)
-    row[r] = RowBins<Registers>(task.rows + r * 64 * Registers);
+    row[r] = RowBins<Registers>(task.rows + (first_row + r) * 64 * Registers);
   const std::size_t bytes =
       (task.slot_start[first + 1] - task.slot_start[first]) * std::size_t{kSlotBytes};
   __m512i next_leaf = _mm512_set1_epi8(1);  // slot k divides leaf k from leaf k + 1
@@ -64,15 +65,26 @@ void lockstep_groups(const LockstepTask& task, std::size_t first) noexcept {
 #pragma GCC unroll 8
   for (std::size_t i = 0; i < Rows * Groups; ++i) {
     const std::size_t group = first + (Groups == 1 ? 0 : i);
-    const std::size_t r = Rows == 1 ? 0 : i;
-    _mm512_store_si512(task.leaves + (r * task.group_count + group) * kLockstepTrees, at[i]);
+    const std::size_t r = first_row + (Rows == 1 ? 0 : i);
+    _mm512_store_si512(task.leaves + group * kGroupLeaves + r * kLockstepTrees, at[i]);
   }
 }
 
-template <std::size_t Registers, std::size_t Rows>
+// All rows in one group before the next, so that its slots are read from memory once.
+template <std::size_t Registers>
 void lockstep_rows(const LockstepTask& task) noexcept {
   for (std::size_t group = 0; group < task.group_count; ++group) {
-    lockstep_groups<Registers, Rows, 1>(task, group);
+    std::size_t row = 0;
+    // Rows that nobody asked for hold what was there before.
+    for (; row + 4 < task.row_count; row += 8) lockstep_groups<Registers, 8, 1>(task, group, row);
+    const std::size_t left = row < task.row_count ? task.row_count - row : 0;
+    if (left > 2) {
+      lockstep_groups<Registers, 4, 1>(task, group, row);
+    } else if (left == 2) {
+      lockstep_groups<Registers, 2, 1>(task, group, row);
+    } else if (left == 1) {
+      lockstep_groups<Registers, 1, 1>(task, group, row);
+    }
   }
 }
 
@@ -104,17 +116,8 @@ void lockstep_single(const LockstepTask& task) noexcept {
 
 template <std::size_t Registers>
 void lockstep_registers(const LockstepTask& task) noexcept {
-  switch (task.row_count) {
-    case 1:
-      return lockstep_single<Registers>(task);
-    case 2:
-      return lockstep_rows<Registers, 2>(task);
-    case 3:
-    case 4:  // rows that nobody asked for hold what was there before
-      return lockstep_rows<Registers, 4>(task);
-    default:
-      return lockstep_rows<Registers, 8>(task);
-  }
+  if (task.row_count == 1) return lockstep_single<Registers>(task);
+  lockstep_rows<Registers>(task);
 }
 
 void lockstep(const LockstepTask& task) noexcept {

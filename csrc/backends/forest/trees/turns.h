@@ -24,12 +24,17 @@ inline constexpr std::size_t kMostTurns = 4;  // outputs
   return true;
 }
 
+struct TreeRange {
+  std::size_t begin = 0;  // a multiple of the outputs, as is `end`
+  std::size_t end = 0;
+};
+
 // For each tree in order, sums[row][tree % Outputs] += value(row, tree).
 template <std::size_t Outputs, std::size_t Rows, class Sum, class Value>
-void add_in_turns_of(std::size_t trees, Value value, Sum* sums) noexcept {
+void add_in_turns_of(TreeRange trees, Value value, Sum* sums) noexcept {
   Sum sum[Rows * Outputs];
   std::copy_n(sums, Rows * Outputs, sum);
-  for (std::size_t tree = 0; tree < trees; tree += Outputs) {
+  for (std::size_t tree = trees.begin; tree < trees.end; tree += Outputs) {
     for (std::size_t output = 0; output < Outputs; ++output) {
       for (std::size_t row = 0; row < Rows; ++row) {
         sum[row * Outputs + output] += value(row, tree + output);
@@ -39,19 +44,19 @@ void add_in_turns_of(std::size_t trees, Value value, Sum* sums) noexcept {
   std::copy_n(sum, Rows * Outputs, sums);
 }
 
-// Precondition: take_turns(trees).
+// Precondition: the trees take turns at the outputs.
 template <std::size_t Rows, class Sum, class Value>
-void add_in_turns(const Ensemble& trees, Value value, Sum* sums) noexcept {
+void add_in_turns(std::size_t outputs, TreeRange trees, Value value, Sum* sums) noexcept {
   static_assert(kMostTurns == 4);
-  switch (trees.outputs) {
+  switch (outputs) {
     case 1:
-      return add_in_turns_of<1, Rows>(trees.trees(), value, sums);
+      return add_in_turns_of<1, Rows>(trees, value, sums);
     case 2:
-      return add_in_turns_of<2, Rows>(trees.trees(), value, sums);
+      return add_in_turns_of<2, Rows>(trees, value, sums);
     case 3:
-      return add_in_turns_of<3, Rows>(trees.trees(), value, sums);
+      return add_in_turns_of<3, Rows>(trees, value, sums);
     default:
-      return add_in_turns_of<4, Rows>(trees.trees(), value, sums);
+      return add_in_turns_of<4, Rows>(trees, value, sums);
   }
 }
 
