@@ -144,6 +144,21 @@ def test_one_row_answers_as_in_company(loading: dict[str, Future[Any]]) -> None:
         assert_same(alone, together)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_the_short_way_answers_the_same(name: str, loading: dict[str, Future[Any]]) -> None:
+    """Of every kind of model; those that are not quick enough leave it to the long way."""
+    model, rows = loading[name].result(), zoo(name).rows[:1]
+    if not np.issubdtype(np.asarray(rows).dtype, np.floating):
+        pytest.skip("its rows are no array of numbers")
+    row = np.ascontiguousarray(rows, dtype=np.float64)
+    for _ in range(20):  # until it is known to be quick
+        model.predict(row)
+    answer, expected = model.version.quick_predictions(row), model.predict(row, priority=0)
+    assert answer is not None or model.backend != "forest"
+    if answer is not None:
+        assert answer.dtype == expected.dtype and answer.tolist() == expected.tolist()
+
+
 def test_paths_are_needed_only_while_loading(loading: dict[str, Future[Any]]) -> None:
     model = loading["knn_wine"].result()
     Path(model.model_path).unlink()

@@ -10,6 +10,7 @@
 #include "bindings/inputs.h"
 #include "bindings/model.h"
 #include "bindings/python_owner.h"
+#include "bindings/quick_call.h"
 #include "bindings/register.h"
 #include "bindings/result.h"
 #include "bindings/waiting_sink.h"
@@ -179,6 +180,10 @@ void register_model(py::module_& module) {
           "ticket"_a)
       .def("close", &close, "drain_timeout_s"_a = 10.0)
       .def("stats", &stats_of);
+  py::class_<QuickCall>(module, "QuickCall")
+      .def(py::init<std::shared_ptr<ModelObject>, std::size_t, std::uint64_t, bool>(), "model"_a,
+           "output"_a, "outputs_wanted"_a, "accepts_missing"_a)
+      .def("run", &QuickCall::run, "x"_a);
 }
 
 }  // namespace slipstream::bindings

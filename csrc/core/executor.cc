@@ -38,8 +38,10 @@ Outcome execute(ExecutionContext& context, Instance& instance, std::span<const T
   } catch (const std::exception& error) {
     outcome.status = internal_error(std::string("the backend threw: ") + error.what());
   }
-  outcome.execute_ns = now_ns() - begin;
+  const Nanoseconds end = now_ns();
+  outcome.execute_ns = end - begin;
   ModelStats& stats = context.stats;
+  stats.last_used_ns.set(end);
   stats.executions.add(1);
   stats.execute_ns_sum.add(static_cast<std::uint64_t>(outcome.execute_ns));
   stats.last_execute_ns.set(outcome.execute_ns);

@@ -15,7 +15,7 @@ namespace {
 constexpr std::uint32_t kProbeEvery = 16;
 
 // FNV-1a over dtypes and inner dimensions (all dimensions where rows are not shared).
-std::uint64_t shape_key_of(const std::vector<Tensor>& inputs) noexcept {
+std::uint64_t shape_key_of(std::span<const Tensor> inputs) noexcept {
   std::uint64_t hash = 0xcbf2'9ce4'8422'2325ULL;
   const auto mix = [&hash](std::uint64_t value) { hash = (hash ^ value) * 0x100'0000'01b3ULL; };
   for (const Tensor& input : inputs) {
@@ -107,7 +107,7 @@ ServedModel::~ServedModel() {
   close(0);
 }
 
-Status ServedModel::validate(const std::vector<Tensor>& inputs) const {
+Status ServedModel::validate(std::span<const Tensor> inputs) const {
   const ModelSpec& spec = model_->spec();
   if (inputs.size() != spec.inputs.size()) {
     return invalid_argument("the model takes " + std::to_string(spec.inputs.size()) +
@@ -217,11 +217,11 @@ Status ServedModel::enqueue(std::vector<Tensor>&& inputs, const RequestOptions& 
   return Status::ok();
 }
 
-std::optional<Response> ServedModel::try_run_inline(const std::vector<Tensor>& inputs,
+std::optional<Response> ServedModel::try_run_inline(std::span<const Tensor> inputs,
                                                     const RequestOptions& options) {
   if (options_.inline_limit_ns == 0 || !model_->may_run_inline()) return std::nullopt;
-  if (!is_valid_priority(options.priority) || options.deadline_ns <= now_ns() ||
-      !validate(inputs).is_ok()) {
+  const bool is_late = options.deadline_ns != kNoDeadline && options.deadline_ns <= now_ns();
+  if (!is_valid_priority(options.priority) || is_late || !validate(inputs).is_ok()) {
     return std::nullopt;
   }
   const std::int64_t rows = model_->spec().batchable ? inputs.front().rows() : 1;
@@ -238,7 +238,6 @@ std::optional<Response> ServedModel::try_run_inline(const std::vector<Tensor>& i
     Response response =
         run_once(context, *slot->instance, inputs, options.outputs_wanted, shape_key, rows);
     stats_.inline_executions.add(1);
-    stats_.last_used_ns.set(now_ns());
     stats_.stages.total.record(response.total_ns);
     if (response.status.is_ok()) {
       stats_.succeeded.add(1);

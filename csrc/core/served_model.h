@@ -11,6 +11,7 @@
 #include <memory_resource>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -56,7 +57,7 @@ class ServedModel {
 
   // Runs the request on this thread if nothing is waiting, an instance is idle and the learned time
   // is below the inline limit; nullopt (inputs untouched) if not. The answer is the Response.
-  [[nodiscard]] std::optional<Response> try_run_inline(const std::vector<Tensor>& inputs,
+  [[nodiscard]] std::optional<Response> try_run_inline(std::span<const Tensor> inputs,
                                                        const RequestOptions& options);
 
   // Withdraws a request: true if it will end with kCancelled, false if it had ended already.
@@ -85,7 +86,7 @@ class ServedModel {
   ServedModel(RequestPool& pool, DeadlineTimer& timer, std::unique_ptr<Model> model,
               ServeOptions options);
 
-  Status validate(const std::vector<Tensor>& inputs) const;
+  Status validate(std::span<const Tensor> inputs) const;
   Status check_deadline(const RequestOptions& options, std::uint64_t shape_key, std::int64_t rows);
   Status enqueue(std::vector<Tensor>&& inputs, const RequestOptions& options, std::int64_t rows,
                  std::uint64_t shape_key, std::shared_ptr<CompletionSink> sink, std::uint64_t tag,

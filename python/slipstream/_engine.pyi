@@ -106,6 +106,31 @@ class Result:
     def encode_json(self, output: int, labels: LabelTable | None = None) -> bytes:
         """One output as nested JSON arrays; with ``labels``, class indices become labels."""
 
+class QuickCall:
+    """One array in, one out, on the caller's thread; for models with one input.
+
+    Args:
+        model: Kept alive.
+        output: Index of the output to answer with.
+        outputs_wanted: As of `Model.run`.
+        accepts_missing: False: arrays with NaN or infinity are left to the long way, to be refused.
+    """
+
+    def __init__(
+        self, model: Model, output: int, outputs_wanted: int, accepts_missing: bool
+    ) -> None: ...
+    def run(self, x: object) -> npt.NDArray[Any] | None:
+        """What `Model.run` would answer, or None where it must be asked.
+
+        Answers a C-contiguous `numpy.ndarray` of the model's dtype (or float32 for float64) while
+        the model is idle and known to be quick. None for anything else, and for whatever does not
+        fit the model.
+
+        Raises:
+            InvalidInputError: the model refuses the rows.
+            InferenceError: the backend failed.
+        """
+
 class CompletionQueue:
     """Ended requests on their way to one consumer, one wake-up for many."""
 

@@ -29,7 +29,7 @@ struct ModelStats {
   RelaxedCounter inline_executions;
   RelaxedCounter execute_ns_sum;
   RelaxedGauge<std::int64_t> last_execute_ns;
-  RelaxedGauge<std::int64_t> last_used_ns;  // now_ns() of the last completion; 0: never
+  RelaxedGauge<std::int64_t> last_used_ns;  // now_ns() of the last end; 0: never
   RelaxedGauge<std::int64_t> max_batch_rows_seen;
   StageHistograms stages;
 };

@@ -135,6 +135,10 @@ class Model:
 
     def predict(self, x: Any, **options: Unpack[RequestOptions]) -> Any:
         """Answers ``x``, blocking; runs on this thread when the model is idle and quick."""
+        if not options:
+            answer = self._version.quick_predictions(x)
+            if answer is not None:
+                return answer
         return self._attempt(
             lambda version: call_of(version, x, False, options), lambda call: call.read(call.run())
         )
@@ -145,6 +149,10 @@ class Model:
         Raises:
             InvalidInputError: also when the model gives no probabilities.
         """
+        if not options:
+            answer = self._version.quick_probabilities(x)
+            if answer is not None:
+                return answer
         return self._attempt(
             lambda version: call_of(version, x, True, options), lambda call: call.read(call.run())
         )

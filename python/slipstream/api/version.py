@@ -15,6 +15,7 @@ from typing import NamedTuple
 import msgspec
 
 from slipstream.engine.answers import Answers
+from slipstream.engine.quick import Quick, quick_call
 from slipstream.engine.runtime import CoreDecoder, CoreModel
 from slipstream.engine.signature import Signature, signature_of
 from slipstream.errors import UnavailableError
@@ -53,6 +54,8 @@ class Version(NamedTuple):
     signature: Signature
     answers: Answers
     decoder: CoreDecoder
+    quick_predictions: Quick
+    quick_probabilities: Quick
     load_time_s: float
     memory_usage_bytes: int | None
     rate: RateWindow
@@ -99,13 +102,16 @@ def version_of(
 ) -> Version:
     """Puts a version together; the signature and the answers follow from the rest."""
     signature = signature_of(manifest, core)
+    answers = Answers(manifest, signature)
     return Version(
         core=core,
         manifest=manifest,
         folder=folder,
         signature=signature,
-        answers=Answers(manifest, signature),
+        answers=answers,
         decoder=signature.decoder(),
+        quick_predictions=quick_call(core, signature, answers, probabilities=False),
+        quick_probabilities=quick_call(core, signature, answers, probabilities=True),
         load_time_s=load_time_s,
         memory_usage_bytes=memory_usage_bytes,
         rate=RateWindow(),

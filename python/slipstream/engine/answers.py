@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from slipstream import _engine
-from slipstream.engine.signature import Signature
+from slipstream.engine.signature import Signature, Spec
 from slipstream.errors import InvalidInputError
 from slipstream.models.manifest import Manifest
 
@@ -18,11 +19,19 @@ _PROBABILITY_NAMES = ("probabilities", "output_probability")
 """What exporters of scikit-learn models to ONNX call that output."""
 
 
+class OnlyOutput(NamedTuple):
+    """The output of a model that holds an answer, and how to read that from it."""
+
+    number: int
+    read: Callable[[npt.NDArray[Any]], npt.NDArray[Any]] | None
+
+
 class Answers:
     """Reads the outputs of one loaded version of a model. Immutable; any thread."""
 
     def __init__(self, manifest: Manifest, signature: Signature) -> None:
         self._manifest = manifest
+        self._specs = signature.outputs
         self._names = [spec[0] for spec in signature.outputs]
         self._prediction = (
             None if manifest.predictions is None else self._names.index(manifest.predictions)
@@ -67,7 +76,9 @@ class Answers:
             if len(outputs) == 1:
                 return _present(outputs[0])
             return dict(zip(self._names, outputs, strict=True))
-        values = _present(outputs[self._prediction])
+        return self._read_prediction(_present(outputs[self._prediction]))
+
+    def _read_prediction(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         if self._classes is not None:
             values = self._classes[values]
         values = _as_dtype(values, self._predictions_dtype)
@@ -76,9 +87,32 @@ class Answers:
     def probabilities(self, result: _engine.Result) -> npt.NDArray[Any] | list[npt.NDArray[Any]]:
         """What ``predict_proba`` returns: ``(rows, classes)``, or one such array per target."""
         outputs = result.outputs()
-        dtype = self._probabilities_dtype
-        arrays = [_as_dtype(_present(outputs[index]), dtype) for index in self._probabilities]
+        arrays = [self._read_probabilities(_present(outputs[i])) for i in self._probabilities]
         return arrays[0] if len(arrays) == 1 else arrays
+
+    def _read_probabilities(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return _as_dtype(values, self._probabilities_dtype)
+
+    def only_output(self, *, probabilities: bool) -> OnlyOutput | None:
+        """The one output that `predictions` (or `probabilities`) reads, and how; None for several.
+
+        ``OnlyOutput.read`` is None where the output itself is the answer.
+        """
+        if probabilities:
+            if len(self._probabilities) != 1:
+                return None
+            index = self._probabilities[0]
+            is_answer = self._probabilities_dtype in (None, _numpy_dtype(self._specs[index]))
+            return OnlyOutput(index, None if is_answer else self._read_probabilities)
+        if self._prediction is None:
+            return OnlyOutput(0, None) if len(self._names) == 1 else None
+        spec = self._specs[self._prediction]
+        is_answer = (
+            self._classes is None
+            and self._predictions_dtype in (None, _numpy_dtype(spec))
+            and tuple(self._manifest.predictions_shape) == spec[2][1:]
+        )
+        return OnlyOutput(self._prediction, None if is_answer else self._read_prediction)
 
     def predictions_json(self, result: _engine.Result) -> bytes:
         """``predictions`` as JSON: a list of rows, or an object by output name."""
@@ -100,6 +134,11 @@ class Answers:
 
 def _dtype(name: str | None) -> np.dtype[Any] | None:
     return None if name is None else np.dtype(name)
+
+
+def _numpy_dtype(spec: Spec) -> np.dtype[Any]:
+    """Of the arrays that an output arrives in."""
+    return np.dtype({"string": "O", "bfloat16": "float32"}.get(spec[1], spec[1]))
 
 
 def _as_dtype(array: npt.NDArray[Any], dtype: np.dtype[Any] | None) -> npt.NDArray[Any]:
