@@ -16,6 +16,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from scipy.special import logit
 
 Array = np.ndarray[Any, Any]
 
@@ -172,6 +173,7 @@ def _function(x: Array, code: int) -> Array:
         10: lambda: _c("log1p", x),
         11: lambda: _c("expm1", x),
         12: lambda: one / x,
+        13: lambda: logit(x),
     }
     return plain[code]()
 

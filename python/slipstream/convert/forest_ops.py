@@ -77,6 +77,7 @@ class Function(IntEnum):
     LOG1P = 10
     EXPM1 = 11
     RECIPROCAL = 12
+    LOGIT = 13
 
 
 @dataclass(frozen=True)

@@ -190,9 +190,7 @@ def _guess(emitter: Emitter, columns: Columns, estimator: Any) -> Value:
         raise UnconvertibleError("a first guess of several classes has no rule of our own")
     edge = float(np.finfo(np.float64).eps)
     share = emitter.once(Op.CLIP, emitter.take(table, [1]), scalars=[edge, 1 - edge])
-    rest = emitter.take(emitter.once(Op.COMPLEMENT, share), [0])
-    odds = emitter.once(Op.DIVIDE, share, rest)
-    logit = emitter.function(Function.LOG, odds)
+    logit = emitter.function(Function.LOGIT, share)
     if estimator.loss == "exponential":
         return emitter.per_column(Op.MULTIPLY, logit, 0.5)
     return logit

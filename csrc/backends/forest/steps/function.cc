@@ -12,6 +12,13 @@ template <class T>
 T expit(T x) {
   return T{1} / (T{1} + std::exp(-x));
 }
+// As scipy.special.logit: near a half, where the odds are near 1, without losing places.
+template <class T>
+T logit(T x) {
+  if (x < T{0.3} || x > T{0.65}) return std::log(x / (T{1} - x));
+  const T s = T{2} * (x - T{0.5});
+  return std::log1p(s) - std::log1p(-s);
+}
 template <class T>
 T signed_square(T x) {
   const int sign = static_cast<int>(x > T{0}) - static_cast<int>(x < T{0});
@@ -24,7 +31,7 @@ StepResult make_function(const StepSpec& spec) {
   StepChecks is(spec);
   is.shape(1, 0, 1);
   is.is_floating();
-  const std::uint32_t code = is.whole(0, "the code of the function", 0, 12);
+  const std::uint32_t code = is.whole(0, "the code of the function", 0, 13);
   if (!is.ok()) return is.status();
   switch (code) {
     case 0:
@@ -51,8 +58,10 @@ StepResult make_function(const StepSpec& spec) {
       return make_floating_map(spec, [](auto x) { return std::log1p(x); });
     case 11:
       return make_floating_map(spec, [](auto x) { return std::expm1(x); });
-    default:
+    case 12:
       return make_floating_map(spec, [](auto x) { return decltype(x){1} / x; });
+    default:
+      return make_floating_map(spec, [](auto x) { return logit(x); });
   }
 }
 
