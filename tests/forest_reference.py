@@ -199,6 +199,13 @@ def _refuse(x: Sequence[Array], step: Step) -> Array:
     return x[0]
 
 
+def _refuse_cells(x: Sequence[Array], step: Step) -> Array:
+    limits, flags = step.arrays[:2]
+    if (np.abs(x[0]) > limits).any() or (np.isnan(x[0]) & (flags != 0)).any():
+        raise ValueError("a cell that the model does not take")
+    return np.zeros((len(x[0]), 1))
+
+
 def _normalize(x: Array, variant: int) -> Array:
     total = x.sum(axis=1, keepdims=True)
     divided = x / np.where(total == 0, 1, total)
@@ -373,6 +380,7 @@ _STEPS: dict[int, Callable[[Sequence[Array], Step], Array]] = {
     28: _one_hot,
     29: _digitize,
     30: _refuse,
+    31: _refuse_cells,
     32: lambda x, step: x[0].argmax(axis=1)[:, None].astype(np.int64),
     33: _greater,
     34: lambda x, step: step.arrays[0][x[0]],

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <cmath>
 #include <cstring>
 #include <span>
@@ -14,6 +13,7 @@
 #include "bindings/errors.h"
 #include "bindings/numpy_tensor.h"
 #include "bindings/python_owner.h"
+#include "core/stats/relaxed_counter.h"
 
 namespace py = pybind11;
 
@@ -26,13 +26,12 @@ constexpr std::size_t kMostInputBytes = 64 * 1024;
 constexpr std::size_t kMostCopiedBytes = 4096;
 constexpr int kContiguousAligned = 0x0001 | 0x0100;  // NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_ALIGNED
 
-std::atomic<std::uint64_t> forks{0};
+RelaxedCounter forks;
 
 std::uint64_t forks_so_far() {
-  static const int registered =
-      pthread_atfork(nullptr, nullptr, [] { forks.fetch_add(1, std::memory_order_relaxed); });
+  static const int registered = pthread_atfork(nullptr, nullptr, [] { forks.add(1); });
   if (registered != 0) throw std::bad_alloc();
-  return forks.load(std::memory_order_relaxed);
+  return forks.value();
 }
 
 // Types whose arrays lie in memory as tensors do.
@@ -111,7 +110,7 @@ py::object QuickCall::answer_of(const Tensor& output) const {
 }
 
 py::object QuickCall::run(const py::handle& x) const {
-  if (!is_possible_ || process_ != forks.load(std::memory_order_relaxed)) return py::none();
+  if (!is_possible_ || process_ != forks.value()) return py::none();
   const std::array<Tensor, 1> inputs{rows_of(x)};
   if (inputs[0].data() == nullptr) return py::none();
   drop_parked_references();

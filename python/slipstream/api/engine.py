@@ -185,15 +185,19 @@ class Engine:
             prepared = _with_reason(prepared, "compilation is turned off (ENABLE_COMPILATION)")
         manifest = prepared.manifest
         before_bytes = resident_bytes()
-        core = self._core.load(
-            name=model_id,
-            backend=manifest.backend,
-            path=str(prepared.artifact_path),
-            options=backend_options(manifest.backend, settings) | manifest.backend_options,
-            instances=self._instances_for(manifest.backend, instances, promise, replaced),
-            max_batch_rows=settings.max_batch_size,
-            queue_capacity=_QUEUE_CAPACITY,
-        )
+        try:
+            core = self._core.load(
+                name=model_id,
+                backend=manifest.backend,
+                path=str(prepared.artifact_path),
+                options=backend_options(manifest.backend, settings) | manifest.backend_options,
+                instances=self._instances_for(manifest.backend, instances, promise, replaced),
+                max_batch_rows=settings.max_batch_size,
+                queue_capacity=_QUEUE_CAPACITY,
+            )
+        except InvalidInputError as error:  # of the artifact, whose path is nobody's business
+            text = error.message.replace(str(prepared.artifact_path), file.name)
+            raise ModelLoadError(text) from error
         grown_bytes = resident_bytes() - before_bytes
         version = version_of(
             core,

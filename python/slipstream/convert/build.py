@@ -175,13 +175,19 @@ def _weights_of(estimator: Any) -> int:
 def _forest_file(
     served: Served, original: proof.Original, out: Path
 ) -> tuple[Compiled, proof.Verdict]:
-    model = forest_sklearn.convert(served)
+    model = forest_sklearn.convert(served, original.refused)
     path = out / FOREST
     path.write_bytes(model.data)
     tolerance = proof.SAME_SUMS if model.summed_alike else proof.SAME_TERMS
     with ForestSession(path) as session:
         verdict = proof.prove(session, original, tolerance)
-        compiled = of_specs(FOREST, session.inputs, session.outputs, indexed=model.indexed)
+        compiled = of_specs(
+            FOREST,
+            session.inputs,
+            session.outputs,
+            indexed=model.indexed,
+            accepts_missing=original.refused.takes_missing,
+        )
     return compiled, verdict
 
 

@@ -29,6 +29,9 @@ class Compiled(msgspec.Struct, kw_only=True, frozen=True):
     outputs: tuple[Tensor, ...]
     indexed: bool = True
     """Whether a classifier of one target answers positions in its classes."""
+    accepts_missing: bool | None = None
+    """Whether some column may hold NaN, where the artifact itself refuses the others; None: it
+    refuses nothing, so that all may or none."""
 
 
 class Facts(msgspec.Struct, kw_only=True):
@@ -138,7 +141,9 @@ def describe(
         probabilities_dtype=dtype_name(facts.probabilities[0].dtype)
         if facts.probabilities
         else None,
-        accepts_missing=facts.accepts_missing,
+        accepts_missing=facts.accepts_missing
+        if compiled is None or compiled.accepts_missing is None
+        else compiled.accepts_missing,
     )
 
 
@@ -167,7 +172,9 @@ def of_graph(session: Any) -> Compiled:
     )
 
 
-def of_specs(artifact: str, inputs: Any, outputs: Any, *, indexed: bool) -> Compiled:
+def of_specs(
+    artifact: str, inputs: Any, outputs: Any, *, indexed: bool, accepts_missing: bool
+) -> Compiled:
     """The tensors of a forest file, from the ``(name, dtype, dims)`` that its backend gives."""
 
     def tensors(specs: Any) -> tuple[Tensor, ...]:
@@ -182,6 +189,7 @@ def of_specs(artifact: str, inputs: Any, outputs: Any, *, indexed: bool) -> Comp
         inputs=tensors(inputs),
         outputs=tensors(outputs),
         indexed=indexed,
+        accepts_missing=accepts_missing,
     )
 
 

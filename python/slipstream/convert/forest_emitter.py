@@ -213,6 +213,22 @@ class Emitter:
         table = np.ascontiguousarray(weights, dtype=np.float64)
         return self.once(Op.MATMUL, value, arrays=[table.reshape(-1)], scalars=[table.shape[1]])
 
+    def refuse_cells(self, columns: Columns, limits: Any, missing: Any) -> None:
+        """Refuse rows with a number above a column's limit, or missing where that is not taken.
+
+        Args:
+            columns: Of numbers.
+            limits: f64[columns], of absolute values; infinity: none.
+            missing: bool[columns], whether NaN is refused.
+        """
+        names = [
+            f"column {cell.name}" if cell.name else f"number {place + 1} of an inner table"
+            for place, cell in enumerate(columns.cells)
+        ]
+        flags = np.asarray(missing, dtype=np.uint8)
+        arrays = [np.asarray(limits, dtype=np.float64), flags, tuple(names)]
+        self.once(Op.REFUSE_CELLS, self.numbers(columns), arrays=arrays)
+
     def constant(self, columns: Columns, numbers: Any) -> Value:
         """The same numbers in every row; ``columns`` is any table there is."""
         values = np.atleast_1d(np.asarray(numbers, dtype=np.float64))

@@ -55,6 +55,7 @@ class Op(IntEnum):
     ONE_HOT = 28
     DIGITIZE = 29
     REFUSE = 30
+    REFUSE_CELLS = 31
     ARGMAX = 32
     GREATER = 33
     LABEL_NUMBER = 34
@@ -303,6 +304,7 @@ _RULES = {
     Op.ONE_HOT: _Rule(_one_hot, scalars=2, width=1),
     Op.DIGITIZE: _Rule(_digitize, arrays=("float64",), scalars=1, width=1),
     Op.REFUSE: _Rule(_same, arrays=("uint8",), scalars=1, width=1),
+    Op.REFUSE_CELLS: _Rule(_one_number, arrays=("float64", "uint8", *_STRINGS)),
     Op.ARGMAX: _Rule(_class_index, kinds=_FLOATS),
     Op.GREATER: _Rule(_class_index, kinds=_FLOATS, scalars=2, width=1),
     Op.LABEL_NUMBER: _Rule(_label_number, kinds=("int64",), arrays=("float64|int64",), width=1),

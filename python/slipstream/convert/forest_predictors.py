@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from slipstream.adapters import lightgbm, sklearn_boosting, sklearn_forests, sklearn_trees, xgboost
-from slipstream.adapters.base import Array
+from slipstream.adapters.base import Array, quiet
 from slipstream.adapters.trees import TreeEnsemble, UnconvertibleError
 from slipstream.convert import forest_trees
 from slipstream.convert.forest_emitter import Answer, Cell, Columns, Emitter
@@ -69,8 +69,34 @@ def _plain(
     )
 
 
+_FLOAT32_LIMIT = float(np.nextafter(2.0**128 - 2.0**103, 0.0))
+"""The largest float64 that float32 rounds to a finite number."""
+
+
+def _refuse_what_it_refuses(emitter: Emitter, columns: Columns, estimator: Any) -> None:
+    """scikit-learn's trees check their table, in float32, before they look at it."""
+
+    def takes(number: float) -> bool:
+        try:
+            with quiet():
+                estimator.predict(np.full((1, len(columns)), number))
+        except Exception:  # whatever it raises, it does not take it
+            return False
+        return True
+
+    missing = not takes(np.nan)
+    limit = np.inf
+    if not takes(np.inf):
+        limit = float(np.finfo(np.float64).max) if takes(1e300) else _FLOAT32_LIMIT
+    if missing or limit < np.inf:
+        width = len(columns)
+        emitter.refuse_cells(columns, np.full(width, limit), np.full(width, missing))
+
+
 def _sklearn(emitter: Emitter, columns: Columns, estimator: Any) -> Answer:
     name = type(estimator).__name__
+    if not name.startswith("HistGradientBoosting"):  # that takes any number
+        _refuse_what_it_refuses(emitter, columns, estimator)
     if name == "IsolationForest":
         return _isolation(emitter, emitter.numbers(columns), estimator)
     if name == "AdaBoostClassifier":

@@ -26,6 +26,7 @@ from slipstream.convert import (
 from slipstream.convert.forest_emitter import Answer, Cell, Columns, Emitter
 from slipstream.convert.forest_file import Kind, Op, Program, StepError, Value
 from slipstream.convert.onnx_graph import INPUT, PREDICTIONS, PROBABILITIES
+from slipstream.convert.probe_cells import Refused
 
 TRANSFORMERS = {
     **forest_columns.RULES,
@@ -52,8 +53,12 @@ class ForestModel:
     indexed: bool
 
 
-def convert(served: Served) -> ForestModel:
+def convert(served: Served, refused: Refused | None = None) -> ForestModel:
     """The model as a forest file.
+
+    Args:
+        served: The opened model.
+        refused: What it raises for, which the file shall refuse; None: it takes anything.
 
     Raises:
         UnconvertibleError: Some part of it has no rule.
@@ -63,11 +68,24 @@ def convert(served: Served) -> ForestModel:
     try:
         columns = _inputs(program, served)
         columns = Columns(tuple(_as_number(emitter, cell) for cell in columns.cells))
+        if refused is not None and refused.takes_missing:  # else nobody sends such numbers
+            _refuse(emitter, columns, refused)
         answer = emitter.predict(columns, served.estimator)
         indexed = _outputs(emitter, served, answer)
         return ForestModel(program.to_bytes(), emitter.summed_alike, indexed)
     except StepError as error:
         raise UnconvertibleError(f"the forest file cannot hold it: {error}") from error
+
+
+def _refuse(emitter: Emitter, columns: Columns, refused: Refused) -> None:
+    """Adds what the model's own checks of its input refuse."""
+    missing = np.concatenate(refused.missing)
+    infinite = np.concatenate(refused.infinite)
+    numbers = [place for place, cell in enumerate(columns.cells) if not cell.is_text]
+    flagged = [place for place in numbers if missing[place] or infinite[place]]
+    if flagged:
+        limits = np.where(infinite[flagged], np.finfo(np.float64).max, np.inf)
+        emitter.refuse_cells(columns.take(flagged), limits, missing[flagged])
 
 
 def predict(emitter: Emitter, columns: Columns, estimator: Any) -> Answer:

@@ -14,8 +14,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from slipstream.adapters.base import Array, Served, quiet
-from slipstream.convert import probe, probe_tables
+from slipstream.convert import probe, probe_cells, probe_tables
 from slipstream.convert.onnx_graph import INPUT, PREDICTIONS, PROBABILITIES
+from slipstream.convert.probe_cells import Refused
 from slipstream.errors import MissingDependencyError
 
 _SINGLE_ROWS = 48
@@ -61,14 +62,14 @@ class Original:
         answers: What ``predict`` gave; i64 class positions for a classifier of one target.
         exact: Whether the answers are labels (or 1 and -1), which must be equal.
         probabilities: One array per target; empty if it gives none.
-        accepts_missing: Whether numbers may be NaN.
+        refused: What the model raises for.
     """
 
     inputs: list[Array]
     answers: Array
     exact: bool
     probabilities: list[Array]
-    accepts_missing: bool
+    refused: Refused
 
 
 @dataclass(frozen=True)
@@ -82,12 +83,13 @@ class Verdict:
 def ask_original(served: Served) -> Original:
     """Run the original on its probe rows, with missing values where it accepts them."""
     inputs = probe_tables.inputs_for(served)
-    accepts = accepts_missing(served, [values[:4] for values in inputs])
-    if accepts:
-        inputs = [
-            probe.with_missing(values, seed=1 + place) if values.dtype.kind == "f" else values
-            for place, values in enumerate(inputs)
-        ]
+    refused = probe_cells.refused(served, inputs)
+    inputs = [
+        np.where(no, values, probe.with_missing(values, seed=1 + place))
+        if values.dtype.kind == "f"
+        else values
+        for place, (values, no) in enumerate(zip(inputs, refused.missing, strict=True))
+    ]
     with quiet(), _one_thread():
         given = served.rows(inputs)
         answers = served.predict(given)
@@ -95,7 +97,7 @@ def ask_original(served: Served) -> Original:
     if served.task == "classification" and len(served.classes) == 1 and answers.ndim == 1:
         answers = positions(answers, served.classes[0])
     exact = served.task in ("classification", "outlier")
-    return Original(inputs, answers, exact, probabilities, accepts)
+    return Original(inputs, answers, exact, probabilities, refused)
 
 
 def _one_thread() -> AbstractContextManager[Any]:

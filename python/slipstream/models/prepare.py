@@ -33,7 +33,7 @@ from slipstream.models.detect import Detected, detect
 from slipstream.models.manifest import MANIFEST_VERSION, Manifest, decode, encode
 from slipstream.models.onnx_files import companions
 
-CONVERTER_VERSION = 2
+CONVERTER_VERSION = 3
 """Raise it whenever the converter's output for the same file changes: old artifacts expire."""
 MODEL_TYPES = ("auto", "sklearn", "xgboost", "lightgbm", "ensemble", "onnx", "custom")
 
@@ -43,6 +43,8 @@ _WITHOUT_BACKEND = {
     "tensorflow": "tensorflow",
     "tensorrt": "tensorrt",
 }
+_MANIFEST = "manifest.json"
+_SUMS = "SHA256SUMS"
 _CHUNK_BYTES = 1 << 20
 _LOCK_POLL_S = 0.05
 _MOST_UNPACKED_BYTES = 16 << 30
@@ -80,7 +82,8 @@ class Prepared(msgspec.Struct, kw_only=True, frozen=True):
 
     manifest: Manifest
     folder: Path
-    """Holds ``manifest.json`` and the artifact; belongs to the cache, never written again."""
+    """Holds ``manifest.json``, the artifact and ``SHA256SUMS``; belongs to the cache, which never
+    writes it again: backends map its files into memory."""
     size_bytes: int
     """Of the source file, with the weight files that belong to it."""
 
@@ -201,13 +204,34 @@ def _key(
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
-def _cached(folder: Path) -> Manifest | None:
-    """The manifest of a finished artifact; None if there is none (or it is damaged)."""
+def _finished(folder: Path) -> Manifest | None:
+    """The manifest of what a converter left; None if there is none."""
     try:
-        manifest = decode((folder / "manifest.json").read_bytes())
+        manifest = decode((folder / _MANIFEST).read_bytes())
     except (OSError, msgspec.MsgspecError):
         return None
     return manifest if (folder / manifest.artifact).is_file() else None
+
+
+def _cached(folder: Path) -> Manifest | None:
+    """The manifest of a cached artifact; None if there is none, or a file of it is damaged."""
+    try:
+        sums = (folder / _SUMS).read_text()
+        for line in sums.splitlines():
+            digest, _, name = line.partition("  ")
+            file = folder / name
+            if not file.is_file() or sha256_of(file) != digest:  # a FIFO would never end
+                return None
+    except (OSError, UnicodeDecodeError):
+        return None
+    return _finished(folder) if sums else None
+
+
+def _seal(folder: Path) -> None:
+    """Write down what the files of an artifact are, as ``sha256sum`` does."""
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    lines = [f"{sha256_of(file)}  {file.relative_to(folder)}\n" for file in files]
+    (folder / _SUMS).write_text("".join(lines))
 
 
 @contextmanager
@@ -244,9 +268,10 @@ def _make(
             _keep_onnx(path, digest, weights, out)
         else:
             _convert(path, digest, found, Path(scratch), out, options)
-        manifest = _cached(out)
+        manifest = _finished(out)
         if manifest is None:
             raise ModelLoadError("the converter left no artifact: the disk may be full")
+        _seal(out)
         if folder.exists():
             shutil.rmtree(folder)
         os.replace(out, folder)
@@ -264,7 +289,7 @@ def _keep_onnx(path: Path, digest: str, weights: dict[str, str], out: Path) -> N
     """An ONNX file is its own artifact; the backend tells the engine its inputs and outputs."""
     _copy(path, digest, out / "model.onnx")
     for name, weight_digest in weights.items():
-        if name in ("model.onnx", "manifest.json"):
+        if name in ("model.onnx", _MANIFEST, _SUMS):
             raise ModelLoadError(f"{path.name} keeps weights in {name!r}: rename that file")
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         _copy(path.parent / name, weight_digest, out / name)
@@ -280,7 +305,7 @@ def _keep_onnx(path: Path, digest: str, weights: dict[str, str], out: Path) -> N
         inputs=(),
         outputs=(),
     )
-    (out / "manifest.json").write_bytes(encode(manifest))
+    (out / _MANIFEST).write_bytes(encode(manifest))
 
 
 def _convert(

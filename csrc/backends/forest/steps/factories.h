@@ -43,6 +43,7 @@ namespace slipstream::forest {
 [[nodiscard]] StepResult make_lookup_text(const StepSpec& spec);
 // refuse.cc
 [[nodiscard]] StepResult make_refuse(const StepSpec& spec);
+[[nodiscard]] StepResult make_refuse_cells(const StepSpec& spec);
 // decide.cc
 [[nodiscard]] StepResult make_argmax(const StepSpec& spec);
 [[nodiscard]] StepResult make_greater(const StepSpec& spec);

@@ -15,7 +15,8 @@ T expit(T x) {
 // As scipy.special.logit: near a half, where the odds are near 1, without losing places.
 template <class T>
 T logit(T x) {
-  if (x < T{0.3} || x > T{0.65}) return std::log(x / (T{1} - x));
+  const auto wide = static_cast<double>(x);
+  if (wide < 0.3 || wide > 0.65) return std::log(x / (T{1} - x));
   const T s = T{2} * (x - T{0.5});
   return std::log1p(s) - std::log1p(-s);
 }

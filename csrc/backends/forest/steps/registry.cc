@@ -33,6 +33,7 @@ constexpr OpEntry kOps[] = {
     {Op::kOneHot, "one_hot", make_one_hot},
     {Op::kDigitize, "digitize", make_digitize},
     {Op::kRefuse, "refuse", make_refuse},
+    {Op::kRefuseCells, "refuse_cells", make_refuse_cells},
     {Op::kArgmax, "argmax", make_argmax},
     {Op::kGreater, "greater", make_greater},
     {Op::kLabelNumber, "label_number", make_label_number},

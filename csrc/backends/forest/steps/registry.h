@@ -37,6 +37,7 @@ enum class Op : std::uint32_t {
   kOneHot = 28,
   kDigitize = 29,
   kRefuse = 30,
+  kRefuseCells = 31,
   kArgmax = 32,
   kGreater = 33,
   kLabelNumber = 34,
