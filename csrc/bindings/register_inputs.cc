@@ -25,12 +25,13 @@ Layout layout_of(const std::string& name) {
 class JsonDecoder {
  public:
   JsonDecoder(const std::string& layout, const py::sequence& inputs,
-              std::vector<std::string> column_names, bool accepts_missing, std::size_t max_depth,
-              std::int64_t max_rows) {
+              std::vector<std::string> column_names, bool accepts_missing,
+              std::vector<std::size_t> ignored, std::size_t max_depth, std::int64_t max_rows) {
     schema_.layout = layout_of(layout);
     for (const py::handle input : inputs) schema_.inputs.push_back(tensor_spec_of(input));
     schema_.column_names = std::move(column_names);
     schema_.accepts_missing = accepts_missing;
+    schema_.ignored = std::move(ignored);
     limits_.max_depth = max_depth;
     limits_.max_rows = max_rows;
   }
@@ -98,9 +99,10 @@ void register_inputs(py::module_& module) {
       });
   py::class_<JsonDecoder>(module, "JsonDecoder")
       .def(py::init<const std::string&, const py::sequence&, std::vector<std::string>, bool,
-                    std::size_t, std::int64_t>(),
+                    std::vector<std::size_t>, std::size_t, std::int64_t>(),
            "layout"_a, "inputs"_a, "column_names"_a = std::vector<std::string>{},
-           "accepts_missing"_a = true, "max_depth"_a = 64, "max_rows"_a = 1'000'000)
+           "accepts_missing"_a = true, "ignored"_a = std::vector<std::size_t>{}, "max_depth"_a = 64,
+           "max_rows"_a = 1'000'000)
       .def("decode", &JsonDecoder::decode, "data"_a);
   module.def("wrap_arrays", &wrap_arrays, "specs"_a, "arrays"_a);
 }

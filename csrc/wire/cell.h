@@ -25,7 +25,8 @@ namespace slipstream::wire {
 // What cells need beside the bytes.
 struct CellContext {
   bool accepts_missing = false;
-  std::string scratch;  // strings with escapes
+  std::size_t max_depth = 0;  // of what stands in an ignored cell
+  std::string scratch;        // strings with escapes
 };
 
 // Why the value at the cursor is not of the kind a cell wanted.

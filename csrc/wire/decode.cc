@@ -64,14 +64,15 @@ bool read_nested(DecodeContext& context, std::size_t input, NestedReader::Role r
 }
 
 bool read_matrix(DecodeContext& context, std::vector<Tensor>& tensors) {
-  // Rows are objects if the first one is.
+  // Rows are objects if the first one is. Tables tell columns apart; where nobody needs that, lists
+  // of numbers are read sooner as a matrix.
   Cursor ahead = context.cursor;
   skip_space(ahead);
   const bool opened = take(ahead, '[');
   skip_space(ahead);
   const bool named =
       !context.schema.column_names.empty() && context.schema.inputs[0].dims.size() == 2;
-  if (opened && named && ahead.peek() == '{') {
+  if (opened && named && (ahead.peek() == '{' || !context.schema.ignored.empty())) {
     return TableReader(context, column_names(context.schema)).read(tensors);
   }
   tensors.resize(1);

@@ -24,7 +24,7 @@ struct DecodeContext {
         schema(model),
         limits(bounds),
         memory(resource),
-        cells{model.accepts_missing, {}},
+        cells{model.accepts_missing, bounds.max_depth < 2 ? 0 : bounds.max_depth - 2, {}},
         elements_left(bounds.max_elements) {}
 
   // Always false, to be returned.

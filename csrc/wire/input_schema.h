@@ -27,6 +27,9 @@ struct InputSchema {
   // Whether null is legal in floating-point columns (it becomes NaN) and in string columns (it
   // becomes kMissingString).
   bool accepts_missing = true;
+  // kMatrix and kColumns: columns of numbers that the model drops. Anything may stand there, and
+  // rows that are objects may leave them out; they become 0.
+  std::vector<std::size_t> ignored{};
 
   // kMatrix: values per row, the product of the inner dimensions (1 for rank 1). -1 when one of
   // them is dynamic, when the product does not fit, and for the other layouts.

@@ -1,9 +1,11 @@
 #include "wire/table.h"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "wire/message.h"
+#include "wire/skip.h"
 
 namespace slipstream::wire {
 
@@ -13,14 +15,31 @@ TableReader::TableReader(DecodeContext& context, std::vector<std::string_view> n
   for (const TensorSpec& input : inputs) buffers_.emplace_back(input.dtype, context.memory);
   for (std::size_t i = 0; i < names_.size(); ++i) {
     const DType dtype = inputs[is_matrix() ? 0 : i].dtype;
-    const ReadCell read_cell_of_dtype = visit_cell(dtype, [](auto cell) -> ReadCell {
-      using Cell = decltype(cell);
-      return [](Cursor& cursor, void* element, CellContext& cells) {
-        return Cell::read(cursor, *static_cast<typename Cell::Element*>(element), cells);
-      };
-    });
-    columns_.push_back({read_cell_of_dtype, dtype});
+    const bool is_ignored =
+        std::ranges::find(context.schema.ignored, i) != context.schema.ignored.end();
+    columns_.push_back({.read = reader_of(dtype, is_ignored),
+                        .dtype = dtype,
+                        .base = nullptr,
+                        .stride = 0,
+                        .last_row = -1,
+                        .is_ignored = is_ignored});
   }
+}
+
+TableReader::ReadCell TableReader::reader_of(DType dtype, bool is_ignored) {
+  return visit_cell(dtype, [is_ignored](auto cell) -> ReadCell {
+    using Cell = decltype(cell);
+    using Element = typename Cell::Element;
+    if (is_ignored) {
+      return [](Cursor& cursor, void* element, CellContext& cells) {
+        *static_cast<Element*>(element) = Element{};
+        return skip_value(cursor, cells.max_depth) == nullptr ? Fault::kNone : Fault::kSyntax;
+      };
+    }
+    return [](Cursor& cursor, void* element, CellContext& cells) {
+      return Cell::read(cursor, *static_cast<Element*>(element), cells);
+    };
+  });
 }
 
 bool TableReader::read(std::vector<Tensor>& tensors) {
@@ -85,7 +104,7 @@ bool TableReader::read_list_row() {
 
 bool TableReader::read_object_row() {
   Cursor& cursor = context_.cursor;
-  if (take(cursor, '}')) return columns_.empty() || fail_missing_column();
+  if (take(cursor, '}')) return fill_missing_columns();
   for (std::size_t position = 0;; ++position) {
     if (!read_member(position)) return false;
     skip_space(cursor);
@@ -95,8 +114,18 @@ bool TableReader::read_object_row() {
     }
     if (!take(cursor, '}')) return false;
     // No key is unknown or doubled, so a row with enough of them has them all.
-    return position + 1 == columns_.size() || fail_missing_column();
+    return position + 1 == columns_.size() || fill_missing_columns();
   }
+}
+
+bool TableReader::fill_missing_columns() {
+  for (Column& column : columns_) {
+    if (column.last_row == row_) continue;
+    if (!column.is_ignored) return fail_missing_column();
+    std::memset(column.base + static_cast<std::size_t>(row_) * column.stride, 0,
+                dtype_size(column.dtype));  // zero in every type of numbers
+  }
+  return true;
 }
 
 // One "key": value of an object row.

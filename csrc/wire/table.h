@@ -30,12 +30,15 @@ class TableReader {
  private:
   using ReadCell = Fault (*)(Cursor& cursor, void* element, CellContext& context);
 
+  [[nodiscard]] static ReadCell reader_of(DType dtype, bool is_ignored);
+
   struct Column {
     ReadCell read;
     DType dtype;
     std::byte* base = nullptr;   // the element in row 0
     std::size_t stride = 0;      // bytes from row to row
     std::int64_t last_row = -1;  // that named it: finds duplicate and missing keys
+    bool is_ignored = false;
   };
 
   [[nodiscard]] bool read_rows();
@@ -44,6 +47,7 @@ class TableReader {
   [[nodiscard]] bool read_object_row();
   [[nodiscard]] bool read_member(std::size_t position);
   [[nodiscard]] bool read_cell(std::size_t column);
+  [[nodiscard]] bool fill_missing_columns();
   [[nodiscard]] bool grow();
   void place_columns() noexcept;
   [[nodiscard]] bool is_matrix() const noexcept {

@@ -62,7 +62,7 @@ bool TableReader::fail_cell(std::size_t column, Fault fault) {
 
 bool TableReader::fail_missing_column() {
   for (std::size_t i = 0; i < columns_.size(); ++i) {
-    if (columns_[i].last_row != row_) {
+    if (columns_[i].last_row != row_ && !columns_[i].is_ignored) {
       return context_.fail(row_name() + ": column " + quoted(names_.name(i)) + " is missing");
     }
   }

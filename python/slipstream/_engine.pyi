@@ -56,6 +56,7 @@ class JsonDecoder:
         inputs: Sequence[Spec],
         column_names: Sequence[str] = (),
         accepts_missing: bool = True,
+        ignored: Sequence[int] = (),
         max_depth: int = 64,
         max_rows: int = 1_000_000,
     ) -> None: ...

@@ -150,6 +150,38 @@ TEST(columns_as_objects) {
   CHECK_EQ(good(json + "]", unnamed).size(), 4U);
 }
 
+TEST(ignored_columns_hold_anything) {
+  InputSchema schema = matrix(DType::kFloat64, {-1, 3}, {"a", "b", "c"});
+  schema.ignored = {1};
+  schema.accepts_missing = false;
+  const std::vector<double> expected{1, 0, 2, 3, 0, 4};
+  CHECK(values<double>(good(R"([[1,"x",2],[3,null,4]])", schema)[0]) == expected);
+  CHECK(values<double>(good(R"([[1,{"deep":[[1],"]"]},2],[3,-1e300,4]])", schema)[0]) == expected);
+  CHECK(values<double>(good(R"([{"c":2,"a":1},{"a":3,"b":[true],"c":4}])", schema)[0]) == expected);
+  CHECK(decode(R"([{"a":1,"b":2}])", schema).status().message().find("'c' is missing") !=
+        std::string::npos);
+  CHECK(decode(R"([{"a":1,"b":2,"b":3,"c":4}])", schema).status().message().find("twice") !=
+        std::string::npos);
+  CHECK(decode(R"([[1,2]])", schema).status().code() == StatusCode::kInvalidArgument);
+  CHECK(decode(R"([[1,[2,3]])", schema).status().code() == StatusCode::kMalformed);
+  CHECK(decode(R"([[1,tru,3]])", schema).status().code() == StatusCode::kMalformed);
+  CHECK(decode(R"([[1,[[[]]],3]])", schema, {.max_depth = 4}).status().code() ==
+        StatusCode::kMalformed);
+  CHECK(decode(R"([[1,[[]],3]])", schema, {.max_depth = 4}).is_ok());
+}
+
+TEST(ignored_columns_may_be_all_there_is_left_out) {
+  InputSchema schema = penguins();
+  schema.inputs[1].dtype = DType::kFloat64;
+  schema.ignored = {1};
+  const Tensors inputs = good(R"([{"island":"Biscoe","year":2007,"tagged":true}])", schema);
+  CHECK(values<double>(inputs[1]) == std::vector<double>{0});
+  CHECK_EQ(inputs[0].strings()[0], "Biscoe");
+  InputSchema nothing = matrix(DType::kFloat32, {-1, 1}, {"a"});
+  nothing.ignored = {0};
+  CHECK(values<float>(good("[{},{}]", nothing)[0]) == (std::vector<float>{0, 0}));
+}
+
 TEST(tensors_by_name) {
   const Tensors inputs = good(R"({"scale": 0.5, "ids": [[1,2,3],[4,5,6]]})", two_tensors());
   CHECK_EQ(dims(inputs[0]), "[2, 3]");

@@ -53,10 +53,25 @@ def columns_of(estimator: Any) -> tuple[Column, ...] | None:
         for place, values in _learned(step, list(range(int(width)))):
             if dtypes[place] == "float64":
                 dtypes[place] = _dtype_of(values)
+    dropped = _dropped(steps, int(width))
     return tuple(
-        Column(name=label, dtype=dtype)  # type: ignore[arg-type]
-        for label, dtype in zip(labels, dtypes, strict=True)
+        Column(name=label, dtype=dtype, ignored=place in dropped)  # type: ignore[arg-type]
+        for place, (label, dtype) in enumerate(zip(labels, dtypes, strict=True))
     )
+
+
+def _dropped(steps: list[Any], width: int) -> set[int]:
+    """Columns that none of the first steps passes on: what a ColumnTransformer drops."""
+    dropped = set(range(width)) if steps else set()
+    for step in steps:
+        if not hasattr(step, "transformers_"):
+            return set()
+        names = getattr(step, "feature_names_in_", None)
+        labels = [str(name) for name in names] if names is not None else [""] * width
+        for _, inner, selection in step.transformers_:
+            if not (isinstance(inner, str) and inner == "drop"):
+                dropped.difference_update(places_of(selection, labels))
+    return dropped
 
 
 def known_values(estimator: Any, width: int) -> dict[int, list[Any]]:

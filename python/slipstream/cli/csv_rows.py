@@ -46,7 +46,9 @@ def _whole_number(text: str) -> int:
     return int(text)
 
 
-def _column(name: str, dtype: str, accepts_missing: bool) -> _Column:
+def _column(name: str, dtype: str, accepts_missing: bool, ignored: bool) -> _Column:
+    if ignored:
+        return _Column(name, "anything", lambda _: 0.0, 0.0)
     if dtype == "string":
         return _Column(name, "a text", str, None if accepts_missing else "")
     if dtype in _FLOATS:
@@ -198,11 +200,17 @@ def _plan(signature: Signature) -> tuple[bool, list[_Column]]:
     if signature.layout != "columns" and len(specs) == 1 and len(specs[0][2]) == 2:
         _, dtype, (_, width) = specs[0]
         named = names or [""] * max(width, 1)
-        return True, [_column(name, dtype, accepts) for name in named]
+        return True, [
+            _column(name, dtype, accepts, place in signature.ignored)
+            for place, name in enumerate(named)
+        ]
     if all(tuple(spec[2][1:]) in ((), (1,)) and spec[2] for spec in specs):
         named = names or [spec[0] for spec in specs]
-        pairs = zip(named, specs, strict=True)
-        return False, [_column(name, spec[1], accepts) for name, spec in pairs]
+        pairs = enumerate(zip(named, specs, strict=True))
+        return False, [
+            _column(name, spec[1], accepts, place in signature.ignored)
+            for place, (name, spec) in pairs
+        ]
     shapes: Mapping[str, Any] = {spec[0]: list(spec[2]) for spec in specs}
     raise InvalidInputError(
         f"this model's inputs are no columns of a table: {shapes} (-1: any size); ask it from "

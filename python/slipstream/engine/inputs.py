@@ -63,15 +63,18 @@ def _is_frame(x: Any) -> bool:
 def _matrix(signature: Signature, x: Any) -> npt.NDArray[Any]:
     spec = signature.inputs[0]
     if _is_frame(x):
-        if signature.column_names:
-            x = x[_check_names(signature.column_names, x.columns)]
-        x = x.to_numpy()
-    elif isinstance(x, Mapping):
-        if set(x) == {spec[0]}:
-            x = x[spec[0]]
+        if signature.ignored:
+            x = np.stack(_named_columns(signature, x, x.columns), axis=1)
+        elif signature.column_names:
+            x = x[_check_names(signature.column_names, x.columns)].to_numpy()
         else:
-            names = _check_names(signature.column_names, x)
-            x = np.stack([np.asarray(x[name]) for name in names], axis=1)
+            x = x.to_numpy()
+    elif isinstance(x, Mapping) and set(x) == {spec[0]}:
+        x = x[spec[0]]
+    elif isinstance(x, Mapping):
+        x = np.stack(_named_columns(signature, x, x), axis=1)
+    elif signature.ignored and not (isinstance(x, np.ndarray) and x.dtype != object):
+        x = _without_ignored(signature, x)
     array = _as_array(x, spec)
     if array.ndim == 1 and len(spec[2]) == 2:
         raise InvalidInputError(
@@ -81,9 +84,29 @@ def _matrix(signature: Signature, x: Any) -> npt.NDArray[Any]:
     return array
 
 
+def _named_columns(signature: Signature, x: Any, given: Any) -> list[npt.NDArray[Any]]:
+    """The columns of a frame or a mapping in the model's order; zeros for those it drops."""
+    names = signature.column_names
+    used = _check_names(_used(signature, names), given)
+    rows = len(x[used[0]])
+    return [np.asarray(x[name]) if name in used else np.zeros(rows) for name in names]
+
+
+def _used(signature: Signature, names: Sequence[str]) -> list[str]:
+    return [name for place, name in enumerate(names) if place not in signature.ignored]
+
+
+def _without_ignored(signature: Signature, x: Any) -> Any:
+    """Rows with 0 where the model drops what stands there."""
+    table = np.array(x, dtype=object)
+    if table.ndim == 2 and table.shape[1] > max(signature.ignored):
+        table[:, list(signature.ignored)] = 0.0
+    return table
+
+
 def _columns(signature: Signature, x: Any) -> list[npt.NDArray[Any]]:
     names = signature.column_names or tuple(spec[0] for spec in signature.inputs)
-    columns = _column_values(names, x)
+    columns = _column_values(signature, names, x)
     shapes = [(-1, 1) if len(spec[2]) == 2 else (-1,) for spec in signature.inputs]
     return [
         _column_array(values, spec).reshape(shape)
@@ -97,23 +120,29 @@ def _column_array(values: Any, spec: Spec) -> npt.NDArray[Any]:
     return _as_array(values, spec)
 
 
-def _column_values(names: Sequence[str], x: Any) -> list[Any]:
-    """One sequence of values per column, in the model's order."""
+def _column_values(signature: Signature, names: Sequence[str], x: Any) -> list[Any]:
+    """One sequence of values per column, in the model's order; zeros for those it drops."""
+    used = _used(signature, names)
     if _is_frame(x):
-        return [x[name].to_numpy() for name in _check_names(names, x.columns)]
+        _check_names(used, x.columns)
+        return [x[name].to_numpy() if name in used else np.zeros(len(x)) for name in names]
     if isinstance(x, Mapping):
-        return [x[name] for name in _check_names(names, x)]
+        rows_given = len(x[_check_names(used, x)[0]])
+        return [x[name] if name in used else np.zeros(rows_given) for name in names]
     rows = list(x)
     if rows and all(isinstance(row, Mapping) for row in rows):
         for row in rows:
-            _check_names(names, row)
-        return [[row[name] for row in rows] for name in names]
+            _check_names(used, row)
+        return [[row[name] if name in used else 0.0 for row in rows] for name in names]
     widths = {len(row) for row in rows}
     if widths - {len(names)}:
         raise InvalidInputError(
             f"expected rows of {len(names)} values ({', '.join(names)}), got {sorted(widths)}"
         )
-    return [[row[index] for row in rows] for index in range(len(names))]
+    return [
+        [0.0 if index in signature.ignored else row[index] for row in rows]
+        for index in range(len(names))
+    ]
 
 
 def _check_names(names: Sequence[str], given: Any) -> list[str]:

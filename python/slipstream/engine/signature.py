@@ -18,6 +18,8 @@ class Signature(NamedTuple):
     outputs: list[Spec]
     column_names: tuple[str, ...]
     accepts_missing: bool
+    ignored: tuple[int, ...] = ()
+    """Columns that the model drops, by place."""
 
     def decoder(self) -> _engine.JsonDecoder:
         """A parser for the JSON rows of this model."""
@@ -26,6 +28,7 @@ class Signature(NamedTuple):
             self.inputs,
             column_names=self.column_names,
             accepts_missing=self.accepts_missing,
+            ignored=self.ignored,
         )
 
 
@@ -37,4 +40,5 @@ def signature_of(manifest: Manifest, core_model: _engine.Model) -> Signature:
         outputs=core_model.outputs,
         column_names=tuple(column.name for column in manifest.columns or ()),
         accepts_missing=manifest.accepts_missing or manifest.model_type == "onnx",
+        ignored=tuple(at for at, column in enumerate(manifest.columns or ()) if column.ignored),
     )

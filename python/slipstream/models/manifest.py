@@ -37,6 +37,8 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     dtype: Literal["float32", "float64", "int64", "bool", "string"]
+    ignored: bool = False
+    """Whether the model drops it: anything may stand there, or nothing."""
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
