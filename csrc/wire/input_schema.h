@@ -29,6 +29,7 @@ struct InputSchema {
   bool accepts_missing = true;
   // kMatrix and kColumns: columns of numbers that the model drops. Anything may stand there, and
   // rows that are objects may leave them out; they become 0.
+  // NOLINTNEXTLINE(readability-redundant-member-init): lists of initializers may leave it out
   std::vector<std::size_t> ignored{};
 
   // kMatrix: values per row, the product of the inner dimensions (1 for rank 1). -1 when one of
