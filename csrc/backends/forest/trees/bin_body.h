@@ -88,6 +88,14 @@ struct Found {
   return {at, block, level};
 }
 
+// How many thresholds of a column are below its value in that row.
+inline std::size_t settled_bin(const BinTask& task, const BinColumn& column, float key,
+                               const RowsView& x, std::size_t row) noexcept {
+  const Found found = search(column, key);
+  if (!task.round_down || found.sorted[found.below] != key) return found.below;
+  return settle_one(task, column, key, x, row, found.sorted, found.below);
+}
+
 // Any row, whatever is in it.
 template <class Lane>
 [[gnu::noinline]] void bin_row_carefully(const BinTask& task, const RowsView& x, std::size_t row,
@@ -95,11 +103,7 @@ template <class Lane>
   for (std::size_t c = 0; c < task.column_count; ++c) {
     const BinColumn& column = task.columns[c];
     const float key = keys[column.feature];
-    const Found found = search(column, key);
-    std::size_t bin = found.below;
-    if (task.round_down && found.sorted[bin] == key) {
-      bin = settle_one(task, column, key, x, row, found.sorted, bin);
-    }
+    const std::size_t bin = settled_bin(task, column, key, x, row);
     // NaN is below nothing, so its bin is 0: the left-going plane has it right already.
     out[column.plane_left] = static_cast<Lane>(bin);
     out[column.plane_right] = static_cast<Lane>(key != key ? column.count : bin);
@@ -238,11 +242,7 @@ void bin_block(const BinTask& task, const RowsView& x, std::size_t rows, Lane* o
     for (std::size_t c = 0; c < task.column_count; ++c) {
       const BinColumn& column = task.columns[c];
       const float key = scratch[column.feature];
-      const Found found = search(column, key);
-      std::size_t bin = found.below;
-      if (task.round_down && found.sorted[bin] == key) {
-        bin = settle_one(task, column, key, x, row, found.sorted, bin);
-      }
+      const std::size_t bin = settled_bin(task, column, key, x, row);
       out[column.plane_left * kBlock + row] = static_cast<Lane>(bin);
       out[column.plane_right * kBlock + row] = static_cast<Lane>(key != key ? column.count : bin);
     }
