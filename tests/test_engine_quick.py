@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
 import threading
 from collections.abc import Iterator
@@ -182,3 +183,30 @@ def test_large_inputs_are_left_to_the_long_way(boosted, tmp_path: Path):
     many = np.repeat(X, 2, axis=0)
     assert quick(boosted, many) == (None, None)
     assert len(boosted.predict(many)) == len(many)
+
+
+def test_a_quick_call_may_hold_the_last_share_of_a_model(tmp_path):
+    file = tmp_path / "boosted.pkl"
+    file.write_bytes(pickle.dumps(HistGradientBoostingClassifier(max_iter=5).fit(X, Y)))
+    engine = slipstream.Engine(state_dir=tmp_path / "state")
+    model = warmed(engine.load(file, model_id="last"), ROW)
+    short = model.version.quick_predictions
+    expected = model.predict(ROW).tolist()
+    del engine, model
+    gc.collect()
+    assert short(ROW).tolist() == expected
+    assert _workers_of("last")
+    del short  # ends the workers
+    gc.collect()
+    assert not _workers_of("last")
+
+
+def _workers_of(name: str) -> list[Path]:
+    return [t for t in Path("/proc/self/task").iterdir() if _name_of(t).endswith(f"-{name}\n")]
+
+
+def _name_of(task: Path) -> str:
+    try:
+        return (task / "comm").read_text()
+    except OSError:  # it has ended meanwhile
+        return ""

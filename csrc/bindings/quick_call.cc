@@ -6,6 +6,8 @@
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <new>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>

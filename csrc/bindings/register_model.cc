@@ -180,9 +180,10 @@ void register_model(py::module_& module) {
           "ticket"_a)
       .def("close", &close, "drain_timeout_s"_a = 10.0)
       .def("stats", &stats_of);
+  // Keeps the Python model, so that its last share, which joins workers, goes without the GIL.
   py::class_<QuickCall>(module, "QuickCall")
       .def(py::init<std::shared_ptr<ModelObject>, std::size_t, std::uint64_t, bool>(), "model"_a,
-           "output"_a, "outputs_wanted"_a, "accepts_missing"_a)
+           "output"_a, "outputs_wanted"_a, "accepts_missing"_a, py::keep_alive<1, 2>())
       .def("run", &QuickCall::run, "x"_a);
 }
 
