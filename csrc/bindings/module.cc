@@ -10,5 +10,7 @@ PYBIND11_MODULE(_engine, module) {
   slipstream::bindings::register_result(module);
   slipstream::bindings::register_completion_queue(module);
   slipstream::bindings::register_model(module);
+  slipstream::bindings::register_predict_route(module);
+  slipstream::bindings::register_front(module);
   slipstream::bindings::register_engine(module);
 }

@@ -9,6 +9,8 @@ void register_inputs(pybind11::module_& module);
 void register_result(pybind11::module_& module);
 void register_completion_queue(pybind11::module_& module);
 void register_model(pybind11::module_& module);
+void register_predict_route(pybind11::module_& module);
+void register_front(pybind11::module_& module);
 void register_engine(pybind11::module_& module);
 
 }  // namespace slipstream::bindings

@@ -1,12 +1,13 @@
 #include <pybind11/stl.h>
 
-#include <string_view>
+#include <memory>
+#include <utility>
 
 #include "bindings/errors.h"
 #include "bindings/inputs.h"
+#include "bindings/json_decoder.h"
 #include "bindings/numpy_tensor.h"
 #include "bindings/register.h"
-#include "wire/decode.h"
 
 namespace py = pybind11;
 using namespace py::literals;
@@ -14,53 +15,14 @@ using namespace py::literals;
 namespace slipstream::bindings {
 namespace {
 
-Layout layout_of(const std::string& name) {
-  if (name == "matrix") return Layout::kMatrix;
-  if (name == "columns") return Layout::kColumns;
-  if (name == "tensors") return Layout::kTensors;
-  throw py::value_error("layout '" + name + "' is not one of matrix, columns, tensors");
+InputsObject decode(const JsonDecoder& decoder, const py::buffer& data) {
+  const py::buffer_info info = data.request();
+  if (info.itemsize != 1 || info.ndim != 1) throw py::value_error("data must be bytes");
+  Result<std::vector<Tensor>> decoded =
+      decoder.decode({static_cast<const char*>(info.ptr), static_cast<std::size_t>(info.size)});
+  raise_unless_ok(decoded.status());
+  return {std::move(decoded).value()};
 }
-
-// Decodes the JSON of one model's `data`. Immutable; any thread.
-class JsonDecoder {
- public:
-  JsonDecoder(const std::string& layout, const py::sequence& inputs,
-              std::vector<std::string> column_names, bool accepts_missing,
-              std::vector<std::size_t> ignored, std::size_t max_depth, std::int64_t max_rows) {
-    schema_.layout = layout_of(layout);
-    for (const py::handle input : inputs) schema_.inputs.push_back(tensor_spec_of(input));
-    schema_.column_names = std::move(column_names);
-    schema_.accepts_missing = accepts_missing;
-    schema_.ignored = std::move(ignored);
-    limits_.max_depth = max_depth;
-    limits_.max_rows = max_rows;
-  }
-
-  [[nodiscard]] InputsObject decode(const py::buffer& data) const {
-    const py::buffer_info info = data.request();
-    if (info.itemsize != 1 || info.ndim != 1) throw py::value_error("data must be bytes");
-    const std::string_view json(static_cast<const char*>(info.ptr),
-                                static_cast<std::size_t>(info.size));
-    Result<std::vector<Tensor>> decoded = [&] {
-      // Below this the GIL's hand-over costs more than the parsing it would let others run beside.
-      if (json.size() < kReleaseAboveBytes) return decode_now(json);
-      const py::gil_scoped_release release;
-      return decode_now(json);
-    }();
-    raise_unless_ok(decoded.status());
-    return {std::move(decoded).value()};
-  }
-
- private:
-  static constexpr std::size_t kReleaseAboveBytes = 16 * 1024;
-
-  [[nodiscard]] Result<std::vector<Tensor>> decode_now(std::string_view json) const noexcept {
-    return decode_inputs(json, schema_, limits_, std::pmr::new_delete_resource());
-  }
-
-  InputSchema schema_;
-  DecodeLimits limits_;
-};
 
 InputsObject wrap_arrays(const py::sequence& specs, const py::sequence& arrays) {
   if (specs.size() != arrays.size()) {
@@ -97,13 +59,13 @@ void register_inputs(py::module_& module) {
         for (const Tensor& tensor : self.tensors) arrays.append(array_from_tensor(tensor));
         return arrays;
       });
-  py::class_<JsonDecoder>(module, "JsonDecoder")
+  py::class_<JsonDecoder, std::shared_ptr<JsonDecoder>>(module, "JsonDecoder")
       .def(py::init<const std::string&, const py::sequence&, std::vector<std::string>, bool,
                     std::vector<std::size_t>, std::size_t, std::int64_t>(),
            "layout"_a, "inputs"_a, "column_names"_a = std::vector<std::string>{},
            "accepts_missing"_a = true, "ignored"_a = std::vector<std::size_t>{}, "max_depth"_a = 64,
            "max_rows"_a = 1'000'000)
-      .def("decode", &JsonDecoder::decode, "data"_a);
+      .def("decode", &decode, "data"_a);
   module.def("wrap_arrays", &wrap_arrays, "specs"_a, "arrays"_a);
 }
 

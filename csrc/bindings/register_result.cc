@@ -1,5 +1,7 @@
 #include <pybind11/stl.h>
 
+#include <memory>
+
 #include "bindings/errors.h"
 #include "bindings/numpy_tensor.h"
 #include "bindings/register.h"
@@ -40,7 +42,7 @@ py::bytes ResultObject::encode_json(std::size_t index, const LabelTable* labels)
 }
 
 void register_result(py::module_& module) {
-  py::class_<LabelTable>(module, "LabelTable")
+  py::class_<LabelTable, std::shared_ptr<LabelTable>>(module, "LabelTable")
       .def(py::init([](std::vector<std::string> labels_json) {
              return LabelTable{std::move(labels_json)};
            }),

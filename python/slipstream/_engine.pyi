@@ -4,7 +4,7 @@ Failures raise the classes of `slipstream.errors`. A *spec* is ``(name, dtype, d
 NumPy's name or ``"string"``, -1 in ``dims`` for a dimension of any size.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, TypeAlias, TypedDict
 
 import numpy.typing as npt
@@ -131,6 +131,151 @@ class QuickCall:
             InvalidInputError: the model refuses the rows.
             InferenceError: the backend failed.
         """
+
+class Endpoint:
+    """One version of a model as JSON asks for it. Immutable.
+
+    Args:
+        model: What computes.
+        decoder: Of its rows.
+        predictions: Outputs that make up ``predictions``, as ``(name, index)``: one with an empty
+            name is the answer itself, several become an object; names are JSON texts.
+        labels: Of a prediction that is an index of a class.
+        probabilities: Indices of the outputs that make up ``probabilities``; empty: it has none.
+        predictions_wanted: Bit mask of outputs to compute for predictions alone.
+        everything_wanted: The same with probabilities.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        decoder: JsonDecoder,
+        *,
+        predictions: Sequence[tuple[str, int]],
+        labels: LabelTable | None,
+        probabilities: Sequence[int],
+        predictions_wanted: int,
+        everything_wanted: int,
+    ) -> None: ...
+
+class PredictRoute:
+    """Predictions over HTTP, from the bytes of a body to the bytes of its answer. Any thread.
+
+    Args:
+        endpoints: By model id; kept, and read at every request, so that the caller may change it.
+        default_timeout_ms: Of requests that name none.
+        max_batch_rows: Largest ``batch_size`` that is taken as it is.
+        is_batch: Answers are those of POST predict/batch.
+    """
+
+    def __init__(
+        self,
+        endpoints: dict[str, Endpoint],
+        *,
+        default_timeout_ms: float,
+        max_batch_rows: int,
+        is_batch: bool,
+    ) -> None: ...
+    def answer(
+        self, body: bytes, request_id: str, timestamp: str, who: object
+    ) -> bytes | int | None:
+        """Answers at once (bytes), later (a tag: `drain` returns ``who``), or not at all (None).
+
+        None: this body is not the plain form that is read here, and nothing has happened; whoever
+        answers everything must answer it.
+
+        Raises:
+            SlipstreamError: why the request is refused, or has failed.
+        """
+    def drain(self, timestamp: str) -> list[tuple[Any, bytes | Exception]]:
+        """``(who, answer or error)`` of the requests that have ended. One thread only."""
+    def cancel(self, tag: int) -> None:
+        """Withdraws a request if it still waits; `drain` returns it all the same."""
+    def fileno(self) -> int:
+        """A descriptor that is readable while there is something to drain."""
+
+class Gate:
+    """How many requests are in progress, and how many bytes of bodies they hold. Any thread."""
+
+    def __init__(self, max_requests: int, max_body_bytes: int) -> None: ...
+    def try_enter(self) -> bool:
+        """One more request; each True needs one `leave`. False: full, or closed."""
+    def try_reserve(self, count: int) -> bool:
+        """Sets memory aside for a request that is in; `leave` gives it back."""
+    def leave(self, reserved_bytes: int) -> None: ...
+    def close(self) -> None:
+        """Admits nothing from now on."""
+    @property
+    def active(self) -> int: ...
+    @property
+    def body_bytes(self) -> int: ...
+    @property
+    def is_closed(self) -> bool: ...
+
+class Exchange:
+    """One request on its express way; awaiting it ends when its answer is on the way."""
+
+    scope: Any
+    proto: Any
+    headers: Any
+    request_id: str
+    given_up: Exception | None
+    """Why its body is not awaited any longer."""
+    tag: int
+    """Of a request that waits for its batch; else 0."""
+    is_over: bool
+    @property
+    def route(self) -> Any:
+        """The route, as `Front.add_route` was given it."""
+    @property
+    def express(self) -> PredictRoute: ...
+    @property
+    def age_s(self) -> float: ...
+    @property
+    def is_reading(self) -> bool:
+        """Whether its body is not there yet."""
+    def __await__(self) -> Generator[Any, Any]: ...
+    def give_up(self, error: Exception) -> None:
+        """Stops waiting for the body; ``hooks.lost`` follows, unless the body was quicker."""
+    def close(self) -> bool:
+        """To be called before its one answer is sent; False: it has been answered."""
+    def finish(self) -> None:
+        """To be called after its answer was sent."""
+
+class Front:
+    """Where requests for express routes enter from Granian, and leave. Any thread.
+
+    Args:
+        hooks: Has ``stir()``, ``refuse(exchange, error)``, ``lost(exchange, error)`` and
+            ``general(exchange, body)``; each is called on the thread where the need arises.
+        pass_on: The event loop's own ``call_soon_threadsafe``.
+        gate: Counts the requests.
+        keys: None, or has ``knows(headers)``.
+        max_body_bytes: Longer bodies take the general way.
+        process_id: Is in the request ids made up here; unique to this object.
+    """
+
+    is_stirred: bool
+    """While False, the next request calls ``hooks.stir()`` and sets it."""
+    def __init__(
+        self,
+        hooks: object,
+        pass_on: Callable[..., Any],
+        gate: Gate,
+        keys: object | None,
+        max_body_bytes: int,
+        process_id: str,
+    ) -> None: ...
+    def add_route(self, route: object, path: str, id_prefix: str, express: object) -> None:
+        """Serves POST ``path``, which nothing may follow, by a `PredictRoute`."""
+    def call_soon(self, callback: Callable[..., Any], *args: Any, context: Any = None) -> Any:
+        """What takes the place of the loop's ``call_soon_threadsafe``."""
+    def admit(self, scope: object, proto: object) -> Exchange | None:
+        """The exchange of a request; None where the general way must answer, or refuse."""
+    def drain(self, express: object) -> None:
+        """Answers what has ended on that route. One thread only."""
+    def older_than(self, seconds: float) -> list[Exchange]:
+        """Exchanges that are not over and at least that old, oldest first."""
 
 class CompletionQueue:
     """Ended requests on their way to one consumer, one wake-up for many."""

@@ -20,7 +20,13 @@ from slipstream.api.memory import resident_bytes
 from slipstream.api.model import LoadOptions, Model
 from slipstream.api.version import Version, version_of
 from slipstream.engine.completions import ThreadCompletions
-from slipstream.engine.runtime import available_cpus, backend_options, start_core
+from slipstream.engine.runtime import (
+    CoreEndpoint,
+    PredictRoute,
+    available_cpus,
+    backend_options,
+    start_core,
+)
 from slipstream.errors import (
     AmbiguousModelError,
     InvalidInputError,
@@ -56,6 +62,7 @@ class Engine:
         self._completions = ThreadCompletions()
         self._lock = threading.Lock()
         self._models: dict[str, Model] = {}  # by id, in order of loading
+        self._endpoints: dict[str, CoreEndpoint] = {}  # of the same models
         self._loading: dict[str, Path] = {}  # ids and files that are being loaded now
         self._promises: list[_Promise] = []  # to versions that are being loaded now
         self._close_lock = threading.Lock()
@@ -127,6 +134,7 @@ class Engine:
             with self._lock:
                 if not self._closed:
                     self._models[model_id] = model
+                    self._endpoints[model_id] = version.endpoint
                     promise.instances = 0  # the model has them now
                     return model
         version.core.close(0.0)
@@ -249,6 +257,7 @@ class Engine:
         """
         with self._lock:
             model = self._models.pop(model_id, None)
+            self._endpoints.pop(model_id, None)
         if model is None:
             raise self._not_found(model_id)
         before_bytes = resident_bytes()
@@ -275,6 +284,7 @@ class Engine:
                 is_loaded = self._models.get(model_id) is model
                 if is_loaded:
                     old = model.replace_version(version, time.time(), size_bytes)
+                    self._endpoints[model_id] = version.endpoint
                     promise.instances = 0  # the model has them now
         if not is_loaded:
             version.core.close(0.0)  # nobody would ever close it
@@ -312,6 +322,19 @@ class Engine:
             f"Model with ID '{model_id}' not found", model_id=model_id, available_models=names
         )
 
+    def predict_route(self, *, is_batch: bool) -> PredictRoute:
+        """The short way from a request's body to its answer, for the HTTP layer.
+
+        Args:
+            is_batch: Answers are those of POST predict/batch, not of POST predict.
+        """
+        return PredictRoute(
+            self._endpoints,
+            default_timeout_ms=self.settings.default_timeout_ms,
+            max_batch_rows=self.settings.max_batch_size,
+            is_batch=is_batch,
+        )
+
     def models(self) -> list[Model]:
         """What is loaded, in order of loading."""
         with self._lock:
@@ -329,6 +352,7 @@ class Engine:
                 self._closed = True
                 models = list(self._models.values())
                 self._models.clear()
+                self._endpoints.clear()
             for model in models:
                 model.version.core.close(max(0.0, until - time.monotonic()))
             self._completions.close()

@@ -16,7 +16,7 @@ import msgspec
 
 from slipstream.engine.answers import Answers
 from slipstream.engine.quick import Quick, quick_call
-from slipstream.engine.runtime import CoreDecoder, CoreModel
+from slipstream.engine.runtime import CoreDecoder, CoreEndpoint, CoreModel
 from slipstream.engine.signature import Signature, signature_of
 from slipstream.errors import UnavailableError
 from slipstream.models.manifest import Manifest
@@ -54,6 +54,7 @@ class Version(NamedTuple):
     signature: Signature
     answers: Answers
     decoder: CoreDecoder
+    endpoint: CoreEndpoint
     quick_predictions: Quick
     quick_probabilities: Quick
     load_time_s: float
@@ -103,13 +104,15 @@ def version_of(
     """Puts a version together; the signature and the answers follow from the rest."""
     signature = signature_of(manifest, core)
     answers = Answers(manifest, signature)
+    decoder = signature.decoder()
     return Version(
         core=core,
         manifest=manifest,
         folder=folder,
         signature=signature,
         answers=answers,
-        decoder=signature.decoder(),
+        decoder=decoder,
+        endpoint=answers.endpoint(core, decoder),
         quick_predictions=quick_call(core, signature, answers, probabilities=False),
         quick_probabilities=quick_call(core, signature, answers, probabilities=True),
         load_time_s=load_time_s,

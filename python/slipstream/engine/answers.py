@@ -69,6 +69,29 @@ class Answers:
         wanted = self._predictions_bit if predictions else 0
         return wanted | self._probabilities_bits if probabilities else wanted
 
+    def endpoint(self, core: _engine.Model, decoder: _engine.JsonDecoder) -> _engine.Endpoint:
+        """What answers for this version from JSON to JSON, without Python in between."""
+        if self._prediction is not None:
+            predictions = [("", self._prediction)]
+        elif len(self._names) == 1:
+            predictions = [("", 0)]
+        else:
+            predictions = [
+                (msgspec.json.encode(name).decode(), index)
+                for index, name in enumerate(self._names)
+            ]
+        return _engine.Endpoint(
+            core,
+            decoder,
+            predictions=predictions,
+            labels=None if self._prediction is None else self._labels,
+            probabilities=self._probabilities,
+            predictions_wanted=self.wanted(predictions=True, probabilities=False),
+            everything_wanted=(
+                self.wanted(predictions=True, probabilities=True) if self._probabilities else 0
+            ),
+        )
+
     def predictions(self, result: _engine.Result) -> npt.NDArray[Any] | dict[str, Any]:
         """What the estimator's ``predict`` returns; for graphs, the output or a dict of outputs."""
         outputs = result.outputs()

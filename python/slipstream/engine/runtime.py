@@ -23,6 +23,11 @@ CoreModel = _engine.Model
 CoreResult = _engine.Result
 CoreInputs = _engine.Inputs
 CoreDecoder = _engine.JsonDecoder
+CoreEndpoint = _engine.Endpoint
+PredictRoute = _engine.PredictRoute
+CoreFront = _engine.Front
+CoreGate = _engine.Gate
+Exchange = _engine.Exchange
 
 BACKEND_DIRECTORY_VARIABLE = "SLIPSTREAM_BACKEND_DIR"
 

@@ -1,0 +1,310 @@
+#include "bindings/front.h"
+
+#include <array>
+#include <cstdio>
+#include <ctime>
+#include <string_view>
+#include <utility>
+
+#include "core/clock.h"
+
+namespace py = pybind11;
+
+namespace slipstream::bindings {
+namespace {
+
+constexpr std::size_t kLongestOfferedId = 128;
+
+// Names of attributes and methods, made once: looking them up is most of what is done here.
+struct Names {
+  py::str path{"path"};
+  py::str method{"method"};
+  py::str headers{"headers"};
+  py::str get{"get"};
+  py::str content_length{"content-length"};
+  py::str content_type{"content-type"};
+  py::str expect{"expect"};
+  py::str request_id{"x-request-id"};
+  py::str add_done_callback{"add_done_callback"};
+  py::str result{"result"};
+  py::str response_bytes{"response_bytes"};
+  py::int_ ok{200};
+};
+
+const Names& names() {
+  static const auto* const made = new Names();  // never destroyed: Python may be gone by then
+  return *made;
+}
+
+py::object owned(PyObject* object) {
+  if (object == nullptr) throw py::error_already_set();
+  return py::reinterpret_steal<py::object>(object);
+}
+
+py::object attribute(const py::handle& object, const py::str& name) {
+  return owned(PyObject_GetAttr(object.ptr(), name.ptr()));
+}
+
+template <class... Arguments>
+py::object call_method(const py::handle& object, const py::str& name,
+                       const Arguments&... arguments) {
+  const std::array<PyObject*, 1 + sizeof...(arguments)> given{object.ptr(), arguments.ptr()...};
+  return owned(PyObject_VectorcallMethod(name.ptr(), given.data(), given.size(), nullptr));
+}
+
+std::string_view text_of(const py::handle& text) {
+  Py_ssize_t size = 0;
+  const char* const begin = PyUnicode_AsUTF8AndSize(text.ptr(), &size);
+  if (begin == nullptr) throw py::error_already_set();
+  return {begin, static_cast<std::size_t>(size)};
+}
+
+// A decimal number of at most 15 digits; -1 for anything else.
+std::int64_t count_of(std::string_view text) noexcept {
+  if (text.empty() || text.size() > 15) return -1;
+  std::int64_t count = 0;
+  for (const char c : text) {
+    if (c < '0' || c > '9') return -1;
+    count = count * 10 + (c - '0');
+  }
+  return count;
+}
+
+bool is_visible_ascii(std::string_view text) noexcept {
+  for (const char c : text) {
+    if (c < 0x21 || c > 0x7e) return false;
+  }
+  return !text.empty();
+}
+
+}  // namespace
+
+Front::Front(py::object hooks, py::object pass_on, std::shared_ptr<Gate> gate, py::object keys,
+             std::int64_t max_body_bytes, std::string process_id)
+    : hooks_(std::move(hooks)),
+      pass_on_(std::move(pass_on)),
+      gate_(std::move(gate)),
+      keys_(std::move(keys)),
+      max_body_bytes_(max_body_bytes),
+      process_id_(std::move(process_id)),
+      json_header_(py::make_tuple("content-type", "application/json")) {}
+
+Front::~Front() = default;
+
+void Front::add_route(py::object route, const py::str& path, std::string id_prefix,
+                      py::object express) {
+  auto* const predict = express.cast<PredictRoute*>();
+  routes_.push_back(std::make_unique<FrontRoute>(
+      FrontRoute{path, std::move(route), std::move(express), predict, std::move(id_prefix)}));
+}
+
+py::object Front::call_soon(const py::args& args, const py::kwargs& keywords) {
+  if (args.size() > 1) {
+    PyObject* const callback = PyTuple_GET_ITEM(args.ptr(), 0);
+    PyObject* const first = PyTuple_GET_ITEM(args.ptr(), 1);
+    if (is_exchange(callback)) {
+      if (!body_arrived(*reinterpret_cast<Exchange*>(callback), first)) {
+        throw py::error_already_set();
+      }
+      return py::none();
+    }
+    // Only Granian's scheduler hands a coroutine over: a new request's, not yet begun.
+    if (PyCoro_CheckExact(first)) {
+      PyObject* awaited = nullptr;
+      const PySendResult sent = PyIter_Send(first, Py_None, &awaited);
+      if (sent == PYGEN_ERROR) throw py::error_already_set();
+      const py::object result = py::reinterpret_steal<py::object>(awaited);
+      if (sent == PYGEN_RETURN) return py::none();  // it has failed, and said so
+      if (is_exchange(awaited)) {
+        begin(result, py::reinterpret_borrow<py::object>(first));
+        return py::none();
+      }
+    }
+  }
+  return owned(PyObject_Call(pass_on_.ptr(), args.ptr(), keywords.ptr()));
+}
+
+py::object Front::admit(const py::object& scope, const py::object& proto) {
+  if (!is_stirred) {
+    is_stirred = true;
+    hooks_.attr("stir")();
+  }
+  const Names& name = names();
+  const py::object path = attribute(scope, name.path);
+  const FrontRoute* found = nullptr;
+  for (const auto& route : routes_) {
+    if (PyUnicode_Compare(route->path.ptr(), path.ptr()) == 0) found = route.get();
+  }
+  if (found == nullptr || text_of(attribute(scope, name.method)) != "POST") return py::none();
+  const py::object headers = attribute(scope, name.headers);
+  const py::object announced = call_method(headers, name.get, name.content_length);
+  if (announced.is_none()) return py::none();
+  const std::int64_t length = count_of(text_of(announced));
+  if (length <= 0 || length > max_body_bytes_) return py::none();
+  if (!call_method(headers, name.get, name.expect).is_none()) return py::none();
+  if (!keys_.is_none() && !keys_.attr("knows")(headers).cast<bool>()) return py::none();
+  const py::object request_id = choose_id(*found, headers.ptr());
+  if (!gate_->try_enter()) return py::none();
+  if (!gate_->try_reserve(length)) {
+    gate_->leave(0);
+    return py::none();
+  }
+  Exchange* const made = new_exchange(*this, py::cast(this).ptr(), *found, scope.ptr(), proto.ptr(),
+                                      headers.ptr(), request_id.ptr(), length);
+  if (made == nullptr) {
+    gate_->leave(length);
+    throw py::error_already_set();
+  }
+  return py::reinterpret_steal<py::object>(reinterpret_cast<PyObject*>(made));
+}
+
+// The client's X-Request-ID if it is 1 to 128 visible characters of ASCII, else a new one.
+py::object Front::choose_id(const FrontRoute& route, PyObject* headers) {
+  const Names& name = names();
+  py::object offered = call_method(py::handle(headers), name.get, name.request_id);
+  if (!offered.is_none()) {
+    const std::string_view text = text_of(offered);
+    if (text.size() <= kLongestOfferedId && is_visible_ascii(text)) return offered;
+  }
+  std::array<char, 24> number;
+  const int size = std::snprintf(number.data(), number.size(), "%06llx",
+                                 static_cast<unsigned long long>(next_id_++));
+  std::string text = route.id_prefix + process_id_;
+  text.append(number.data(), static_cast<std::size_t>(size));
+  return py::str(text);
+}
+
+// The present second in UTC, as slipstream.http.clock writes it.
+const py::str& Front::timestamp() {
+  const std::time_t now = std::time(nullptr);
+  if (now != second_) {
+    std::tm utc{};
+    gmtime_r(&now, &utc);
+    std::array<char, 32> text;
+    const std::size_t size = std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &utc);
+    timestamp_ = py::str(text.data(), size);
+    second_ = now;
+  }
+  return timestamp_;
+}
+
+void Front::begin(const py::object& exchange, const py::object& coroutine) {
+  auto& self = *reinterpret_cast<Exchange*>(exchange.ptr());
+  self.coroutine = Py_NewRef(coroutine.ptr());
+  link(self);
+  const py::object arriving = owned(PyObject_CallNoArgs(self.proto));
+  self.arriving = Py_NewRef(arriving.ptr());
+  call_method(arriving, names().add_done_callback, exchange);
+}
+
+bool Front::body_arrived(Exchange& exchange, PyObject* arriving) noexcept {
+  try {
+    Py_CLEAR(exchange.arriving);
+    answer(exchange, py::reinterpret_borrow<py::object>(arriving));
+    return true;
+  } catch (py::error_already_set& error) {
+    error.restore();
+  } catch (const std::bad_alloc&) {
+    PyErr_NoMemory();
+  }
+  return false;
+}
+
+void Front::answer(Exchange& exchange, const py::object& arriving) {
+  const py::object self =
+      py::reinterpret_borrow<py::object>(reinterpret_cast<PyObject*>(&exchange));
+  const char* hook = "lost";  // the body
+  try {
+    const py::object body = call_method(arriving, names().result);
+    hook = "refuse";
+    const py::object outcome = exchange.route->express->answer(
+        py::reinterpret_borrow<py::bytes>(body),
+        py::reinterpret_borrow<py::str>(exchange.request_id), timestamp(), self);
+    if (PyBytes_CheckExact(outcome.ptr())) {
+      send(exchange, outcome);
+    } else if (outcome.is_none()) {
+      hooks_.attr("general")(self, body);
+    } else {
+      exchange.tag = outcome.cast<std::uint64_t>();
+    }
+  } catch (py::error_already_set& error) {
+    hooks_.attr(hook)(self, error.value());
+  }
+}
+
+void Front::drain(const py::object& express) {
+  const py::list ended = express.cast<PredictRoute&>().drain(timestamp());
+  for (const py::handle pair : ended) {
+    auto& exchange = *reinterpret_cast<Exchange*>(PyTuple_GET_ITEM(pair.ptr(), 0));
+    try {
+      deliver(exchange, py::reinterpret_borrow<py::object>(PyTuple_GET_ITEM(pair.ptr(), 1)));
+    } catch (py::error_already_set& error) {  // of one: the others must get theirs
+      error.discard_as_unraisable("Front.drain");
+    }
+  }
+}
+
+void Front::deliver(Exchange& exchange, const py::object& outcome) {
+  if (PyBytes_CheckExact(outcome.ptr())) {
+    send(exchange, outcome);
+  } else {
+    hooks_.attr("refuse")(py::handle(reinterpret_cast<PyObject*>(&exchange)), outcome);
+  }
+}
+
+// Answers 200 with JSON: what nearly every request gets.
+void Front::send(Exchange& exchange, const py::object& body) {
+  if (!close(exchange)) return;
+  const Names& name = names();
+  py::list headers(2);
+  headers[0] = json_header_;
+  headers[1] = owned(PyTuple_Pack(2, name.request_id.ptr(), exchange.request_id));
+  call_method(py::handle(exchange.proto), name.response_bytes, name.ok, headers, body);
+  if (!finish(exchange)) throw py::error_already_set();
+}
+
+bool Front::close(Exchange& exchange) noexcept {
+  if (exchange.is_over) return false;
+  exchange.is_over = true;
+  if (exchange.coroutine != nullptr) unlink(exchange);
+  gate_->leave(exchange.reserved_bytes);
+  return true;
+}
+
+bool Front::finish(Exchange& exchange) noexcept {
+  const py::object coroutine =
+      py::reinterpret_steal<py::object>(std::exchange(exchange.coroutine, nullptr));
+  if (!coroutine) return true;
+  PyObject* result = nullptr;
+  const PySendResult sent = PyIter_Send(coroutine.ptr(), Py_None, &result);
+  Py_XDECREF(result);
+  if (sent == PYGEN_NEXT) {
+    PyErr_SetString(PyExc_RuntimeError, "the server awaited more than the answer");
+    return false;
+  }
+  return sent == PYGEN_RETURN;
+}
+
+void Front::link(Exchange& exchange) noexcept {
+  exchange.previous = newest_;
+  exchange.next = nullptr;
+  (newest_ != nullptr ? newest_->next : oldest_) = &exchange;
+  newest_ = &exchange;
+}
+
+void Front::unlink(Exchange& exchange) noexcept {
+  (exchange.previous != nullptr ? exchange.previous->next : oldest_) = exchange.next;
+  (exchange.next != nullptr ? exchange.next->previous : newest_) = exchange.previous;
+}
+
+py::list Front::older_than(double seconds) const {
+  const Nanoseconds latest = now_ns() - static_cast<Nanoseconds>(seconds * 1e9);
+  py::list found;
+  for (Exchange* exchange = oldest_; exchange != nullptr && exchange->began_ns <= latest;
+       exchange = exchange->next) {
+    found.append(py::handle(reinterpret_cast<PyObject*>(exchange)));
+  }
+  return found;
+}
+
+}  // namespace slipstream::bindings

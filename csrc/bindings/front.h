@@ -1,0 +1,96 @@
+// Front: where requests for express routes enter from Granian, and leave.
+//
+// Granian parses HTTP on a thread of its own and enters Python on another, by calling the event
+// loop's call_soon_threadsafe: once for a request's head, once when its body is there. A Front
+// takes that method's place. It goes on there and then with what concerns an Exchange, and passes
+// everything else on to the loop. The rare things (refusals, bodies that do not come, the general
+// way) are calls of its `hooks`, slipstream.http.front.Front in Python.
+//
+// Threads: any, with the GIL, which guards everything here.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bindings/exchange.h"
+#include "bindings/gate.h"
+#include "bindings/predict_route.h"
+
+namespace slipstream::bindings {
+
+struct FrontRoute {
+  pybind11::str path;
+  pybind11::object route;           // slipstream.http.types.Route, for the general way
+  pybind11::object express_object;  // the PredictRoute, as Python has it
+  PredictRoute* express;
+  std::string id_prefix;
+};
+
+class Front {
+ public:
+  // `pass_on` is the loop's own call_soon_threadsafe. `keys` is None, or has a method
+  // knows(headers). `process_id` is in the ids that are made up here; no other maker of ids may use
+  // it.
+  Front(pybind11::object hooks, pybind11::object pass_on, std::shared_ptr<Gate> gate,
+        pybind11::object keys, std::int64_t max_body_bytes, std::string process_id);
+  ~Front();
+  Front(const Front&) = delete;
+  Front& operator=(const Front&) = delete;
+
+  void add_route(pybind11::object route, const pybind11::str& path, std::string id_prefix,
+                 pybind11::object express);
+
+  // call_soon_threadsafe(callback, *args, context=None).
+  [[nodiscard]] pybind11::object call_soon(const pybind11::args& args,
+                                           const pybind11::kwargs& keywords);
+
+  // The Exchange of a request whose head this is; None where the general way must answer.
+  [[nodiscard]] pybind11::object admit(const pybind11::object& scope,
+                                       const pybind11::object& proto);
+
+  // Answers what has ended on the route whose PredictRoute this is. On one thread.
+  void drain(const pybind11::object& express);
+
+  // The exchanges that are not over and at least that old, oldest first.
+  [[nodiscard]] pybind11::list older_than(double seconds) const;
+
+  // While false, the next request calls hooks.stir() and sets it.
+  bool is_stirred = false;
+
+  // What follows is for Exchange. The bools are false when Python has raised.
+  bool body_arrived(Exchange& exchange, PyObject* arriving) noexcept;
+  // Gives up everything the exchange holds, before its one answer; false: it had been over.
+  bool close(Exchange& exchange) noexcept;
+  // Lets the coroutine that awaits the exchange come to its end.
+  bool finish(Exchange& exchange) noexcept;
+
+ private:
+  void begin(const pybind11::object& exchange, const pybind11::object& coroutine);
+  void answer(Exchange& exchange, const pybind11::object& arriving);
+  void deliver(Exchange& exchange, const pybind11::object& outcome);
+  void send(Exchange& exchange, const pybind11::object& body);
+  void link(Exchange& exchange) noexcept;
+  void unlink(Exchange& exchange) noexcept;
+  [[nodiscard]] pybind11::object choose_id(const FrontRoute& route, PyObject* headers);
+  [[nodiscard]] const pybind11::str& timestamp();
+
+  pybind11::object hooks_;
+  pybind11::object pass_on_;
+  std::shared_ptr<Gate> gate_;
+  pybind11::object keys_;
+  std::int64_t max_body_bytes_;
+  std::string process_id_;
+  std::uint64_t next_id_ = 1;
+  std::vector<std::unique_ptr<FrontRoute>> routes_;
+  Exchange* oldest_ = nullptr;
+  Exchange* newest_ = nullptr;
+  std::int64_t second_ = -1;
+  pybind11::str timestamp_;
+  pybind11::tuple json_header_;
+};
+
+}  // namespace slipstream::bindings

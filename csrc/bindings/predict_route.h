@@ -1,0 +1,85 @@
+// PredictRoute: a prediction over HTTP from the bytes of its body to the bytes of its answer, in
+// one call from Python.
+//
+// What a server adds to a model of a few microseconds is mostly the interpreter: an envelope
+// object, a request, a result, an answer object, a call for each. This is the way for what nearly
+// every client sends (wire/envelope.h); for anything else `answer` returns None and the general way
+// (python/slipstream/http/routes/predict.py) answers, or says what is wrong. Both give the same
+// answer and count the same.
+//
+// Threads: any, with the GIL, which guards everything here. Failure: raises the classes of
+// slipstream.errors, as the general way does.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "bindings/completion_queue.h"
+#include "bindings/endpoint.h"
+#include "core/request_pool.h"
+#include "wire/envelope.h"
+
+namespace slipstream::bindings {
+
+class PredictRoute {
+ public:
+  // `endpoints` is the caller's dict of Endpoints by model id, which it changes as it loads and
+  // unloads. `default_timeout_ms` and `max_batch_rows` are what the general way applies.
+  // `is_batch`: answers are those of POST predict/batch.
+  PredictRoute(pybind11::dict endpoints, double default_timeout_ms, std::int64_t max_batch_rows,
+               bool is_batch);
+
+  // bytes: the answer, complete. int: a tag; the request waits, and `drain` will return `who` with
+  // its answer. None: nothing has happened; the general way must answer.
+  [[nodiscard]] pybind11::object answer(const pybind11::bytes& body,
+                                        const pybind11::str& request_id,
+                                        const pybind11::str& timestamp, pybind11::object who);
+
+  // (who, bytes or exception) of every request that has ended since the last call. One thread.
+  [[nodiscard]] pybind11::list drain(const pybind11::str& timestamp);
+
+  // Withdraws a waiting request; `drain` returns it all the same.
+  void cancel(std::uint64_t tag);
+
+  [[nodiscard]] int file_descriptor() const noexcept { return queue_->file_descriptor(); }
+
+ private:
+  struct Waiting {
+    pybind11::object who;
+    std::shared_ptr<const Endpoint> endpoint;
+    Ticket ticket;
+    std::int64_t rows;
+    std::string model_id;
+    std::string request_id;
+    bool wants_probabilities;
+  };
+
+  [[nodiscard]] std::shared_ptr<const Endpoint> find(std::string_view model_id) const;
+  [[nodiscard]] RequestOptions options_of(const wire::PlainEnvelope& envelope,
+                                          const Endpoint& endpoint, int priority) const;
+  [[nodiscard]] pybind11::object submit(std::vector<Tensor>&& inputs, const RequestOptions& options,
+                                        Waiting&& waiting);
+  [[nodiscard]] pybind11::object outcome_of(const Waiting& waiting, const Response& response,
+                                            std::string_view timestamp);
+  [[nodiscard]] pybind11::bytes write(const Endpoint& endpoint, const Response& response,
+                                      bool probabilities, std::string_view model_id,
+                                      std::string_view request_id, std::string_view timestamp,
+                                      std::int64_t rows);
+
+  pybind11::dict endpoints_;
+  double default_timeout_ms_;
+  std::int64_t max_batch_rows_;
+  bool is_batch_;
+  std::shared_ptr<CompletionQueue> queue_ = std::make_shared<CompletionQueue>();
+  std::vector<CompletionQueue::Item> ended_;  // reused by every drain
+  std::unordered_map<std::uint64_t, Waiting> waiting_;
+  std::uint64_t next_tag_ = 1;
+};
+
+}  // namespace slipstream::bindings

@@ -1,0 +1,44 @@
+#include <pybind11/stl.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "bindings/endpoint.h"
+#include "bindings/predict_route.h"
+#include "bindings/register.h"
+
+namespace py = pybind11;
+using namespace py::literals;
+
+namespace slipstream::bindings {
+
+void register_predict_route(py::module_& module) {
+  py::class_<Endpoint, std::shared_ptr<Endpoint>>(module, "Endpoint")
+      .def(py::init([](std::shared_ptr<ModelObject> model, std::shared_ptr<JsonDecoder> decoder,
+                       std::vector<std::pair<std::string, std::size_t>> predictions,
+                       std::shared_ptr<LabelTable> labels, std::vector<std::size_t> probabilities,
+                       std::uint64_t predictions_wanted, std::uint64_t everything_wanted) {
+             return std::make_shared<Endpoint>(
+                 std::move(model), std::move(decoder),
+                 EndpointOutputs{.predictions = std::move(predictions),
+                                 .labels = std::move(labels),
+                                 .probabilities = std::move(probabilities),
+                                 .predictions_wanted = predictions_wanted,
+                                 .everything_wanted = everything_wanted});
+           }),
+           "model"_a, "decoder"_a, py::kw_only(), "predictions"_a, "labels"_a, "probabilities"_a,
+           "predictions_wanted"_a, "everything_wanted"_a,
+           // The last share of a model joins workers and must go without the GIL: Python's share.
+           py::keep_alive<1, 2>());
+  py::class_<PredictRoute, std::shared_ptr<PredictRoute>>(module, "PredictRoute")
+      .def(py::init<py::dict, double, std::int64_t, bool>(), "endpoints"_a, py::kw_only(),
+           "default_timeout_ms"_a, "max_batch_rows"_a, "is_batch"_a)
+      .def("answer", &PredictRoute::answer, "body"_a, "request_id"_a, "timestamp"_a, "who"_a)
+      .def("drain", &PredictRoute::drain, "timestamp"_a)
+      .def("cancel", &PredictRoute::cancel, "tag"_a)
+      .def("fileno", &PredictRoute::file_descriptor);
+}
+
+}  // namespace slipstream::bindings
