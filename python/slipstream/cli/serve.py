@@ -11,12 +11,11 @@ import socket
 import sys
 from typing import TYPE_CHECKING, Any
 
-import uvloop
-
 from slipstream.cli.logs import configure_logging
 from slipstream.cli.startup import Loader, StartupLoad, parse_load, say, startup_loads
 from slipstream.http.app import App
 from slipstream.http.clock import Clock
+from slipstream.http.front import FrontLoop
 from slipstream.http.routes.context import Context
 from slipstream.http.routes.table import inference_routes
 from slipstream.http.rsgi import RsgiAdapter
@@ -66,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
         command_line={name: getattr(arguments, name) for name in names},
     )
     configure_logging(settings)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=FrontLoop) as runner:
         orderly = runner.run(_serve(settings, arguments.load))
         if not orderly:
             # Threads are still busy with requests that nobody waits for: nothing may wait for them.

@@ -4,7 +4,7 @@ An adapter calls `App.admit` when the head of a request is there, reads the body
 `App.run` (or hands `App.call` to the slow lane for a slow route), sends the answer, and calls
 `App.leave`. None of them raises: every failure is an answer in the documented error format.
 
-Threads: `admit`, `reserve`, `run` and `leave` on the event loop's thread; `call` on any.
+Threads: `run` on the event loop's thread; everything else on any.
 """
 
 from __future__ import annotations
@@ -37,9 +37,10 @@ class App:
         self.clock = clock
         self.gate = Gate(settings.max_concurrent_requests, settings.max_inflight_body_bytes)
         self.slow_lane = SlowLane(_SLOW_THREADS, _SLOW_WAITING)
-        self._ids = RequestIds()
-        self._router = Router(routes)
-        self._keys = ApiKeys(settings.api_keys) if settings.require_api_key else None
+        self.ids = RequestIds()
+        self.routes = tuple(routes)
+        self._router = Router(self.routes)
+        self.keys = ApiKeys(settings.api_keys) if settings.require_api_key else None
         self._max_body_bytes = settings.max_body_bytes
 
     def admit(self, method: str, path: str, query: str, headers: Headers) -> Request | Response:
@@ -55,16 +56,16 @@ class App:
             try:
                 route, params = self._router.find(method, path)
             except SlipstreamError:
-                if self._keys is not None:
-                    self._keys.check(headers)  # strangers do not learn which paths exist
+                if self.keys is not None:
+                    self.keys.check(headers)  # strangers do not learn which paths exist
                 raise
-            request_id = self._ids.choose(offered_id, route.id_prefix)
+            request_id = self.ids.choose(offered_id, route.id_prefix)
             if not route.open:
-                if self._keys is not None:
-                    self._keys.check(headers)
+                if self.keys is not None:
+                    self.keys.check(headers)
                 self.gate.enter()
         except Exception as error:
-            return self.refuse(error, request_id or self._ids.choose(offered_id, "req_"))
+            return self.refuse(error, request_id or self.ids.choose(offered_id, "req_"))
         request = Request(method, path, query, headers, params, request_id, route, -1)
         announced = headers.get("content-length")
         if announced is not None:

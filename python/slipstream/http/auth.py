@@ -24,6 +24,14 @@ class ApiKeys:
     def _digest(self, key: str) -> bytes:
         return hashlib.blake2b(key.encode(), digest_size=32, key=self._salt).digest()
 
+    def knows(self, headers: Headers) -> bool:
+        """Whether the request carries a known key."""
+        try:
+            self.check(headers)
+        except AuthenticationError:
+            return False
+        return True
+
     def check(self, headers: Headers) -> None:
         """Returns if the request carries a known key.
 

@@ -1,10 +1,8 @@
-"""Admission: how much may be in progress at once. Full is an ordinary answer.
-
-All of it is used on the event loop's thread only.
-"""
+"""Admission: how much may be in progress at once. Full is an ordinary answer. Any thread."""
 
 from __future__ import annotations
 
+from slipstream.engine.runtime import CoreGate
 from slipstream.errors import UnavailableError
 from slipstream.http.errors import OverloadedError
 
@@ -12,14 +10,13 @@ from slipstream.http.errors import OverloadedError
 class Gate:
     """Counts requests in progress and the bytes of their bodies, and refuses above the limits."""
 
-    __slots__ = ("_closed", "_max_body_bytes", "_max_requests", "active", "body_bytes")
+    __slots__ = ("_max_body_bytes", "_max_requests", "core")
 
     def __init__(self, max_requests: int, max_body_bytes: int) -> None:
         self._max_requests = max_requests
         self._max_body_bytes = max_body_bytes
-        self._closed = False
-        self.active = 0
-        self.body_bytes = 0
+        self.core = CoreGate(max_requests, max_body_bytes)
+        """The counters, which express routes use without asking here."""
 
     def enter(self) -> None:
         """Admits one request; each call that returns needs one `leave`.
@@ -28,21 +25,20 @@ class Gate:
             OverloadedError: ``max_requests`` are in progress.
             UnavailableError: the server is shutting down.
         """
-        if self._closed:
+        if self.core.try_enter():
+            return
+        if self.core.is_closed:
             raise UnavailableError("The server is shutting down")
-        if self.active >= self._max_requests:
-            raise OverloadedError(
-                f"{self.active} requests are in progress, as many as the server admits "
-                "(MAX_CONCURRENT_REQUESTS); try again shortly",
-                max_concurrent_requests=self._max_requests,
-                retry_after_s=1,
-            )
-        self.active += 1
+        raise OverloadedError(
+            f"{self._max_requests} requests are in progress, as many as the server admits "
+            "(MAX_CONCURRENT_REQUESTS); try again shortly",
+            max_concurrent_requests=self._max_requests,
+            retry_after_s=1,
+        )
 
     def leave(self, reserved_bytes: int) -> None:
         """Takes one request off, and what was set aside for its body."""
-        self.active -= 1
-        self.body_bytes -= reserved_bytes
+        self.core.leave(reserved_bytes)
 
     def reserve(self, count: int) -> None:
         """Sets aside memory for body bytes; `leave` gives it back.
@@ -50,20 +46,29 @@ class Gate:
         Raises:
             OverloadedError: the bodies in progress take all the memory allowed.
         """
-        if self.body_bytes + count > self._max_body_bytes:
+        if not self.core.try_reserve(count):
             raise OverloadedError(
                 "The bodies of the requests in progress fill the memory set aside for them "
                 "(MAX_INFLIGHT_BODY_BYTES); try again shortly",
                 max_inflight_body_bytes=self._max_body_bytes,
                 retry_after_s=1,
             )
-        self.body_bytes += count
 
     def close(self) -> None:
         """Refuses every request from now on; those in progress finish."""
-        self._closed = True
+        self.core.close()
+
+    @property
+    def active(self) -> int:
+        """Requests in progress."""
+        return self.core.active
+
+    @property
+    def body_bytes(self) -> int:
+        """Set aside for the bodies in progress."""
+        return self.core.body_bytes
 
     @property
     def full(self) -> bool:
         """Whether the next request would be refused."""
-        return self.active >= self._max_requests
+        return self.core.active >= self._max_requests

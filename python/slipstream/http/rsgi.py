@@ -1,7 +1,10 @@
 """The adapter for RSGI, Granian's own interface: one coroutine per request on the event loop.
 
-Threads: everything here runs on the event loop's thread. Granian reads sockets and speaks HTTP on
-threads of its own.
+What goes to an express route takes `slipstream.http.front` instead, on Granian's thread, and comes
+here only where its express declines.
+
+Threads: `__rsgi__` and `_start_general` on any, the coroutines on the event loop's thread. Granian
+reads sockets and speaks HTTP on threads of its own.
 
 A request answered inline costs no timer, task or future of ours. What takes long is looked after
 by the `Sweeper`: bodies that do not arrive, and clients that hang up while their request waits.
@@ -12,10 +15,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Awaitable, Callable, Coroutine, Set
 from functools import partial
+from typing import Any
 
 from slipstream.errors import MalformedInputError, UnavailableError
 from slipstream.http.app import App, log
+from slipstream.http.front import Front, FrontLoop, OnLoop
+from slipstream.http.placement import Placement, threads_of_process
 from slipstream.http.rsgi_types import ProtocolClosed, ProtocolError, Scope, Transport
 from slipstream.http.sweeper import AnswerWait, BodyWait, SlowWait, Sweeper
 from slipstream.http.types import Pending, Request, Response
@@ -31,19 +38,41 @@ class RsgiAdapter:
     def __init__(self, app: App) -> None:
         self._app = app
         self._debug = app.settings.debug
+        self._front: Front | None = None
+        self._others: Set[int] = threads_of_process()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Called by Granian on the loop that will run the requests."""
         self._loop = loop
         self._sweeper = Sweeper(loop, self._app.settings.body_timeout_s)
+        if isinstance(loop, FrontLoop) and not self._debug:  # debugging logs every request here
+            placement = Placement(self._app.gate, self._others)
+            self._front = Front(self._app, loop, placement, self._start_general, self._send)
 
     def end_all(self) -> None:
         """Answers 503 to every request in progress: the server waits no longer. Loop's thread."""
         self._app.gate.close()
-        self._sweeper.end_all(UnavailableError("The server is shutting down"))
+        stopping = UnavailableError("The server is shutting down")
+        self._sweeper.end_all(stopping)
+        if self._front is not None:
+            self._front.end_all(stopping)
 
-    async def __rsgi__(self, scope: Scope, proto: Transport) -> None:
-        """Answers one request."""
+    def place_threads(self, others: Set[int]) -> None:
+        """Takes charge of where Granian's threads run. To be called before they start.
+
+        Args:
+            others: The threads that run already.
+        """
+        self._others = others
+
+    def __rsgi__(self, scope: Scope, proto: Transport) -> Awaitable[None]:
+        """Answers one request; done when the answer is on its way."""
+        if self._front is None:
+            return self._respond(scope, proto)
+        return self._front.admit(scope, proto) or OnLoop(self._respond(scope, proto))
+
+    async def _respond(self, scope: Scope, proto: Transport) -> None:
         started = time.perf_counter() if self._debug else 0.0
         app = self._app
         headers = scope.headers
@@ -72,18 +101,39 @@ class RsgiAdapter:
                 *(scope.method, scope.path, answer.status, elapsed_ms, answer.request_id),
             )
         if answer.close and headers.get("expect") is None:
-            await self._linger(proto)
+            await _linger(proto)
 
     async def _answer(self, request: Request, proto: Transport) -> Response:
         if self._has_body(request):
             request.body = await self._read(request, proto)
-        app = self._app
         if request.route.slow:
             return await self._run_slowly(request)
-        answer = app.run(request)
+        return await self._run(request, proto)
+
+    async def _run(self, request: Request, proto: Transport) -> Response:
+        answer = self._app.run(request)
         if isinstance(answer, Pending):
             return answer.answer or await self._wait(answer, proto)
         return answer
+
+    def _start_general(
+        self, request: Request, proto: Transport, answer: Callable[[Response], None]
+    ) -> None:
+        """Answers a request that its express declined; its place is the exchange's to give back."""
+
+        async def run() -> None:
+            try:
+                answered = await self._run(request, proto)
+            except Exception as error:
+                answered = self._app.refuse(error, request.request_id)
+            answer(answered)
+
+        self._loop.call_soon_threadsafe(self._begin, run)
+
+    def _begin(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        task = self._loop.create_task(work())
+        self._tasks.add(task)  # the loop itself holds tasks weakly
+        task.add_done_callback(self._tasks.discard)
 
     async def _run_slowly(self, request: Request) -> Response:
         work = self._app.slow_lane.submit(partial(self._app.call, request))
@@ -153,14 +203,15 @@ class RsgiAdapter:
             headers.append(("connection", "close"))
         proto.response_bytes(answer.status, headers, answer.body)
 
-    async def _linger(self, proto: Transport) -> None:
-        """Reads on for a moment: a socket closed on unread data would lose the answer."""
-        budget = _LINGER_BYTES
-        try:
-            async with asyncio.timeout(_LINGER_S):
-                with contextlib.suppress(ProtocolError):  # being read already: go on from there
-                    proto.__aiter__()
-                while budget > 0:
-                    budget -= len(await proto.__anext__())
-        except (TimeoutError, StopAsyncIteration, ProtocolClosed, ProtocolError):
-            return
+
+async def _linger(proto: Transport) -> None:
+    """Reads on for a moment: a socket closed on unread data would lose the answer."""
+    budget = _LINGER_BYTES
+    try:
+        async with asyncio.timeout(_LINGER_S):
+            with contextlib.suppress(ProtocolError):  # being read already: go on from there
+                proto.__aiter__()
+            while budget > 0:
+                budget -= len(await proto.__anext__())
+    except (TimeoutError, StopAsyncIteration, ProtocolClosed, ProtocolError):
+        return

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
-from typing import Protocol, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol, TypeVar
 
 from granian._granian import RSGIProtocolClosed as ProtocolClosed
 from granian._granian import RSGIProtocolError as ProtocolError
@@ -17,6 +17,12 @@ T_co = TypeVar("T_co", covariant=True)
 
 class Arriving(Awaitable[T_co], Protocol[T_co]):
     """An awaitable of Granian's; cancelling raises ``CancelledError`` where it is awaited."""
+
+    def add_done_callback(self, callback: Callable[[Any], object]) -> None:
+        """Calls back with this, through the loop's ``call_soon_threadsafe``, when it is done."""
+
+    def result(self) -> T_co:
+        """What it brought; raises what went wrong."""
 
     def cancel(self) -> object:
         """Gives up waiting."""

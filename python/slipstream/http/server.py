@@ -21,6 +21,7 @@ from granian.constants import Interfaces, SSLProtocols, TaskImpl
 from granian.server.embed import Server as EmbeddedGranian
 
 from slipstream.errors import SlipstreamError
+from slipstream.http.placement import threads_of_process
 from slipstream.http.rsgi import RsgiAdapter
 from slipstream.settings import Settings
 
@@ -173,6 +174,7 @@ async def serve(
         sock.close()
         raise _cannot_listen(address, error) from error
     loop = asyncio.get_running_loop()
+    adapter.place_threads(threads_of_process())
     serving = loop.create_task(granian.serve())
     stopped = loop.create_task(stop.wait())
     try:

@@ -20,6 +20,13 @@ from slipstream.http.types import Pending, Response
 _PERIOD_S = 0.05
 
 
+def body_timeout(seconds: float) -> BodyTimeoutError:
+    """Why a body was given up."""
+    return BodyTimeoutError(
+        f"The body did not arrive within {seconds:g} s (BODY_TIMEOUT_S)", body_timeout_s=seconds
+    )
+
+
 class Wait(ABC):
     """Something that is waited for since ``started`` (loop time)."""
 
@@ -50,12 +57,7 @@ class BodyWait(Wait):
     def look(self, age_s: float, body_timeout_s: float) -> None:
         """Gives up after ``body_timeout_s``."""
         if age_s >= body_timeout_s:
-            self.end(
-                BodyTimeoutError(
-                    f"The body did not arrive within {body_timeout_s:g} s (BODY_TIMEOUT_S)",
-                    body_timeout_s=body_timeout_s,
-                )
-            )
+            self.end(body_timeout(body_timeout_s))
 
     def end(self, error: Exception) -> None:
         """Stops reading."""
@@ -138,7 +140,10 @@ class AnswerWait(Wait):
 
 
 class Sweeper:
-    """The table of waits and its one timer."""
+    """The table of waits and its one timer. `add` and `discard` on any thread.
+
+    Steps on the table are single operations on a dict, which the GIL makes whole.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, body_timeout_s: float) -> None:
         self._loop = loop
@@ -151,7 +156,10 @@ class Sweeper:
         self._waits[wait] = None
         if not self._armed:
             self._armed = True
-            self._loop.call_later(_PERIOD_S, self._sweep)
+            self._loop.call_soon_threadsafe(self._arm)
+
+    def _arm(self) -> None:
+        self._loop.call_later(_PERIOD_S, self._sweep)
 
     def discard(self, wait: Wait) -> None:
         """Takes a wait out; it is over."""
@@ -169,6 +177,8 @@ class Sweeper:
             if age_s < _PERIOD_S:
                 break  # the rest is younger
             wait.look(age_s, self._body_timeout_s)
-        self._armed = bool(self._waits)
-        if self._armed:
-            self._loop.call_later(_PERIOD_S, self._sweep)
+        # In this order: whoever adds one behind our look finds the timer not armed, and arms it.
+        self._armed = False
+        if self._waits:
+            self._armed = True
+            self._arm()

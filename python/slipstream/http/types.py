@@ -10,7 +10,7 @@ slow lane and must return a `Response`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import msgspec
 
@@ -23,6 +23,9 @@ class Headers(Protocol):
 
     def get(self, key: str, default: None = None, /) -> str | None:
         """The first value of a header, or None."""
+
+    def __contains__(self, key: str, /) -> bool:
+        """Whether there is such a header, whatever its value."""
 
 
 class Response(msgspec.Struct, gc=False):
@@ -92,6 +95,32 @@ class Pending:
 Handler: TypeAlias = Callable[[Request], Response | Pending]
 
 
+class Express(Protocol):
+    """A route's short way: from the bytes of a body to those of its answer, in one call.
+
+    It may decline any request, which the route's handler then answers; where both answer, they
+    answer the same. Any thread; `drain` on the event loop's.
+    """
+
+    def answer(
+        self, body: bytes, request_id: str, timestamp: str, who: object
+    ) -> bytes | int | None:
+        """The answer; or a tag, and `drain` will return ``who`` with it; or None: declined.
+
+        Raises:
+            SlipstreamError: the request is refused, or has failed.
+        """
+
+    def drain(self, timestamp: str) -> list[tuple[Any, bytes | Exception]]:
+        """``(who, answer or error)`` of what has ended."""
+
+    def cancel(self, tag: int) -> None:
+        """Withdraws a request that waits; `drain` returns it all the same."""
+
+    def fileno(self) -> int:
+        """Readable while there is something to drain."""
+
+
 class Route(msgspec.Struct, frozen=True):
     """One row of the route table."""
 
@@ -105,3 +134,5 @@ class Route(msgspec.Struct, frozen=True):
     """Answers without a key, and whatever the load is."""
     id_prefix: str = "req_"
     """How the request ids that we make up begin."""
+    express: Express | None = None
+    """Answers most of the route's requests; the handler answers the others."""

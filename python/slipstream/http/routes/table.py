@@ -7,7 +7,7 @@ from functools import partial
 
 from slipstream.http.routes import health, models, predict
 from slipstream.http.routes.context import Context
-from slipstream.http.types import Method, Pending, Request, Response, Route
+from slipstream.http.types import Express, Method, Pending, Request, Response, Route
 
 _BASE = "/api/inference"
 
@@ -23,8 +23,12 @@ def inference_routes(context: Context) -> tuple[Route, ...]:
         slow: bool = False,
         is_open: bool = False,
         id_prefix: str = "req_",
+        express: Express | None = None,
     ) -> Route:
-        return Route(method, _BASE + path, partial(handler, context), slow, is_open, id_prefix)
+        handle = partial(handler, context)
+        return Route(method, _BASE + path, handle, slow, is_open, id_prefix, express)
+
+    engine = context.engine
 
     return (
         row("POST", "/models/load", models.load, slow=True),
@@ -33,7 +37,11 @@ def inference_routes(context: Context) -> tuple[Route, ...]:
         row("GET", "/models/{model_id}/metrics", models.metrics),
         row("POST", "/models/{model_id}/reload", models.reload, slow=True),
         row("DELETE", "/models/{model_id}", models.unload, slow=True),
-        row("POST", "/predict", predict.predict),
-        row("POST", "/predict/batch", predict.predict_batch, id_prefix="batch_"),
+        row("POST", "/predict", predict.predict, express=engine.predict_route(is_batch=False)),
+        row(
+            *("POST", "/predict/batch", predict.predict_batch),
+            id_prefix="batch_",
+            express=engine.predict_route(is_batch=True),
+        ),
         row("GET", "/health", health.health, is_open=True),
     )
