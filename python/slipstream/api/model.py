@@ -162,13 +162,25 @@ class Model:
     ) -> Future[Any]:
         """Queues ``x`` and returns at once; the future gets what ``predict`` would have returned.
 
-        ``probabilities`` asks for those instead. Cancelling the future withdraws a request that has
+        Where handing ``x`` over would take longer than answering it (an idle, quick model), the
+        future has its answer already. ``probabilities`` asks for those instead. Cancelling the future withdraws a request that has
         not run yet.
 
         Raises:
             SlipstreamError: what can be told at once (bad input, a full queue).
         """
         future: Future[Any] = Future()
+        if not options:
+            version = self._version
+            quick = version.quick_probabilities if probabilities else version.quick_predictions
+            try:
+                answer = quick(x)
+            except SlipstreamError as error:  # of the model: the future's, as if it had been queued
+                future.set_exception(error)
+                return future
+            if answer is not None:
+                future.set_result(answer)
+                return future
 
         def start(call: Call) -> None:
             def done(result: CoreResult) -> None:
