@@ -3,9 +3,8 @@
 namespace py = pybind11;
 
 namespace slipstream::bindings {
-namespace {
 
-const char* class_name_of(StatusCode code) noexcept {
+const char* error_class_of(StatusCode code) noexcept {
   switch (code) {
     case StatusCode::kMalformed:
       return "MalformedInputError";
@@ -29,11 +28,9 @@ const char* class_name_of(StatusCode code) noexcept {
   return "InferenceError";
 }
 
-}  // namespace
-
 py::object exception_of(const Status& status) {
   const py::object type =
-      py::module_::import("slipstream.errors").attr(class_name_of(status.code()));
+      py::module_::import("slipstream.errors").attr(error_class_of(status.code()));
   // A backend's message may quote bytes of a model file; never let them fail the report itself.
   const std::string& text = status.message();
   return type(py::reinterpret_steal<py::object>(

@@ -7,6 +7,9 @@
 
 namespace slipstream::bindings {
 
+// The name of the class of slipstream.errors that stands for the code.
+[[nodiscard]] const char* error_class_of(StatusCode code) noexcept;
+
 // The exception class of slipstream.errors that stands for the code, instantiated with the message.
 [[nodiscard]] pybind11::object exception_of(const Status& status);
 

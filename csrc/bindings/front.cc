@@ -6,7 +6,9 @@
 #include <string_view>
 #include <utility>
 
+#include "bindings/errors.h"
 #include "core/clock.h"
+#include "wire/encode.h"
 
 namespace py = pybind11;
 
@@ -14,6 +16,8 @@ namespace slipstream::bindings {
 namespace {
 
 constexpr std::size_t kLongestOfferedId = 128;
+constexpr int kOk = 200;
+constexpr int kServiceUnavailable = 503;
 
 // Names of attributes and methods, made once: looking them up is most of what is done here.
 struct Names {
@@ -28,7 +32,6 @@ struct Names {
   py::str add_done_callback{"add_done_callback"};
   py::str result{"result"};
   py::str response_bytes{"response_bytes"};
-  py::int_ ok{200};
 };
 
 const Names& names() {
@@ -80,14 +83,17 @@ bool is_visible_ascii(std::string_view text) noexcept {
 }  // namespace
 
 Front::Front(py::object hooks, py::object pass_on, std::shared_ptr<Gate> gate, py::object keys,
-             std::int64_t max_body_bytes, std::string process_id)
+             std::int64_t max_body_bytes, std::string process_id,
+             std::unordered_map<std::string, int> statuses)
     : hooks_(std::move(hooks)),
       pass_on_(std::move(pass_on)),
       gate_(std::move(gate)),
       keys_(std::move(keys)),
       max_body_bytes_(max_body_bytes),
       process_id_(std::move(process_id)),
-      json_header_(py::make_tuple("content-type", "application/json")) {}
+      statuses_(std::move(statuses)),
+      json_header_(py::make_tuple("content-type", "application/json")),
+      retry_header_(py::make_tuple("retry-after", "1")) {}
 
 Front::~Front() = default;
 
@@ -217,15 +223,15 @@ void Front::answer(Exchange& exchange, const py::object& arriving) {
   try {
     const py::object body = call_method(arriving, names().result);
     hook = "refuse";
-    const py::object outcome = exchange.route->express->answer(
+    const Outcome outcome = exchange.route->express->answer(
         py::reinterpret_borrow<py::bytes>(body),
         py::reinterpret_borrow<py::str>(exchange.request_id), timestamp(), self);
-    if (PyBytes_CheckExact(outcome.ptr())) {
-      send(exchange, outcome);
-    } else if (outcome.is_none()) {
+    if (outcome.kind == Outcome::Kind::kDeclined) {
       hooks_.attr("general")(self, body);
+    } else if (outcome.kind == Outcome::Kind::kWaits) {
+      exchange.tag = outcome.tag;
     } else {
-      exchange.tag = outcome.cast<std::uint64_t>();
+      deliver(exchange, outcome);
     }
   } catch (py::error_already_set& error) {
     hooks_.attr(hook)(self, error.value());
@@ -233,33 +239,47 @@ void Front::answer(Exchange& exchange, const py::object& arriving) {
 }
 
 void Front::drain(const py::object& express) {
-  const py::list ended = express.cast<PredictRoute&>().drain(timestamp());
-  for (const py::handle pair : ended) {
-    auto& exchange = *reinterpret_cast<Exchange*>(PyTuple_GET_ITEM(pair.ptr(), 0));
+  for (const auto& [who, outcome] : express.cast<PredictRoute&>().drain(timestamp())) {
     try {
-      deliver(exchange, py::reinterpret_borrow<py::object>(PyTuple_GET_ITEM(pair.ptr(), 1)));
+      deliver(*reinterpret_cast<Exchange*>(who.ptr()), outcome);
     } catch (py::error_already_set& error) {  // of one: the others must get theirs
       error.discard_as_unraisable("Front.drain");
     }
   }
 }
 
-void Front::deliver(Exchange& exchange, const py::object& outcome) {
-  if (PyBytes_CheckExact(outcome.ptr())) {
-    send(exchange, outcome);
-  } else {
-    hooks_.attr("refuse")(py::handle(reinterpret_cast<PyObject*>(&exchange)), outcome);
+void Front::deliver(Exchange& exchange, const Outcome& outcome) {
+  if (outcome.kind == Outcome::Kind::kAnswered) {
+    send(exchange, kOk, outcome.body, false);
+    return;
   }
+  const std::string_view kind = error_class_of(outcome.status.code());
+  const auto status = statuses_.find(std::string(kind));
+  if (status == statuses_.end()) {
+    hooks_.attr("refuse")(py::handle(reinterpret_cast<PyObject*>(&exchange)),
+                          exception_of(outcome.status));
+    return;
+  }
+  // As slipstream.http.errors writes it. Overload makes these the most frequent answers of all.
+  std::string text = "{\"error\":\"";
+  text.append(kind).append("\",\"message\":");
+  encode_string(outcome.status.message(), text);
+  text.append(",\"details\":{},\"timestamp\":\"").append(text_of(timestamp()));
+  text.append("\",\"request_id\":");
+  encode_string(text_of(py::handle(exchange.request_id)), text);
+  text.push_back('}');
+  send(exchange, status->second, py::bytes(text), status->second == kServiceUnavailable);
 }
 
-// Answers 200 with JSON: what nearly every request gets.
-void Front::send(Exchange& exchange, const py::object& body) {
+// Answers with JSON. `may_retry` adds the header that says when.
+void Front::send(Exchange& exchange, int status, const py::object& body, bool may_retry) {
   if (!close(exchange)) return;
   const Names& name = names();
-  py::list headers(2);
+  py::list headers(may_retry ? 3 : 2);
   headers[0] = json_header_;
   headers[1] = owned(PyTuple_Pack(2, name.request_id.ptr(), exchange.request_id));
-  call_method(py::handle(exchange.proto), name.response_bytes, name.ok, headers, body);
+  if (may_retry) headers[2] = retry_header_;
+  call_method(py::handle(exchange.proto), name.response_bytes, py::int_(status), headers, body);
   if (!finish(exchange)) throw py::error_already_set();
 }
 

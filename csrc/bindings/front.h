@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "bindings/exchange.h"
@@ -35,8 +36,10 @@ class Front {
   // `pass_on` is the loop's own call_soon_threadsafe. `keys` is None, or has a method
   // knows(headers). `process_id` is in the ids that are made up here; no other maker of ids may use
   // it.
+  // `statuses` is the HTTP status of each class of slipstream.errors that a core Status becomes.
   Front(pybind11::object hooks, pybind11::object pass_on, std::shared_ptr<Gate> gate,
-        pybind11::object keys, std::int64_t max_body_bytes, std::string process_id);
+        pybind11::object keys, std::int64_t max_body_bytes, std::string process_id,
+        std::unordered_map<std::string, int> statuses);
   ~Front();
   Front(const Front&) = delete;
   Front& operator=(const Front&) = delete;
@@ -71,8 +74,9 @@ class Front {
  private:
   void begin(const pybind11::object& exchange, const pybind11::object& coroutine);
   void answer(Exchange& exchange, const pybind11::object& arriving);
-  void deliver(Exchange& exchange, const pybind11::object& outcome);
-  void send(Exchange& exchange, const pybind11::object& body);
+  // Answered and refused outcomes only.
+  void deliver(Exchange& exchange, const Outcome& outcome);
+  void send(Exchange& exchange, int status, const pybind11::object& body, bool may_retry);
   void link(Exchange& exchange) noexcept;
   void unlink(Exchange& exchange) noexcept;
   [[nodiscard]] pybind11::object choose_id(const FrontRoute& route, PyObject* headers);
@@ -84,6 +88,7 @@ class Front {
   pybind11::object keys_;
   std::int64_t max_body_bytes_;
   std::string process_id_;
+  std::unordered_map<std::string, int> statuses_;
   std::uint64_t next_id_ = 1;
   std::vector<std::unique_ptr<FrontRoute>> routes_;
   Exchange* oldest_ = nullptr;
@@ -91,6 +96,7 @@ class Front {
   std::int64_t second_ = -1;
   pybind11::str timestamp_;
   pybind11::tuple json_header_;
+  pybind11::tuple retry_header_;
 };
 
 }  // namespace slipstream::bindings

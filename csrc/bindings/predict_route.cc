@@ -5,7 +5,6 @@
 #include <optional>
 #include <utility>
 
-#include "bindings/errors.h"
 #include "bindings/python_owner.h"
 #include "core/clock.h"
 #include "wire/predict_answer.h"
@@ -36,6 +35,14 @@ std::string_view view_of(const py::str& text) {
 
 std::string_view view_of(const py::bytes& bytes) {
   return {PyBytes_AS_STRING(bytes.ptr()), static_cast<std::size_t>(PyBytes_GET_SIZE(bytes.ptr()))};
+}
+
+Outcome refused(const Status& status) {
+  return {.kind = Outcome::Kind::kRefused, .body = {}, .status = status, .tag = 0};
+}
+
+Outcome answered(py::bytes body) {
+  return {.kind = Outcome::Kind::kAnswered, .body = std::move(body), .status = {}, .tag = 0};
 }
 
 // Whether JSON holds the text as it is.
@@ -74,32 +81,32 @@ RequestOptions PredictRoute::options_of(const wire::PlainEnvelope& envelope,
           .outputs_wanted = endpoint.outputs_wanted(envelope.wants_probabilities)};
 }
 
-py::object PredictRoute::answer(const py::bytes& body, const py::str& request_id,
-                                const py::str& timestamp, py::object who) {
+Outcome PredictRoute::answer(const py::bytes& body, const py::str& request_id,
+                             const py::str& timestamp, py::object who) {
   drop_parked_references();
   wire::PlainEnvelope envelope;
   const std::string_view id = view_of(request_id);
-  if (!wire::read_plain_envelope(view_of(body), envelope) || !is_plain(id)) return py::none();
+  if (!wire::read_plain_envelope(view_of(body), envelope) || !is_plain(id)) return {};
   const std::optional<int> priority = level_of(envelope.priority);
-  if (!priority) return py::none();
+  if (!priority) return {};
   const std::shared_ptr<const Endpoint> endpoint = find(envelope.model_id);
-  if (endpoint == nullptr) return py::none();
-  if (envelope.wants_probabilities && !endpoint->has_probabilities()) return py::none();
+  if (endpoint == nullptr) return {};
+  if (envelope.wants_probabilities && !endpoint->has_probabilities()) return {};
 
   Result<std::vector<Tensor>> decoded = endpoint->decode(envelope.data);
-  if (!decoded.status().is_ok()) {
+  if (!decoded.is_ok()) {
     // Where the flaw is counts from the body's beginning: the general way knows that.
-    if (decoded.status().code() == StatusCode::kMalformed) return py::none();
-    raise_status(decoded.status());
+    if (decoded.status().code() == StatusCode::kMalformed) return {};
+    return refused(decoded.status());
   }
   std::vector<Tensor> inputs = std::move(decoded).value();
   const std::int64_t rows = inputs.front().rows();
   const RequestOptions options = options_of(envelope, *endpoint, *priority);
   // The GIL stays: an inline execution is shorter than giving it away and getting it back.
   if (const auto response = endpoint->served().try_run_inline(inputs, options)) {
-    raise_unless_ok(response->status);
-    return write(*endpoint, *response, envelope.wants_probabilities, envelope.model_id, id,
-                 view_of(timestamp), rows);
+    if (!response->status.is_ok()) return refused(response->status);
+    return answered(write(*endpoint, *response, envelope.wants_probabilities, envelope.model_id, id,
+                          view_of(timestamp), rows));
   }
   return submit(std::move(inputs), options,
                 {.who = std::move(who),
@@ -111,17 +118,17 @@ py::object PredictRoute::answer(const py::bytes& body, const py::str& request_id
                  .wants_probabilities = envelope.wants_probabilities});
 }
 
-py::object PredictRoute::submit(std::vector<Tensor>&& inputs, const RequestOptions& options,
-                                Waiting&& waiting) {
+Outcome PredictRoute::submit(std::vector<Tensor>&& inputs, const RequestOptions& options,
+                             Waiting&& waiting) {
   const std::uint64_t tag = next_tag_++;
   const Status status =
       waiting.endpoint->served().submit(std::move(inputs), options, queue_, tag, &waiting.ticket);
   // The model may have been reloaded since it was looked up: the general way asks its successor.
-  if (status.code() == StatusCode::kUnavailable) return py::none();
-  raise_unless_ok(status);
+  if (status.code() == StatusCode::kUnavailable) return {};
+  if (!status.is_ok()) return refused(status);
   // The request may have ended already, but nobody can drain it while this thread has the GIL.
   waiting_.emplace(tag, std::move(waiting));
-  return py::int_(tag);
+  return {.kind = Outcome::Kind::kWaits, .body = {}, .status = {}, .tag = tag};
 }
 
 py::bytes PredictRoute::write(const Endpoint& endpoint, const Response& response,
@@ -144,30 +151,31 @@ py::bytes PredictRoute::write(const Endpoint& endpoint, const Response& response
   return {text.data(), text.size()};
 }
 
-py::object PredictRoute::outcome_of(const Waiting& waiting, const Response& response,
-                                    std::string_view timestamp) {
-  if (!response.status.is_ok()) return exception_of(response.status);
+Outcome PredictRoute::outcome_of(const Waiting& waiting, const Response& response,
+                                 std::string_view timestamp) {
+  if (!response.status.is_ok()) return refused(response.status);
   try {
-    return write(*waiting.endpoint, response, waiting.wants_probabilities, waiting.model_id,
-                 waiting.request_id, timestamp, waiting.rows);
+    return answered(write(*waiting.endpoint, response, waiting.wants_probabilities,
+                          waiting.model_id, waiting.request_id, timestamp, waiting.rows));
   } catch (const std::bad_alloc&) {  // of one answer: the others must not be lost with it
-    return exception_of(resource_exhausted("out of memory while writing the answer"));
+    return refused(resource_exhausted("out of memory while writing the answer"));
   }
 }
 
-py::list PredictRoute::drain(const py::str& timestamp) {
+std::vector<std::pair<py::object, Outcome>> PredictRoute::drain(const py::str& timestamp) {
   drop_parked_references();
   queue_->drain(ended_);
-  py::list answers(ended_.size());
-  for (std::size_t i = 0; i < ended_.size(); ++i) {
-    const Response response = std::move(ended_[i].second);
-    const auto place = waiting_.find(ended_[i].first);
-    const Waiting waiting = std::move(place->second);
+  std::vector<std::pair<py::object, Outcome>> outcomes;
+  outcomes.reserve(ended_.size());
+  for (auto& [tag, completed] : ended_) {
+    const Response response = std::move(completed);
+    const auto place = waiting_.find(tag);
+    Waiting waiting = std::move(place->second);
     waiting_.erase(place);
-    answers[i] = py::make_tuple(waiting.who, outcome_of(waiting, response, view_of(timestamp)));
+    outcomes.emplace_back(waiting.who, outcome_of(waiting, response, view_of(timestamp)));
   }
   ended_.clear();
-  return answers;
+  return outcomes;
 }
 
 void PredictRoute::cancel(std::uint64_t tag) {

@@ -7,8 +7,8 @@
 // (python/slipstream/http/routes/predict.py) answers, or says what is wrong. Both give the same
 // answer and count the same.
 //
-// Threads: any, with the GIL, which guards everything here. Failure: raises the classes of
-// slipstream.errors, as the general way does.
+// Threads: any, with the GIL, which guards everything here. Failures of a request are outcomes with
+// the Status that the general way would raise.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -18,6 +18,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "bindings/completion_queue.h"
@@ -27,6 +28,16 @@
 
 namespace slipstream::bindings {
 
+// What became of a request.
+struct Outcome {
+  enum class Kind : std::uint8_t { kAnswered, kRefused, kWaits, kDeclined };
+
+  Kind kind = Kind::kDeclined;
+  pybind11::object body;  // kAnswered: bytes
+  Status status;          // kRefused: why
+  std::uint64_t tag = 0;  // kWaits
+};
+
 class PredictRoute {
  public:
   // `endpoints` is the caller's dict of Endpoints by model id, which it changes as it loads and
@@ -35,14 +46,15 @@ class PredictRoute {
   PredictRoute(pybind11::dict endpoints, double default_timeout_ms, std::int64_t max_batch_rows,
                bool is_batch);
 
-  // bytes: the answer, complete. int: a tag; the request waits, and `drain` will return `who` with
-  // its answer. None: nothing has happened; the general way must answer.
-  [[nodiscard]] pybind11::object answer(const pybind11::bytes& body,
-                                        const pybind11::str& request_id,
-                                        const pybind11::str& timestamp, pybind11::object who);
+  // Answers at once, refuses, or takes the request (then `drain` will return `who` with the
+  // outcome). Declined: nothing has happened; the general way must answer.
+  [[nodiscard]] Outcome answer(const pybind11::bytes& body, const pybind11::str& request_id,
+                               const pybind11::str& timestamp, pybind11::object who);
 
-  // (who, bytes or exception) of every request that has ended since the last call. One thread.
-  [[nodiscard]] pybind11::list drain(const pybind11::str& timestamp);
+  // The requests that have ended since the last call, each with its answer or why there is none.
+  // One thread.
+  [[nodiscard]] std::vector<std::pair<pybind11::object, Outcome>> drain(
+      const pybind11::str& timestamp);
 
   // Withdraws a waiting request; `drain` returns it all the same.
   void cancel(std::uint64_t tag);
@@ -63,10 +75,10 @@ class PredictRoute {
   [[nodiscard]] std::shared_ptr<const Endpoint> find(std::string_view model_id) const;
   [[nodiscard]] RequestOptions options_of(const wire::PlainEnvelope& envelope,
                                           const Endpoint& endpoint, int priority) const;
-  [[nodiscard]] pybind11::object submit(std::vector<Tensor>&& inputs, const RequestOptions& options,
-                                        Waiting&& waiting);
-  [[nodiscard]] pybind11::object outcome_of(const Waiting& waiting, const Response& response,
-                                            std::string_view timestamp);
+  [[nodiscard]] Outcome submit(std::vector<Tensor>&& inputs, const RequestOptions& options,
+                               Waiting&& waiting);
+  [[nodiscard]] Outcome outcome_of(const Waiting& waiting, const Response& response,
+                                   std::string_view timestamp);
   [[nodiscard]] pybind11::bytes write(const Endpoint& endpoint, const Response& response,
                                       bool probabilities, std::string_view model_id,
                                       std::string_view request_id, std::string_view timestamp,

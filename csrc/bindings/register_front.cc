@@ -1,5 +1,8 @@
+#include <pybind11/stl.h>
+
 #include <memory>
 #include <string>
+#include <unordered_map>
 
 #include "bindings/exchange.h"
 #include "bindings/front.h"
@@ -24,8 +27,9 @@ void register_front(py::module_& module) {
       .def_property_readonly("is_closed", &Gate::is_closed);
   py::class_<Front, std::shared_ptr<Front>>(module, "Front")
       .def(py::init<py::object, py::object, std::shared_ptr<Gate>, py::object, std::int64_t,
-                    std::string>(),
-           "hooks"_a, "pass_on"_a, "gate"_a, "keys"_a, "max_body_bytes"_a, "process_id"_a)
+                    std::string, std::unordered_map<std::string, int>>(),
+           "hooks"_a, "pass_on"_a, "gate"_a, "keys"_a, "max_body_bytes"_a, "process_id"_a,
+           "statuses"_a)
       .def("add_route", &Front::add_route, "route"_a, "path"_a, "id_prefix"_a, "express"_a)
       .def("call_soon", &Front::call_soon)
       .def("admit", &Front::admit, "scope"_a, "proto"_a)

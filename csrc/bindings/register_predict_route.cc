@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "bindings/endpoint.h"
+#include "bindings/errors.h"
 #include "bindings/predict_route.h"
 #include "bindings/register.h"
 
@@ -13,6 +14,36 @@ namespace py = pybind11;
 using namespace py::literals;
 
 namespace slipstream::bindings {
+
+namespace {
+
+// For Python: bytes, an int for a request that waits, None for one declined; raises refusals.
+py::object answer(PredictRoute& route, const py::bytes& body, const py::str& request_id,
+                  const py::str& timestamp, py::object who) {
+  Outcome outcome = route.answer(body, request_id, timestamp, std::move(who));
+  switch (outcome.kind) {
+    case Outcome::Kind::kAnswered:
+      return std::move(outcome.body);
+    case Outcome::Kind::kRefused:
+      raise_status(outcome.status);
+    case Outcome::Kind::kWaits:
+      return py::int_(outcome.tag);
+    case Outcome::Kind::kDeclined:
+      break;
+  }
+  return py::none();
+}
+
+py::list drain(PredictRoute& route, const py::str& timestamp) {
+  py::list ended;
+  for (auto& [who, outcome] : route.drain(timestamp)) {
+    const bool is_answered = outcome.kind == Outcome::Kind::kAnswered;
+    ended.append(py::make_tuple(who, is_answered ? outcome.body : exception_of(outcome.status)));
+  }
+  return ended;
+}
+
+}  // namespace
 
 void register_predict_route(py::module_& module) {
   py::class_<Endpoint, std::shared_ptr<Endpoint>>(module, "Endpoint")
@@ -35,8 +66,8 @@ void register_predict_route(py::module_& module) {
   py::class_<PredictRoute, std::shared_ptr<PredictRoute>>(module, "PredictRoute")
       .def(py::init<py::dict, double, std::int64_t, bool>(), "endpoints"_a, py::kw_only(),
            "default_timeout_ms"_a, "max_batch_rows"_a, "is_batch"_a)
-      .def("answer", &PredictRoute::answer, "body"_a, "request_id"_a, "timestamp"_a, "who"_a)
-      .def("drain", &PredictRoute::drain, "timestamp"_a)
+      .def("answer", &answer, "body"_a, "request_id"_a, "timestamp"_a, "who"_a)
+      .def("drain", &drain, "timestamp"_a)
       .def("cancel", &PredictRoute::cancel, "tag"_a)
       .def("fileno", &PredictRoute::file_descriptor);
 }

@@ -253,6 +253,7 @@ class Front:
         keys: None, or has ``knows(headers)``.
         max_body_bytes: Longer bodies take the general way.
         process_id: Is in the request ids made up here; unique to this object.
+        statuses: HTTP status by the name of an error's class, for errors of the core.
     """
 
     is_stirred: bool
@@ -265,6 +266,7 @@ class Front:
         keys: object | None,
         max_body_bytes: int,
         process_id: str,
+        statuses: Mapping[str, int],
     ) -> None: ...
     def add_route(self, route: object, path: str, id_prefix: str, express: object) -> None:
         """Serves POST ``path``, which nothing may follow, by a `PredictRoute`."""

@@ -23,6 +23,7 @@ import uvloop
 from slipstream.engine.runtime import CoreFront, Exchange
 from slipstream.errors import MalformedInputError
 from slipstream.http.app import App
+from slipstream.http.errors import STATUS
 from slipstream.http.placement import Placement
 from slipstream.http.rsgi_types import ProtocolClosed, ProtocolError, Scope, Transport
 from slipstream.http.sweeper import body_timeout
@@ -93,6 +94,7 @@ class Front:
             keys=app.keys,
             max_body_bytes=app.settings.max_body_bytes,
             process_id=secrets.token_hex(4),
+            statuses={kind.__name__: status for kind, status in STATUS},
         )
         for route in app.routes:
             if route.express is not None:
