@@ -163,8 +163,8 @@ class Model:
         """Queues ``x`` and returns at once; the future gets what ``predict`` would have returned.
 
         Where handing ``x`` over would take longer than answering it (an idle, quick model), the
-        future has its answer already. ``probabilities`` asks for those instead. Cancelling the future withdraws a request that has
-        not run yet.
+        future has its answer already. ``probabilities`` asks for those instead. Cancelling the
+        future withdraws a request that has not run yet.
 
         Raises:
             SlipstreamError: what can be told at once (bad input, a full queue).

@@ -51,9 +51,11 @@ class Placement:
         gate: Knows how many requests are in progress.
         others: Kernel ids of the threads that ran before the server started its own. The server's
             are those that have come by its first request.
+        is_wanted: False leaves threads where they are.
     """
 
-    def __init__(self, gate: Gate, others: Set[int]) -> None:
+    def __init__(self, gate: Gate, others: Set[int], *, is_wanted: bool) -> None:
+        self._is_wanted = is_wanted
         self._gate = gate
         self._others = others
         self._threads: list[int] = []
@@ -69,7 +71,8 @@ class Placement:
         if not self._threads:
             self._threads = sorted(threads_of_process() - self._others)
         ran_ns = self._ran_ns()
-        self._works = len(self._cores) > 1 and len(self._threads) > 1 and ran_ns is not None
+        has_choice = len(self._cores) > 1 and len(self._threads) > 1
+        self._works = self._is_wanted and has_choice and ran_ns is not None
         self._last_look_ns = monotonic_ns()
         self._last_ran_ns = ran_ns or 0
         if self._works and not self.is_together:

@@ -47,7 +47,8 @@ class RsgiAdapter:
         self._loop = loop
         self._sweeper = Sweeper(loop, self._app.settings.body_timeout_s)
         if isinstance(loop, FrontLoop) and not self._debug:  # debugging logs every request here
-            placement = Placement(self._app.gate, self._others)
+            share_core = self._app.settings.share_core
+            placement = Placement(self._app.gate, self._others, is_wanted=share_core)
             self._front = Front(self._app, loop, placement, self._start_general, self._send)
 
     def end_all(self) -> None:
