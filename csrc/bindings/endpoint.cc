@@ -14,7 +14,7 @@ constexpr std::size_t kReleaseAboveBytes = 4 * 1024;
 
 }  // namespace
 
-Endpoint::Endpoint(std::shared_ptr<ModelObject> model, std::shared_ptr<const JsonDecoder> decoder,
+Endpoint::Endpoint(std::shared_ptr<ModelObject> model, std::shared_ptr<const InputDecoder> decoder,
                    EndpointOutputs outputs)
     : model_(std::move(model)), decoder_(std::move(decoder)), outputs_(std::move(outputs)) {
   const std::size_t count = model_->served->spec().outputs.size();

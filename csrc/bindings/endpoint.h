@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-#include "bindings/json_decoder.h"
+#include "bindings/input_decoder.h"
 #include "bindings/model.h"
 #include "bindings/result.h"
 #include "core/completion.h"
@@ -33,7 +33,7 @@ struct EndpointOutputs {
 
 class Endpoint {
  public:
-  Endpoint(std::shared_ptr<ModelObject> model, std::shared_ptr<const JsonDecoder> decoder,
+  Endpoint(std::shared_ptr<ModelObject> model, std::shared_ptr<const InputDecoder> decoder,
            EndpointOutputs outputs);
 
   [[nodiscard]] ServedModel& served() const noexcept { return *model_->served; }
@@ -54,7 +54,7 @@ class Endpoint {
   void append_probabilities(const Response& response, std::string& out) const;
 
   std::shared_ptr<ModelObject> model_;
-  std::shared_ptr<const JsonDecoder> decoder_;
+  std::shared_ptr<const InputDecoder> decoder_;
   EndpointOutputs outputs_;
 };
 

@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "bindings/errors.h"
+#include "bindings/input_decoder.h"
 #include "bindings/inputs.h"
-#include "bindings/json_decoder.h"
 #include "bindings/numpy_tensor.h"
 #include "bindings/register.h"
 
@@ -14,15 +14,6 @@ using namespace py::literals;
 
 namespace slipstream::bindings {
 namespace {
-
-InputsObject decode(const JsonDecoder& decoder, const py::buffer& data) {
-  const py::buffer_info info = data.request();
-  if (info.itemsize != 1 || info.ndim != 1) throw py::value_error("data must be bytes");
-  Result<std::vector<Tensor>> decoded =
-      decoder.decode({static_cast<const char*>(info.ptr), static_cast<std::size_t>(info.size)});
-  raise_unless_ok(decoded.status());
-  return {std::move(decoded).value()};
-}
 
 InputsObject wrap_arrays(const py::sequence& specs, const py::sequence& arrays) {
   if (specs.size() != arrays.size()) {
@@ -59,13 +50,16 @@ void register_inputs(py::module_& module) {
         for (const Tensor& tensor : self.tensors) arrays.append(array_from_tensor(tensor));
         return arrays;
       });
-  py::class_<JsonDecoder, std::shared_ptr<JsonDecoder>>(module, "JsonDecoder")
+  py::class_<InputDecoder, std::shared_ptr<InputDecoder>>(module, "InputDecoder")
       .def(py::init<const std::string&, const py::sequence&, std::vector<std::string>, bool,
                     std::vector<std::size_t>, std::size_t, std::int64_t>(),
            "layout"_a, "inputs"_a, "column_names"_a = std::vector<std::string>{},
            "accepts_missing"_a = true, "ignored"_a = std::vector<std::size_t>{}, "max_depth"_a = 64,
            "max_rows"_a = 1'000'000)
-      .def("decode", &decode, "data"_a);
+      .def("decode", py::overload_cast<const py::buffer&>(&InputDecoder::decode, py::const_),
+           "data"_a)
+      .def("decode_msgpack", &InputDecoder::decode_msgpack, "data"_a)
+      .def("decode_tensor", &InputDecoder::decode_tensor, "data"_a, "dtype"_a, "shape"_a);
   module.def("wrap_arrays", &wrap_arrays, "specs"_a, "arrays"_a);
 }
 

@@ -47,7 +47,7 @@ py::list drain(PredictRoute& route, const py::str& timestamp) {
 
 void register_predict_route(py::module_& module) {
   py::class_<Endpoint, std::shared_ptr<Endpoint>>(module, "Endpoint")
-      .def(py::init([](std::shared_ptr<ModelObject> model, std::shared_ptr<JsonDecoder> decoder,
+      .def(py::init([](std::shared_ptr<ModelObject> model, std::shared_ptr<InputDecoder> decoder,
                        std::vector<std::pair<std::string, std::size_t>> predictions,
                        std::shared_ptr<LabelTable> labels, std::vector<std::size_t> probabilities,
                        std::uint64_t predictions_wanted, std::uint64_t everything_wanted) {

@@ -1,5 +1,7 @@
 #include <pybind11/stl.h>
 
+#include <algorithm>
+#include <bit>
 #include <memory>
 
 #include "bindings/errors.h"
@@ -24,11 +26,16 @@ py::list ResultObject::outputs() const {
   return arrays;
 }
 
-py::bytes ResultObject::encode_json(std::size_t index, const LabelTable* labels) const {
+const Tensor& ResultObject::output(std::size_t index) const {
   const Tensor& tensor = response.outputs.at(index);
   if (tensor.data() == nullptr) {
     throw py::value_error("output " + std::to_string(index) + " was not asked for");
   }
+  return tensor;
+}
+
+py::bytes ResultObject::encode_json(std::size_t index, const LabelTable* labels) const {
+  const Tensor& tensor = output(index);
   std::string json;
   {
     const py::gil_scoped_release release;
@@ -41,12 +48,50 @@ py::bytes ResultObject::encode_json(std::size_t index, const LabelTable* labels)
   return py::bytes(json);
 }
 
+py::bytes ResultObject::encode_msgpack(std::size_t index, const LabelTable* labels) const {
+  constexpr std::int64_t kMost = 0xFFFFFFFF;  // items of one array
+  const Tensor& tensor = output(index);
+  const auto dims = tensor.shape().dims();
+  if (std::ranges::any_of(dims, [](std::int64_t dim) { return dim > kMost; })) {
+    raise_status(invalid_argument("output " + std::to_string(index) +
+                                  " is too large for MessagePack; ask for its bytes"));
+  }
+  std::string document;
+  {
+    const py::gil_scoped_release release;
+    if (labels != nullptr) {
+      encode_labels_msgpack(tensor, labels->labels_msgpack, document);
+    } else {
+      encode_tensor_msgpack(tensor, document);
+    }
+  }
+  return py::bytes(document);
+}
+
+py::tuple ResultObject::encode_raw(std::size_t index) const {
+  static_assert(std::endian::native == std::endian::little, "tensors are sent as they lie");
+  const Tensor& tensor = output(index);
+  if (tensor.dtype() == DType::kString) {
+    raise_status(invalid_argument("output " + std::to_string(index) +
+                                  " is strings, which have no binary form; ask for MessagePack"));
+  }
+  const auto dims = tensor.shape().dims();
+  return py::make_tuple(py::bytes(reinterpret_cast<const char*>(tensor.data()), tensor.bytes()),
+                        std::string(dtype_name(tensor.dtype())),
+                        py::tuple(py::cast(std::vector<std::int64_t>(dims.begin(), dims.end()))));
+}
+
 void register_result(py::module_& module) {
   py::class_<LabelTable, std::shared_ptr<LabelTable>>(module, "LabelTable")
-      .def(py::init([](std::vector<std::string> labels_json) {
-             return LabelTable{std::move(labels_json)};
+      .def(py::init([](std::vector<std::string> labels_json,
+                       const std::vector<py::bytes>& labels_msgpack) {
+             if (labels_json.size() != labels_msgpack.size()) {
+               throw py::value_error("labels_json and labels_msgpack differ in number");
+             }
+             return LabelTable{std::move(labels_json),
+                               {labels_msgpack.begin(), labels_msgpack.end()}};
            }),
-           "labels_json"_a);
+           "labels_json"_a, "labels_msgpack"_a);
   py::class_<ResultObject, std::shared_ptr<ResultObject>>(module, "Result")
       .def_property_readonly("ok",
                              [](const ResultObject& self) { return self.response.status.is_ok(); })
@@ -69,7 +114,9 @@ void register_result(py::module_& module) {
                              [](const ResultObject& self) { return self.response.batch_rows; })
       .def("raise_for_status", &ResultObject::raise_for_status)
       .def("outputs", &ResultObject::outputs)
-      .def("encode_json", &ResultObject::encode_json, "output"_a, "labels"_a = nullptr);
+      .def("encode_json", &ResultObject::encode_json, "output"_a, "labels"_a = nullptr)
+      .def("encode_msgpack", &ResultObject::encode_msgpack, "output"_a, "labels"_a = nullptr)
+      .def("encode_raw", &ResultObject::encode_raw, "output"_a);
 }
 
 }  // namespace slipstream::bindings

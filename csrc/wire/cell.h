@@ -1,6 +1,7 @@
-// Cells: how one JSON value becomes one element of a dtype. Each is a stateless type with
-// `Element` and `read`, so that a loop over a row is compiled once per dtype with the reading
-// inlined (list_run.h) and a row of mixed columns can call it through a pointer (table.cc).
+// Cells: how one value becomes one element of a dtype. Each is a stateless type with `Element`,
+// `read` (from a document of a format: json.h, msgpack.h) and `convert` (from a number of a raw
+// tensor), so that a loop over a row is compiled once per dtype with the reading inlined
+// (list_run.h) and a row of mixed columns can call it through a pointer (table.cc).
 //
 // read() takes a cursor on the first byte of a value. On success it steps over the value; on a
 // fault it leaves the cursor where it was. Throws only std::bad_alloc (strings).
@@ -16,9 +17,9 @@
 
 #include "core/dtype.h"
 #include "wire/cursor.h"
+#include "wire/fault.h"
 #include "wire/half.h"
 #include "wire/number.h"
-#include "wire/text.h"
 
 namespace slipstream::wire {
 
@@ -29,56 +30,67 @@ struct CellContext {
   std::string scratch;        // strings with escapes
 };
 
-// Why the value at the cursor is not of the kind a cell wanted.
-[[nodiscard]] inline Fault fault_of_other_kind(const Cursor& cursor) noexcept {
-  switch (cursor.peek()) {
-    case 'n':
-      return Fault::kNull;
-    case '"':
-    case '[':
-    case '{':
-    case 't':
-    case 'f':
-    case '-':
-    case '0':
-    case '1':
-    case '2':
-    case '3':
-    case '4':
-    case '5':
-    case '6':
-    case '7':
-    case '8':
-    case '9':
-      return Fault::kWrongKind;
-    default:
-      return Fault::kSyntax;
+// A number of any type as a double.
+template <class Number>
+[[nodiscard]] double widened(Number number) noexcept {
+  if constexpr (std::is_arithmetic_v<Number>) {
+    return static_cast<double>(number);
+  } else {
+    return static_cast<double>(number.to_float());
   }
 }
 
-[[nodiscard]] inline Fault fault_of_number(const Cursor& cursor, Fault fault) noexcept {
-  if (fault != Fault::kSyntax) return fault;
-  const char c = cursor.peek();
-  return c == '-' || number_detail::is_digit(c) ? Fault::kSyntax : fault_of_other_kind(cursor);
+// A number of any type as an integer, if it is one. Faults: kNotIntegral, kBeyondType.
+template <class Number>
+[[nodiscard]] Fault integer_of(Number number, Integer& integer) noexcept {
+  if constexpr (std::is_integral_v<Number>) {
+    const bool negative = std::is_signed_v<Number> && number < 0;
+    const auto bits = static_cast<std::uint64_t>(number);
+    integer = {negative ? std::uint64_t{0} - bits : bits, negative};
+    return Fault::kNone;
+  } else {
+    const double value = widened(number);
+    const double magnitude = std::fabs(value);
+    if (!std::isfinite(value) || std::trunc(value) != value) return Fault::kNotIntegral;
+    if (magnitude >= 0x1p64) return Fault::kBeyondType;
+    integer = {static_cast<std::uint64_t>(magnitude), std::signbit(value)};
+    return Fault::kNone;
+  }
 }
 
 template <class T>
 struct FloatCell {
   using Element = T;
 
+  template <class Format>
   static Fault read(Cursor& cursor, T& element, CellContext& context) noexcept {
+    const Cursor begin = cursor;
     double value;
-    const Parsed parsed = parse_double(cursor.next, cursor.end, value);
-    if (parsed.fault != Fault::kNone) [[unlikely]] {
-      if (context.accepts_missing && take_literal(cursor, "null")) {
-        return store(std::numeric_limits<double>::quiet_NaN(), element);
+    Fault fault = Format::read_double(cursor, value);
+    if (fault == Fault::kNone) [[likely]] {
+      if constexpr (Format::kHasNonFinite) {
+        fault = convert(value, element, context.accepts_missing);
+      } else {
+        fault = store(value, element);
       }
-      return fault_of_number(cursor, parsed.fault);
-    }
-    if (const Fault fault = store(value, element); fault != Fault::kNone) [[unlikely]] {
+      if (fault != Fault::kNone) [[unlikely]]
+        cursor = begin;
       return fault;
     }
-    cursor.next = parsed.next;
+    if (context.accepts_missing && Format::take_null(cursor)) {
+      return store(std::numeric_limits<double>::quiet_NaN(), element);
+    }
+    return fault;
+  }
+
+  template <class Number>
+  static Fault convert(Number number, T& element, bool accepts_missing) noexcept {
+    if constexpr (std::is_integral_v<Number>) return store(widened(number), element);
+    const double value = widened(number);
+    if (std::isfinite(value)) [[likely]]
+      return store(value, element);
+    if (!accepts_missing) return Fault::kNotFinite;
+    (void)store(value, element);  // an infinity of the same sign in every type
     return Fault::kNone;
   }
 
@@ -103,11 +115,28 @@ template <class T>
 struct IntegerCell {
   using Element = T;
 
+  template <class Format>
   static Fault read(Cursor& cursor, T& element, CellContext& /*context*/) noexcept {
+    const Cursor begin = cursor;
     Integer integer;
-    const Parsed parsed = parse_integer(cursor.next, cursor.end, integer);
-    if (parsed.fault != Fault::kNone) [[unlikely]]
-      return fault_of_number(cursor, parsed.fault);
+    Fault fault = Format::read_integer(cursor, integer);
+    if (fault == Fault::kNone) [[likely]] {
+      fault = store(integer, element);
+      if (fault != Fault::kNone) [[unlikely]]
+        cursor = begin;
+    }
+    return fault;
+  }
+
+  template <class Number>
+  static Fault convert(Number number, T& element, bool /*accepts_missing*/) noexcept {
+    Integer integer;
+    const Fault fault = integer_of(number, integer);
+    return fault == Fault::kNone ? store(integer, element) : fault;
+  }
+
+ private:
+  static Fault store(Integer integer, T& element) noexcept {
     constexpr auto kLargest = static_cast<std::uint64_t>(std::numeric_limits<T>::max());
     const std::uint64_t limit =
         !integer.negative ? kLargest : (std::is_signed_v<T> ? kLargest + 1 : 0);
@@ -115,7 +144,6 @@ struct IntegerCell {
       return Fault::kBeyondType;
     element =
         static_cast<T>(integer.negative ? std::uint64_t{0} - integer.magnitude : integer.magnitude);
-    cursor.next = parsed.next;
     return Fault::kNone;
   }
 };
@@ -123,26 +151,38 @@ struct IntegerCell {
 struct BoolCell {
   using Element = bool;
 
+  template <class Format>
   static Fault read(Cursor& cursor, bool& element, CellContext& /*context*/) noexcept {
-    if (take_literal(cursor, "true")) {
+    if (Format::take_true(cursor)) {
       element = true;
       return Fault::kNone;
     }
-    if (take_literal(cursor, "false")) {
+    if (Format::take_false(cursor)) {
       element = false;
       return Fault::kNone;
     }
+    const Cursor begin = cursor;
     Integer integer;
-    const Parsed parsed = parse_integer(cursor.next, cursor.end, integer);
-    if (parsed.fault != Fault::kNone) {
-      const Fault fault = fault_of_number(cursor, parsed.fault);
-      return fault == Fault::kNotIntegral ? Fault::kWrongKind : fault;
-    }
+    Fault fault = Format::read_integer(cursor, integer);
+    if (fault == Fault::kNotIntegral) return Fault::kWrongKind;
+    if (fault == Fault::kNone) fault = store(integer, element);
+    if (fault != Fault::kNone) cursor = begin;
+    return fault;
+  }
+
+  template <class Number>
+  static Fault convert(Number number, bool& element, bool /*accepts_missing*/) noexcept {
+    Integer integer;
+    if (integer_of(number, integer) != Fault::kNone) return Fault::kWrongKind;
+    return store(integer, element);
+  }
+
+ private:
+  static Fault store(Integer integer, bool& element) noexcept {
     if (integer.magnitude > 1 || (integer.negative && integer.magnitude == 1)) {
       return Fault::kWrongKind;
     }
     element = integer.magnitude == 1;
-    cursor.next = parsed.next;
     return Fault::kNone;
   }
 };
@@ -150,22 +190,17 @@ struct BoolCell {
 struct StringCell {
   using Element = std::string;
 
+  template <class Format>
   static Fault read(Cursor& cursor, std::string& element, CellContext& context) {
-    if (cursor.peek() != '"') {
-      if (context.accepts_missing && take_literal(cursor, "null")) {
-        element = kMissingString;
-        return Fault::kNone;
-      }
-      return fault_of_other_kind(cursor);
-    }
-    const char* const begin = cursor.next;
     std::string_view text;
-    if (read_string(cursor, context.scratch, text) != nullptr) {
-      cursor.next = begin;
-      return Fault::kSyntax;
+    const Fault fault = Format::read_text(cursor, context.scratch, text);
+    if (fault == Fault::kNone) [[likely]] {
+      element = text;
+    } else if (fault == Fault::kNull && context.accepts_missing && Format::take_null(cursor)) {
+      element = kMissingString;
+      return Fault::kNone;
     }
-    element = text;
-    return Fault::kNone;
+    return fault;
   }
 };
 

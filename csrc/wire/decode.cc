@@ -5,10 +5,12 @@
 #include <utility>
 
 #include "wire/decode_context.h"
+#include "wire/json.h"
 #include "wire/message.h"
+#include "wire/msgpack.h"
 #include "wire/name_index.h"
 #include "wire/nested.h"
-#include "wire/skip.h"
+#include "wire/raw_decode.h"
 #include "wire/table.h"
 
 namespace slipstream {
@@ -58,54 +60,88 @@ Status check_schema(const InputSchema& schema) {
   return Status::ok();
 }
 
-bool read_nested(DecodeContext& context, std::size_t input, NestedReader::Role role,
-                 std::size_t depth, Tensor& tensor) {
-  return NestedReader(context, context.schema.inputs[input], role, depth).read(tensor);
+// Reads a raw tensor where one stands; `failed` if what stands there is a wrong one.
+template <class Format>
+bool take_raw(DecodeContext& context, RawTensor& raw, bool& failed) {
+  const RawForm form = Format::read_raw(context.cursor, raw);
+  failed = form == RawForm::kWrong &&
+           !context.fail(
+               "a tensor is an object of dtype (a string), shape (a list of integers) and data "
+               "(binary)");
+  return form == RawForm::kRead;
 }
 
-bool read_matrix(DecodeContext& context, std::vector<Tensor>& tensors) {
-  // Rows are objects if the first one is. Tables tell columns apart; where nobody needs that, lists
-  // of numbers are read sooner as a matrix.
-  Cursor ahead = context.cursor;
-  skip_space(ahead);
-  const bool opened = take(ahead, '[');
-  skip_space(ahead);
-  const bool named =
-      !context.schema.column_names.empty() && context.schema.inputs[0].dims.size() == 2;
-  if (opened && named && (ahead.peek() == '{' || !context.schema.ignored.empty())) {
-    return TableReader(context, column_names(context.schema)).read(tensors);
+bool read_raw_rows(DecodeContext& context, const RawTensor& raw, std::vector<Tensor>& tensors) {
+  RawReader reader(context, raw);
+  if (context.schema.layout == Layout::kColumns) {
+    return reader.read_columns(column_names(context.schema), tensors);
   }
   tensors.resize(1);
-  return read_nested(context, 0, NestedReader::Role::kRows, 0, tensors[0]);
+  return reader.read_input(context.schema.inputs[0], Role::kRows, tensors[0]);
 }
 
-bool read_named_tensors(DecodeContext& context, std::vector<Tensor>& tensors) {
+template <class Format>
+bool read_input(DecodeContext& context, std::size_t input, std::size_t depth, Tensor& tensor) {
+  const TensorSpec& spec = context.schema.inputs[input];
+  RawTensor raw;
+  bool failed = false;
+  if (take_raw<Format>(context, raw, failed)) {
+    return RawReader(context, raw).read_input(spec, Role::kTensor, tensor);
+  }
+  return !failed && NestedReader<Format>(context, spec, Role::kTensor, depth).read(tensor);
+}
+
+// Whether the rows need a table: if the first one is an object, or to tell dropped columns apart.
+// Where nobody needs that, lists of numbers are read sooner as a matrix.
+template <class Format>
+bool is_table(const DecodeContext& context) {
+  const InputSchema& schema = context.schema;
+  if (schema.layout == Layout::kColumns) return true;
+  if (schema.column_names.empty() || schema.inputs[0].dims.size() != 2) return false;
+  Cursor ahead = context.cursor;
+  Format::skip_space(ahead);
+  typename Format::Frame list;
+  if (!Format::open_list(ahead, list) || !Format::has_item(ahead, list)) return false;
+  return !schema.ignored.empty() || Format::kind(ahead) == ValueKind::kObject;
+}
+
+template <class Format>
+bool read_rows(DecodeContext& context, std::vector<Tensor>& tensors) {
+  RawTensor raw;
+  bool failed = false;
+  if (take_raw<Format>(context, raw, failed)) return read_raw_rows(context, raw, tensors);
+  if (failed) return false;
+  if (is_table<Format>(context)) {
+    return TableReader<Format>(context, column_names(context.schema)).read(tensors);
+  }
+  tensors.resize(1);
+  return NestedReader<Format>(context, context.schema.inputs[0], Role::kRows, 0).read(tensors[0]);
+}
+
+// Behind the opening of an object.
+template <class Format>
+bool read_named_tensors(DecodeContext& context, typename Format::Frame& object,
+                        std::vector<Tensor>& tensors) {
   Cursor& cursor = context.cursor;
   NameIndex names(input_names(context.schema));
   std::vector<char> seen(names.size(), 0);
   std::string scratch;
-  ++cursor.next;
-  skip_space(cursor);
-  if (context.limits.max_depth < 1) return false;  // as check_json will say
-  bool closed = take(cursor, '}');
-  for (std::size_t position = 0; !closed; ++position) {
+  if (context.limits.max_depth < 1) return false;  // as Format::check will say
+  Next behind = Format::has_member(cursor, object) ? Next::kItem : Next::kEnd;
+  for (std::size_t position = 0; behind == Next::kItem; ++position) {
     std::string_view key;
-    if (cursor.peek() != '"' || read_string(cursor, scratch, key) != nullptr) return false;
+    if (!Format::read_key(cursor, scratch, key)) return false;
     const std::size_t input = names.find(key, position);
     if (input == NameIndex::kNone) {
       return context.fail("data has an unknown input " + quoted(key));
     }
     if (seen[input] != 0) return context.fail("input " + quoted(key) + " appears twice");
     seen[input] = 1;
-    skip_space(cursor);
-    if (!take(cursor, ':')) return false;
-    skip_space(cursor);
-    if (!read_nested(context, input, NestedReader::Role::kTensor, 1, tensors[input])) return false;
-    skip_space(cursor);
-    closed = take(cursor, '}');
-    if (!closed && !take(cursor, ',')) return false;
-    skip_space(cursor);
+    if (!Format::open_value(cursor)) return false;
+    if (!read_input<Format>(context, input, 1, tensors[input])) return false;
+    behind = Format::next_member(cursor, object);
   }
+  if (behind == Next::kBroken) return false;
   for (std::size_t input = 0; input < seen.size(); ++input) {
     if (seen[input] == 0) {
       return context.fail("input " + quoted(names.name(input)) + " is missing");
@@ -114,43 +150,87 @@ bool read_named_tensors(DecodeContext& context, std::vector<Tensor>& tensors) {
   return true;
 }
 
+template <class Format>
 bool read_tensors(DecodeContext& context, std::vector<Tensor>& tensors) {
   tensors.resize(context.schema.inputs.size());
-  skip_space(context.cursor);
-  if (context.cursor.peek() == '{') return read_named_tensors(context, tensors);
+  Format::skip_space(context.cursor);
   if (tensors.size() == 1) {
-    return read_nested(context, 0, NestedReader::Role::kTensor, 0, tensors[0]);
+    RawTensor raw;
+    bool failed = false;
+    if (take_raw<Format>(context, raw, failed)) {
+      return RawReader(context, raw)
+          .read_input(context.schema.inputs[0], Role::kTensor, tensors[0]);
+    }
+    if (failed) return false;
   }
-  if (fault_of_other_kind(context.cursor) == Fault::kSyntax) return false;
+  typename Format::Frame object;
+  if (Format::open_object(context.cursor, object)) {
+    return read_named_tensors<Format>(context, object, tensors);
+  }
+  if (tensors.size() == 1) return read_input<Format>(context, 0, 0, tensors[0]);
+  const ValueKind kind = Format::kind(context.cursor);
+  if (kind == ValueKind::kNone) return false;
   return context.fail("data must be an object with the model's " + std::to_string(tensors.size()) +
-                      " inputs by name, got " + std::string(kind_of_value(context.cursor)));
+                      " inputs by name, got " + std::string(words_for(kind)));
 }
 
+template <class Format>
 bool read_data(DecodeContext& context, std::vector<Tensor>& tensors) {
-  switch (context.schema.layout) {
-    case Layout::kMatrix:
-      return read_matrix(context, tensors);
-    case Layout::kColumns:
-      return TableReader(context, column_names(context.schema)).read(tensors);
-    case Layout::kTensors:
-      break;
-  }
-  return read_tensors(context, tensors);
+  return context.schema.layout == Layout::kTensors ? read_tensors<Format>(context, tensors)
+                                                   : read_rows<Format>(context, tensors);
 }
 
-Result<std::vector<Tensor>> decode(std::string_view json, const InputSchema& schema,
-                                   const DecodeLimits& limits, std::pmr::memory_resource* memory) {
+template <class Format>
+Result<std::vector<Tensor>> decode(std::string_view document, const std::shared_ptr<void>& owner,
+                                   const InputSchema& schema, const DecodeLimits& limits,
+                                   std::pmr::memory_resource* memory) {
   if (Status status = check_schema(schema); !status.is_ok()) return status;
-  DecodeContext context({json.data(), json.data() + json.size()}, schema, limits, memory);
+  DecodeContext context({document.data(), document.data() + document.size()}, schema, limits,
+                        memory);
+  context.owner = owner;
   std::vector<Tensor> tensors;
-  if (read_data(context, tensors)) {
-    skip_space(context.cursor);
+  if (read_data<Format>(context, tensors)) {
+    Format::skip_space(context.cursor);
     if (context.cursor.at_end()) return tensors;
   }
-  // What is not JSON is called so wherever the flaw is; only then does the model's view count.
-  if (Status status = check_json(json, limits.max_depth); !status.is_ok()) return status;
+  // What is no document is called so wherever the flaw is; only then does the model's view count.
+  if (Status status = Format::check(document, limits.max_depth); !status.is_ok()) return status;
   if (!context.failure.is_ok()) return std::move(context.failure);
-  return internal_error("the decoder stopped inside valid JSON; please report this document");
+  return internal_error("the decoder stopped inside a valid document; please report it");
+}
+
+Result<std::vector<Tensor>> decode_bytes(const RawTensor& raw, const std::shared_ptr<void>& owner,
+                                         const InputSchema& schema, const DecodeLimits& limits,
+                                         std::pmr::memory_resource* memory) {
+  if (Status status = check_schema(schema); !status.is_ok()) return status;
+  DecodeContext context({nullptr, nullptr}, schema, limits, memory);
+  context.owner = owner;
+  std::vector<Tensor> tensors;
+  bool done = false;
+  if (schema.layout != Layout::kTensors) {
+    done = read_raw_rows(context, raw, tensors);
+  } else if (schema.inputs.size() == 1) {
+    tensors.resize(1);
+    done = RawReader(context, raw).read_input(schema.inputs[0], Role::kTensor, tensors[0]);
+  } else {
+    done = context.fail("the model has " + std::to_string(schema.inputs.size()) +
+                        " inputs and a binary body holds one tensor; send MessagePack");
+  }
+  if (done) return tensors;
+  return std::move(context.failure);
+}
+
+// Calls `decode_it`; nothing that it throws leaves. Both messages fit into the string itself, so
+// that naming the failure cannot fail.
+template <class Decode>
+Result<std::vector<Tensor>> guarded(const Decode& decode_it) noexcept {
+  try {
+    return decode_it();
+  } catch (const std::bad_alloc&) {
+    return resource_exhausted("out of memory");
+  } catch (...) {
+    return internal_error("decoder failed");
+  }
 }
 
 }  // namespace
@@ -159,14 +239,23 @@ Result<std::vector<Tensor>> decode(std::string_view json, const InputSchema& sch
 Result<std::vector<Tensor>> decode_inputs(std::string_view json, const InputSchema& schema,
                                           const DecodeLimits& limits,
                                           std::pmr::memory_resource* memory) noexcept {
-  // Both messages fit into the string itself, so that naming the failure cannot fail.
-  try {
-    return wire::decode(json, schema, limits, memory);
-  } catch (const std::bad_alloc&) {
-    return resource_exhausted("out of memory");
-  } catch (...) {
-    return internal_error("decoder failed");
-  }
+  return wire::guarded(
+      [&] { return wire::decode<wire::Json>(json, nullptr, schema, limits, memory); });
+}
+
+Result<std::vector<Tensor>> decode_msgpack(std::string_view document,
+                                           const std::shared_ptr<void>& owner,
+                                           const InputSchema& schema, const DecodeLimits& limits,
+                                           std::pmr::memory_resource* memory) noexcept {
+  return wire::guarded(
+      [&] { return wire::decode<wire::Msgpack>(document, owner, schema, limits, memory); });
+}
+
+Result<std::vector<Tensor>> decode_raw(const wire::RawTensor& raw,
+                                       const std::shared_ptr<void>& owner,
+                                       const InputSchema& schema, const DecodeLimits& limits,
+                                       std::pmr::memory_resource* memory) noexcept {
+  return wire::guarded([&] { return wire::decode_bytes(raw, owner, schema, limits, memory); });
 }
 
 }  // namespace slipstream

@@ -1,18 +1,23 @@
-// decode_inputs: the JSON value of a request's `data` into the model's input tensors.
+// A request's `data` into the model's input tensors: from JSON, from MessagePack, or from a tensor
+// as bytes. All three obey one set of rules; the same request gives the same tensors.
 //
 // The bytes may be anything; nothing about them has been checked. Reads each byte of a good
 // document once. Allocates in proportion to the document, whatever the document or the schema
 // claim: at most about 4 bytes per byte for numbers and 16 for strings (a "" is 32 bytes in
-// memory), twice that for a moment when a buffer grows.
+// memory), twice that in MessagePack, and twice that for a moment when a buffer grows.
 //
 // Threads: any, at once; the schema is only read. Ownership: the tensors own memory taken from
-// `memory`, which must outlive them; nothing refers to `json` afterwards.
+// `memory`, which must outlive them. Only where an `owner` was given may they view the bytes they
+// came from instead; they share it then.
 //
 // Failure:
-//   kMalformed          the bytes are not one JSON value: syntax, truncation, invalid UTF-8, lone
-//                       surrogates, NaN, a number beyond a double, nesting beyond max_depth. Holds
-//                       wherever in the document the flaw is, whatever else is wrong with it.
-//   kInvalidArgument    JSON, but not this model's input: no rows, ragged rows, wrong width, wrong
+//   kMalformed          the bytes are not one JSON (or MessagePack) value: syntax, truncation,
+//   invalid
+//                       UTF-8, lone surrogates, a number beyond a double, keys that are no strings,
+//                       nesting beyond max_depth. Holds wherever in the document the flaw is,
+//                       whatever else is wrong with it.
+//   kInvalidArgument    a value, but not this model's input: no rows, ragged rows, wrong width,
+//   wrong
 //                       kind of value, unknown or missing names, beyond a limit. The message names
 //                       row and column (zero-based, by name where there is one) or the input and
 //                       the index, and quotes at most 40 bytes of the document.
@@ -20,6 +25,7 @@
 //   kInternal           the schema contradicts itself (kMatrix with two inputs, for example).
 #pragma once
 
+#include <memory>
 #include <memory_resource>
 #include <string_view>
 #include <vector>
@@ -27,6 +33,7 @@
 #include "core/status.h"
 #include "core/tensor.h"
 #include "wire/input_schema.h"
+#include "wire/raw_tensor.h"
 
 namespace slipstream {
 
@@ -46,5 +53,23 @@ namespace slipstream {
                                                         const InputSchema& schema,
                                                         const DecodeLimits& limits,
                                                         std::pmr::memory_resource* memory) noexcept;
+
+// The same values as MessagePack: nil for null, arrays for lists, maps with string keys for
+// objects. Floating-point numbers that are NaN or infinite are values where the schema accepts
+// missing values. Beyond JSON, all the data of a model, or an input by name, may be a raw tensor: a
+// map of "dtype" (str), "shape" (array of integers) and "data" (bin), read as by decode_raw.
+[[nodiscard]] Result<std::vector<Tensor>> decode_msgpack(
+    std::string_view document, const std::shared_ptr<void>& owner, const InputSchema& schema,
+    const DecodeLimits& limits, std::pmr::memory_resource* memory) noexcept;
+
+// One tensor as little-endian bytes: the model's only input, or for kColumns a tensor of [rows,
+// columns]. Not copied where it is of the input's dtype and aligned, `owner` is given, and the
+// model drops no columns; else converted element by element as numbers are above. Bools are bytes
+// of 0 and 1, and only for inputs that are bool. Strings have no binary form.
+[[nodiscard]] Result<std::vector<Tensor>> decode_raw(const wire::RawTensor& raw,
+                                                     const std::shared_ptr<void>& owner,
+                                                     const InputSchema& schema,
+                                                     const DecodeLimits& limits,
+                                                     std::pmr::memory_resource* memory) noexcept;
 
 }  // namespace slipstream

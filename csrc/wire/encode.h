@@ -1,4 +1,4 @@
-// Tensors and strings as JSON, appended to a caller's buffer.
+// Tensors and strings as JSON and as MessagePack, appended to a caller's buffer.
 //
 // Threads: any, at once, each with its own `out`. Failure: std::bad_alloc from growing `out` is the
 // only exception; `out` then holds an unfinished value and must be discarded.
@@ -23,6 +23,16 @@ void encode_tensor(const Tensor& tensor, std::string& out);
 // of a tensor of another dtype. Lists are nested in the tensor's shape.
 void encode_labels(const Tensor& indices, std::span<const std::string> labels_json,
                    std::string& out);
+
+// The same as MessagePack: arrays for lists, nil for null (NaN and infinities too, as in JSON).
+// Integers take as few bytes as they can, float64 is float64; float32 and the smaller types are
+// float32, the same value to the last bit. Precondition: no dimension reaches 2^32.
+void encode_tensor_msgpack(const Tensor& tensor, std::string& out);
+
+// Class labels as in encode_labels; labels_msgpack[position] must be valid MessagePack. The same
+// precondition.
+void encode_labels_msgpack(const Tensor& indices, std::span<const std::string> labels_msgpack,
+                           std::string& out);
 
 // A JSON string in quotes. Invalid UTF-8 is replaced by U+FFFD, one per maximal broken sequence;
 // kMissingString is null.

@@ -9,12 +9,13 @@ namespace slipstream::wire {
 
 enum class Fault : std::uint8_t {
   kNone,
-  kSyntax,        // not JSON at this place
+  kSyntax,        // not of the format at this place
   kBeyondDouble,  // 1e999: well-formed, yet no double; refused as if it were not JSON
   kWrongKind,     // another kind of value than the dtype takes
   kNull,          // null where the dtype or the model takes none
   kNotIntegral,   // 1.5 for an integer
   kBeyondType,    // 300 for an int8, 1e300 for a float32
+  kNotFinite,     // NaN or infinite where the model takes no missing values; never in JSON
 };
 
 // Where reading stopped, and why. On success `next` is the first byte behind the value; otherwise

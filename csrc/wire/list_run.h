@@ -1,14 +1,15 @@
-// The hot loop: the values of one flat JSON list into memory of one dtype.
+// The hot loop: the values of one flat list into memory of one dtype.
 #pragma once
 
 #include <cstdint>
 
 #include "wire/cell.h"
+#include "wire/value_kind.h"
 
 namespace slipstream::wire {
 
 enum class RunEnd : std::uint8_t {
-  kClosed,  // the list's ']' has been read
+  kClosed,  // the list is over, the cursor behind it
   kFull,    // `limit` reached; the cursor stands on the value that has no room
   kFault,   // the cursor stands on the value that could not be read, or on the byte behind one
 };
@@ -22,27 +23,27 @@ struct Run {
 
 // Reads values into [next, limit) from a cursor on the first byte of a value. Throws what
 // Cell::read throws.
-template <class Cell>
+template <class Format, class Cell>
 [[nodiscard]] Run<typename Cell::Element> read_run(Cursor& shared_cursor,
+                                                   typename Format::Frame& shared_list,
                                                    typename Cell::Element* next,
                                                    typename Cell::Element* limit,
                                                    CellContext& context) {
-  Cursor cursor = shared_cursor;  // a copy that can live in registers
+  Cursor cursor = shared_cursor;  // copies that can live in registers
+  typename Format::Frame list = shared_list;
   RunEnd end = RunEnd::kFull;
   Fault fault = Fault::kNone;
   while (next != limit) {
-    fault = Cell::read(cursor, *next, context);
+    fault = Cell::template read<Format>(cursor, *next, context);
     if (fault != Fault::kNone) [[unlikely]] {
       end = RunEnd::kFault;
       break;
     }
     ++next;
-    skip_space(cursor);
-    if (take(cursor, ',')) [[likely]] {
-      skip_space(cursor);
+    const Next behind = Format::next_item(cursor, list);
+    if (behind == Next::kItem) [[likely]]
       continue;
-    }
-    if (take(cursor, ']')) {
+    if (behind == Next::kEnd) {
       end = RunEnd::kClosed;
     } else {
       end = RunEnd::kFault;
@@ -51,6 +52,7 @@ template <class Cell>
     break;
   }
   shared_cursor = cursor;
+  shared_list = list;
   return {next, end, fault};
 }
 

@@ -1,6 +1,9 @@
 #include "wire/message.h"
 
-#include "wire/number.h"
+#include <array>
+#include <charconv>
+#include <cmath>
+
 #include "wire/text.h"
 
 namespace slipstream::wire {
@@ -25,14 +28,6 @@ std::string_view expected_kind(DType dtype) noexcept {
 bool takes_missing(DType dtype) noexcept {
   const std::string_view kind = expected_kind(dtype);
   return kind == "a number" || kind == "a string";
-}
-
-// The number at the cursor, as it was written.
-std::string number_text(const Cursor& cursor) {
-  Decimal decimal;
-  const char* const end = scan_number(cursor.next, cursor.end, decimal);
-  if (end == nullptr) return "the number";
-  return excerpt({cursor.next, static_cast<std::size_t>(end - cursor.next)});
 }
 
 }  // namespace
@@ -60,41 +55,58 @@ std::string quoted(std::string_view text) {
   return "'" + excerpt(text) + "'";
 }
 
-std::string_view kind_of_value(const Cursor& cursor) noexcept {
-  switch (cursor.peek()) {
-    case '"':
+std::string_view words_for(ValueKind kind) noexcept {
+  switch (kind) {
+    case ValueKind::kString:
       return "a string";
-    case '[':
+    case ValueKind::kList:
       return "a list";
-    case '{':
+    case ValueKind::kObject:
       return "an object";
-    case 't':
+    case ValueKind::kTrue:
       return "true";
-    case 'f':
+    case ValueKind::kFalse:
       return "false";
-    case 'n':
+    case ValueKind::kNull:
       return "null";
-    default:
-      return "a number";
+    case ValueKind::kBinary:
+      return "binary data";
+    case ValueKind::kExtension:
+      return "an extension";
+    case ValueKind::kNone:
+    case ValueKind::kNumber:
+      break;
   }
+  return "a number";
 }
 
-std::string describe_fault(Fault fault, DType dtype, const Cursor& cursor) {
+std::string describe_fault(Fault fault, DType dtype, ValueKind kind, const std::string& number) {
   const std::string expected = "expected " + std::string(expected_kind(dtype)) + ", got ";
   switch (fault) {
     case Fault::kNull:
       if (takes_missing(dtype)) return "null (a missing value), which this model does not accept";
       return expected + "null (a missing value)";
+    case Fault::kNotFinite:
+      return number + ", which this model does not accept";
     case Fault::kNotIntegral:
-      return expected + number_text(cursor);
+      return expected + number;
     case Fault::kBeyondType:
-      return number_text(cursor) + " is beyond " + std::string(dtype_name(dtype));
+      return number + " is beyond " + std::string(dtype_name(dtype));
     default:
       break;
   }
-  const std::string_view kind = kind_of_value(cursor);
-  if (kind == "a number" && dtype == DType::kBool) return expected + number_text(cursor);
-  return expected + std::string(kind);
+  if (kind == ValueKind::kNumber && dtype == DType::kBool) return expected + number;
+  return expected + std::string(words_for(kind));
+}
+
+std::string text_of_number(double value, bool is_float) {
+  if (std::isnan(value)) return "NaN";
+  if (std::isinf(value)) return value < 0 ? "-Infinity" : "Infinity";
+  std::array<char, 32> text;
+  char* const end = text.data() + text.size();
+  const auto written = is_float ? std::to_chars(text.data(), end, static_cast<float>(value))
+                                : std::to_chars(text.data(), end, value);
+  return {text.data(), written.ptr};
 }
 
 std::string counted(std::int64_t count, std::string_view noun) {

@@ -4,12 +4,15 @@
 #include <cstring>
 #include <utility>
 
+#include "wire/json.h"
 #include "wire/message.h"
-#include "wire/skip.h"
+#include "wire/msgpack.h"
+#include "wire/table_failures.h"
 
 namespace slipstream::wire {
 
-TableReader::TableReader(DecodeContext& context, std::vector<std::string_view> names)
+template <class Format>
+TableReader<Format>::TableReader(DecodeContext& context, std::vector<std::string_view> names)
     : context_(context), names_(std::move(names)), begin_(context.cursor.next) {
   const std::vector<TensorSpec>& inputs = context.schema.inputs;
   for (const TensorSpec& input : inputs) buffers_.emplace_back(input.dtype, context.memory);
@@ -26,23 +29,26 @@ TableReader::TableReader(DecodeContext& context, std::vector<std::string_view> n
   }
 }
 
-TableReader::ReadCell TableReader::reader_of(DType dtype, bool is_ignored) {
+template <class Format>
+typename TableReader<Format>::ReadCell TableReader<Format>::reader_of(DType dtype,
+                                                                      bool is_ignored) {
   return visit_cell(dtype, [is_ignored](auto cell) -> ReadCell {
     using Cell = decltype(cell);
     using Element = typename Cell::Element;
     if (is_ignored) {
       return [](Cursor& cursor, void* element, CellContext& cells) {
         *static_cast<Element*>(element) = Element{};
-        return skip_value(cursor, cells.max_depth) == nullptr ? Fault::kNone : Fault::kSyntax;
+        return Format::skip(cursor, cells.max_depth) ? Fault::kNone : Fault::kSyntax;
       };
     }
     return [](Cursor& cursor, void* element, CellContext& cells) {
-      return Cell::read(cursor, *static_cast<Element*>(element), cells);
+      return Cell::template read<Format>(cursor, *static_cast<Element*>(element), cells);
     };
   });
 }
 
-bool TableReader::read(std::vector<Tensor>& tensors) {
+template <class Format>
+bool TableReader<Format>::read(std::vector<Tensor>& tensors) {
   if (!read_rows()) return false;
   const std::vector<TensorSpec>& inputs = context_.schema.inputs;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
@@ -58,67 +64,66 @@ bool TableReader::read(std::vector<Tensor>& tensors) {
   return true;
 }
 
-bool TableReader::read_rows() {
+template <class Format>
+bool TableReader<Format>::read_rows() {
   Cursor& cursor = context_.cursor;
-  skip_space(cursor);
-  if (!take(cursor, '[')) return fail_not_rows();
-  if (context_.limits.max_depth < 1) return false;  // as check_json will say
-  skip_space(cursor);
-  if (cursor.peek() == ']') return context_.fail("data has no rows");
-  rows_are_objects_ = cursor.peek() == '{';
+  Format::skip_space(cursor);
+  Frame rows;
+  if (!Format::open_list(cursor, rows)) return fail_not_rows();
+  if (context_.limits.max_depth < 1) return false;  // as Format::check will say
+  if (!Format::has_item(cursor, rows)) return context_.fail("data has no rows");
+  rows_are_objects_ = Format::kind(cursor) == ValueKind::kObject;
   for (;; ++row_) {
     if (row_ == capacity_ && !grow()) return false;
     if (!read_row()) return false;
-    skip_space(cursor);
-    if (take(cursor, ',')) continue;
+    const Next behind = Format::next_item(cursor, rows);
+    if (behind == Next::kItem) continue;
     ++row_;
-    return take(cursor, ']');
+    return behind == Next::kEnd;
   }
 }
 
-bool TableReader::read_row() {
+template <class Format>
+bool TableReader<Format>::read_row() {
   Cursor& cursor = context_.cursor;
-  skip_space(cursor);
-  if (cursor.peek() != (rows_are_objects_ ? '{' : '[')) return fail_row_kind();
+  Frame row;
+  const bool opened =
+      rows_are_objects_ ? Format::open_object(cursor, row) : Format::open_list(cursor, row);
+  if (!opened) return fail_row_kind();
   if (context_.limits.max_depth < 2) return false;
-  ++cursor.next;
-  skip_space(cursor);
-  return rows_are_objects_ ? read_object_row() : read_list_row();
+  return rows_are_objects_ ? read_object_row(row) : read_list_row(row);
 }
 
-bool TableReader::read_list_row() {
+template <class Format>
+bool TableReader<Format>::read_list_row(Frame& list) {
   Cursor& cursor = context_.cursor;
-  if (take(cursor, ']')) return fail_width(0);
+  if (!Format::has_item(cursor, list)) return fail_width(0);
   for (std::size_t column = 0;; ++column) {
-    if (column == columns_.size()) return fail_too_wide(column);
+    if (column == columns_.size()) return fail_too_wide(column, list);
     if (!read_cell(column)) return false;
-    skip_space(cursor);
-    if (take(cursor, ',')) {
-      skip_space(cursor);
-      continue;
-    }
-    if (!take(cursor, ']')) return false;
+    const Next behind = Format::next_item(cursor, list);
+    if (behind == Next::kItem) continue;
+    if (behind == Next::kBroken) return false;
     return column + 1 == columns_.size() || fail_width(column + 1);
   }
 }
 
-bool TableReader::read_object_row() {
+template <class Format>
+bool TableReader<Format>::read_object_row(Frame& object) {
   Cursor& cursor = context_.cursor;
-  if (take(cursor, '}')) return fill_missing_columns();
+  if (!Format::has_member(cursor, object)) return fill_missing_columns();
   for (std::size_t position = 0;; ++position) {
     if (!read_member(position)) return false;
-    skip_space(cursor);
-    if (take(cursor, ',')) {
-      skip_space(cursor);
-      continue;
-    }
-    if (!take(cursor, '}')) return false;
+    const Next behind = Format::next_member(cursor, object);
+    if (behind == Next::kItem) continue;
+    if (behind == Next::kBroken) return false;
     // No key is unknown or doubled, so a row with enough of them has them all.
     return position + 1 == columns_.size() || fill_missing_columns();
   }
 }
 
-bool TableReader::fill_missing_columns() {
+template <class Format>
+bool TableReader<Format>::fill_missing_columns() {
   for (Column& column : columns_) {
     if (column.last_row == row_) continue;
     if (!column.is_ignored) return fail_missing_column();
@@ -129,10 +134,11 @@ bool TableReader::fill_missing_columns() {
 }
 
 // One "key": value of an object row.
-bool TableReader::read_member(std::size_t position) {
+template <class Format>
+bool TableReader<Format>::read_member(std::size_t position) {
   Cursor& cursor = context_.cursor;
   std::string_view key;
-  if (cursor.peek() != '"' || read_string(cursor, key_scratch_, key) != nullptr) return false;
+  if (!Format::read_key(cursor, key_scratch_, key)) return false;
   const std::size_t column = names_.find(key, position);
   if (column == NameIndex::kNone) {
     return context_.fail(row_name() + ": unknown column " + quoted(key));
@@ -141,13 +147,11 @@ bool TableReader::read_member(std::size_t position) {
     return context_.fail(row_name() + ": column " + quoted(key) + " appears twice");
   }
   columns_[column].last_row = row_;
-  skip_space(cursor);
-  if (!take(cursor, ':')) return false;
-  skip_space(cursor);
-  return read_cell(column);
+  return Format::open_value(cursor) && read_cell(column);
 }
 
-bool TableReader::read_cell(std::size_t column) {
+template <class Format>
+bool TableReader<Format>::read_cell(std::size_t column) {
   const Column& target = columns_[column];
   void* const element = target.base + static_cast<std::size_t>(row_) * target.stride;
   const Fault fault = target.read(context_.cursor, element, context_.cells);
@@ -156,16 +160,19 @@ bool TableReader::read_cell(std::size_t column) {
 
 // Makes room for at least one row more: twice as many, or as many as the rest of the document would
 // hold if its rows went on like this, never more than it can hold at all.
-bool TableReader::grow() {
+template <class Format>
+bool TableReader<Format>::grow() {
   const auto width = static_cast<std::int64_t>(std::max<std::size_t>(columns_.size(), 1));
   const std::int64_t most = std::min(context_.limits.max_rows, context_.elements_left / width);
-  if (row_ >= most) return row_ >= context_.limits.max_rows ? fail_row_count() : fail_elements();
+  if (row_ >= most) {
+    return row_ >= context_.limits.max_rows ? context_.fail_rows("data") : context_.fail_elements();
+  }
   const auto left = static_cast<std::int64_t>(context_.cursor.left());
   std::int64_t rows = 1;
   if (row_ > 0) {
     const std::int64_t bytes_per_row = (context_.cursor.next - begin_) / row_;
     rows = std::max(2 * row_, row_ + left / std::max<std::int64_t>(bytes_per_row, 1) + 2);
-    rows = std::min({rows, row_ + left / (2 * width) + 1, most});
+    rows = std::min({rows, row_ + left / (Format::kLeastBytes * width) + 1, most});
   }
   for (TensorBuffer& buffer : buffers_) {
     const std::int64_t factor = is_matrix() ? width : 1;
@@ -176,12 +183,16 @@ bool TableReader::grow() {
   return true;
 }
 
-void TableReader::place_columns() noexcept {
+template <class Format>
+void TableReader<Format>::place_columns() noexcept {
   for (std::size_t i = 0; i < columns_.size(); ++i) {
     const std::size_t size = dtype_size(columns_[i].dtype);
     columns_[i].base = is_matrix() ? buffers_[0].data() + i * size : buffers_[i].data();
     columns_[i].stride = is_matrix() ? columns_.size() * size : size;
   }
 }
+
+template class TableReader<Json>;
+template class TableReader<Msgpack>;
 
 }  // namespace slipstream::wire

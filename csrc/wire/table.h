@@ -2,7 +2,8 @@
 // kMatrix where rows are objects; both are a grid of slots, each column with its own place,
 // distance between rows and reader of values.
 //
-// One object reads one value, on one thread. Failure as in decode_context.h.
+// One object reads one value, on one thread. Failure as in decode_context.h. Compiled for Json and
+// Msgpack.
 #pragma once
 
 #include <cstddef>
@@ -18,6 +19,7 @@
 
 namespace slipstream::wire {
 
+template <class Format>
 class TableReader {
  public:
   // `names` has one name per column. Precondition: the schema is kMatrix with one rank-2 input and
@@ -28,6 +30,7 @@ class TableReader {
   [[nodiscard]] bool read(std::vector<Tensor>& tensors);
 
  private:
+  using Frame = typename Format::Frame;
   using ReadCell = Fault (*)(Cursor& cursor, void* element, CellContext& context);
 
   [[nodiscard]] static ReadCell reader_of(DType dtype, bool is_ignored);
@@ -43,8 +46,8 @@ class TableReader {
 
   [[nodiscard]] bool read_rows();
   [[nodiscard]] bool read_row();
-  [[nodiscard]] bool read_list_row();
-  [[nodiscard]] bool read_object_row();
+  [[nodiscard]] bool read_list_row(Frame& list);
+  [[nodiscard]] bool read_object_row(Frame& object);
   [[nodiscard]] bool read_member(std::size_t position);
   [[nodiscard]] bool read_cell(std::size_t column);
   [[nodiscard]] bool fill_missing_columns();
@@ -54,15 +57,13 @@ class TableReader {
     return context_.schema.layout == Layout::kMatrix;
   }
 
-  // Off the hot path, in table_failures.cc; all return false.
+  // Off the hot path, in table_failures.h; all return false.
   [[nodiscard]] bool fail_not_rows();
   [[nodiscard]] bool fail_row_kind();
   [[nodiscard]] bool fail_width(std::size_t count);
-  [[nodiscard]] bool fail_too_wide(std::size_t read);
+  [[nodiscard]] bool fail_too_wide(std::size_t read, Frame& list);
   [[nodiscard]] bool fail_cell(std::size_t column, Fault fault);
   [[nodiscard]] bool fail_missing_column();
-  [[nodiscard]] bool fail_row_count();
-  [[nodiscard]] bool fail_elements();
   [[nodiscard]] std::string row_name() const;
 
   DecodeContext& context_;

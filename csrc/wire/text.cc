@@ -153,6 +153,19 @@ const char* skip_plain_text(const char* next, const char* end) noexcept {
   return next;
 }
 
+bool is_utf8(std::string_view text) noexcept {
+  const char* next = text.data();
+  const char* const end = next + text.size();
+  while (next != end) {
+    next = skip_plain_text(next, end);
+    if (next == end) break;
+    const Utf8Step step = utf8_step(next, end);
+    if (!step.valid) return false;
+    next += step.length;
+  }
+  return true;
+}
+
 Flaw read_string(Cursor& cursor, std::string& scratch, std::string_view& text) {
   const char* run = ++cursor.next;  // what is not yet in scratch
   bool copied = false;

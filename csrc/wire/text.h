@@ -27,6 +27,9 @@ struct Utf8Step {
 // backslash, a control character, the start of anything but ASCII.
 [[nodiscard]] const char* skip_plain_text(const char* next, const char* end) noexcept;
 
+// Whether all of it is valid.
+[[nodiscard]] bool is_utf8(std::string_view text) noexcept;
+
 // Reads the string at the cursor, which stands on its opening quote. `text` views the document
 // where the string has no escapes, `scratch` otherwise (valid until scratch changes). Throws
 // bad_alloc.

@@ -47,8 +47,14 @@ class Inputs:
     def arrays(self) -> list[npt.NDArray[Any]]:
         """Views of the tensors, in model order (strings: copied object arrays)."""
 
-class JsonDecoder:
-    """Parses the JSON of ``data`` for one model. Immutable."""
+class InputDecoder:
+    """Parses ``data`` for one model. Immutable.
+
+    Every form raises
+
+    * `MalformedInputError`: not JSON (or MessagePack), nested too deep, a number beyond a double,
+    * `InvalidInputError`: a value that does not fit the model; names row and column.
+    """
 
     def __init__(
         self,
@@ -61,11 +67,19 @@ class JsonDecoder:
         max_rows: int = 1_000_000,
     ) -> None: ...
     def decode(self, data: bytes | bytearray | memoryview) -> Inputs:
-        """Parses one value.
+        """Parses one JSON value."""
+    def decode_msgpack(self, data: bytes | bytearray | memoryview) -> Inputs:
+        """Parses one MessagePack value.
 
-        Raises:
-            MalformedInputError: not JSON, nested too deep, or a number beyond a double.
-            InvalidInputError: JSON that does not fit the model; names row and column.
+        A map of ``dtype`` (str), ``shape`` (array) and ``data`` (bin) stands for a tensor.
+        """
+    def decode_tensor(
+        self, data: bytes | bytearray | memoryview, dtype: str, shape: Sequence[int]
+    ) -> Inputs:
+        """Takes little-endian, row-major elements as they lie.
+
+        Where ``data`` is of the model's dtype and aligned it is not copied but kept alive, and must
+        not change. Other dtypes are converted as numbers in JSON are.
         """
 
 def wrap_arrays(specs: Sequence[Spec], arrays: Sequence[npt.NDArray[Any]]) -> Inputs:
@@ -76,9 +90,9 @@ def wrap_arrays(specs: Sequence[Spec], arrays: Sequence[npt.NDArray[Any]]) -> In
     """
 
 class LabelTable:
-    """Class labels as JSON texts, in class order."""
+    """Class labels as JSON texts and as MessagePack, in class order."""
 
-    def __init__(self, labels_json: Sequence[str]) -> None: ...
+    def __init__(self, labels_json: Sequence[str], labels_msgpack: Sequence[bytes]) -> None: ...
 
 class Result:
     """How a request ended."""
@@ -106,6 +120,14 @@ class Result:
         """Model outputs in order, as views; None for one that was not asked for."""
     def encode_json(self, output: int, labels: LabelTable | None = None) -> bytes:
         """One output as nested JSON arrays; with ``labels``, class indices become labels."""
+    def encode_msgpack(self, output: int, labels: LabelTable | None = None) -> bytes:
+        """The same in MessagePack; float32 and smaller types are float32, NaN is nil."""
+    def encode_raw(self, output: int) -> tuple[bytes, str, tuple[int, ...]]:
+        """One output as little-endian, row-major bytes, with its dtype and shape.
+
+        Raises:
+            InvalidInputError: an output of strings.
+        """
 
 class QuickCall:
     """One array in, one out, on the caller's thread; for models with one input.
@@ -149,7 +171,7 @@ class Endpoint:
     def __init__(
         self,
         model: Model,
-        decoder: JsonDecoder,
+        decoder: InputDecoder,
         *,
         predictions: Sequence[tuple[str, int]],
         labels: LabelTable | None,

@@ -1,7 +1,8 @@
 """The facade that users import and the HTTP layer stands on: `Engine` and `Model`."""
 
+from slipstream.api.bodies import Answer, Body, BodyKind, EncodedAnswer
 from slipstream.api.engine import Engine
-from slipstream.api.model import Answer, Model
+from slipstream.api.model import Model
 from slipstream.api.version import ModelMetrics
 
-__all__ = ["Answer", "Engine", "Model", "ModelMetrics"]
+__all__ = ["Answer", "Body", "BodyKind", "EncodedAnswer", "Engine", "Model", "ModelMetrics"]

@@ -1,4 +1,4 @@
-"""A loaded model: predictions from arrays for Python, from JSON bytes for the HTTP layer."""
+"""A loaded model: predictions from arrays for Python, from bodies for the HTTP layer."""
 
 from __future__ import annotations
 
@@ -6,12 +6,22 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar, Unpack
+from typing import Any, TypeVar, Unpack
 
+from slipstream.api.bodies import (
+    Answer,
+    Body,
+    BodyKind,
+    EncodedAnswer,
+    decode_body,
+    decode_json,
+    encoder,
+    json_answer,
+)
 from slipstream.api.call import Call, RequestOptions, call_of
 from slipstream.api.version import ModelMetrics, Version, metrics_of
 from slipstream.engine.completions import ThreadCompletions, loop_completions
-from slipstream.engine.runtime import CoreResult
+from slipstream.engine.runtime import CoreInputs, CoreResult
 from slipstream.engine.signature import Signature
 from slipstream.errors import SlipstreamError, UnavailableError
 from slipstream.models.manifest import Manifest
@@ -19,16 +29,6 @@ from slipstream.models.manifest import Manifest
 T = TypeVar("T")
 
 LoadOptions = tuple[str, bool, int | None, bool]
-
-
-class Answer(NamedTuple):
-    """What the HTTP layer sends: arrays that C++ already wrote as JSON."""
-
-    predictions_json: bytes
-    probabilities_json: bytes | None
-    rows: int
-    inference_time_s: float
-    """From admission to completion."""
 
 
 class Model:
@@ -241,26 +241,39 @@ class Model:
         """
 
         def make(version: Version) -> Call:
-            return Call(
-                version=version,
-                inputs=version.decoder.decode(data),
-                probabilities=probabilities,
-                outputs_wanted=version.answers.wanted(
-                    predictions=True, probabilities=probabilities
-                ),
-                priority=priority,
-                timeout_ms=timeout_ms,
-                max_batch_rows=batch_size or 0,
+            return _call_of(
+                version, decode_json(version, data), probabilities, priority, timeout_ms, batch_size
             )
 
-        def start(call: Call) -> int:
-            result = call.try_run_inline()
-            if result is None:
-                return call.start(loop_completions(), lambda ended: on_done(_answer(call, ended)))
-            on_done(_answer(call, result))
-            return 0
+        return self._attempt(make, lambda call: _start(call, json_answer, on_done))
 
-        return self._attempt(make, start)
+    def start(
+        self,
+        body: Body,
+        *,
+        answer: BodyKind,
+        probabilities: bool,
+        priority: int,
+        timeout_ms: float | None,
+        batch_size: int | None,
+        on_done: Callable[[EncodedAnswer | SlipstreamError], None],
+    ) -> int:
+        """`start_json` for rows and answers of any form.
+
+        Raises:
+            MalformedInputError: ``body`` is not of its form.
+            InvalidInputError: also where the answer cannot be one tensor: text, several outputs.
+            SlipstreamError: as `predict`; then ``on_done`` is never called.
+        """
+
+        def make(version: Version) -> Call:
+            if answer == "tensor":
+                version.answers.require_raw(probabilities=probabilities)
+            return _call_of(
+                version, decode_body(version, body), probabilities, priority, timeout_ms, batch_size
+            )
+
+        return self._attempt(make, lambda call: _start(call, encoder(answer), on_done))
 
     def _attempt(self, make: Callable[[Version], Call], act: Callable[[Call], T]) -> T:
         """Acts on a call of the version that answers now; again if a reload closed it meanwhile."""
@@ -273,19 +286,36 @@ class Model:
                     raise
 
     def cancel(self, ticket: int) -> bool:
-        """Withdraws a request that `start_json` accepted; False when it has ended already."""
+        """Withdraws a request that was started; False when it has ended already."""
         return self._version.core.cancel(ticket)
 
 
-def _answer(call: Call, result: CoreResult) -> Answer | SlipstreamError:
-    error = result.error()
-    if error is not None:
-        assert isinstance(error, SlipstreamError), "the bindings raise no others"
-        return error
-    answers = call.version.answers
-    return Answer(
-        answers.predictions_json(result),
-        answers.probabilities_json(result) if call.probabilities else None,
-        call.inputs.rows,
-        result.total_ns / 1e9,
+def _call_of(
+    version: Version,
+    inputs: CoreInputs,
+    probabilities: bool,
+    priority: int,
+    timeout_ms: float | None,
+    batch_size: int | None,
+) -> Call:
+    return Call(
+        version=version,
+        inputs=inputs,
+        probabilities=probabilities,
+        outputs_wanted=version.answers.wanted(predictions=True, probabilities=probabilities),
+        priority=priority,
+        timeout_ms=timeout_ms,
+        max_batch_rows=batch_size or 0,
     )
+
+
+def _start(
+    call: Call,
+    encode: Callable[[Call, CoreResult], T | SlipstreamError],
+    on_done: Callable[[T | SlipstreamError], None],
+) -> int:
+    result = call.try_run_inline()
+    if result is None:
+        return call.start(loop_completions(), lambda ended: on_done(encode(call, ended)))
+    on_done(encode(call, result))
+    return 0

@@ -1,4 +1,4 @@
-"""From a core result to the answer a caller knows: the estimator's own, or JSON."""
+"""From a core result to the answer a caller knows: the estimator's own, JSON, or binary."""
 
 from __future__ import annotations
 
@@ -26,6 +26,15 @@ class OnlyOutput(NamedTuple):
     read: Callable[[npt.NDArray[Any]], npt.NDArray[Any]] | None
 
 
+class RawTensor(NamedTuple):
+    """An array as little-endian, row-major bytes."""
+
+    data: bytes
+    dtype: str
+    """NumPy's name, or ``"bfloat16"``."""
+    shape: tuple[int, ...]
+
+
 class Answers:
     """Reads the outputs of one loaded version of a model. Immutable; any thread."""
 
@@ -50,7 +59,8 @@ class Answers:
         if manifest.classes is not None and manifest.label_encoding == "index":
             self._classes = np.array(manifest.classes, dtype=manifest.classes_dtype)
             self._labels = _engine.LabelTable(
-                [msgspec.json.encode(label).decode() for label in manifest.classes]
+                [msgspec.json.encode(label).decode() for label in manifest.classes],
+                [msgspec.msgpack.encode(label) for label in manifest.classes],
             )
 
     def wanted(self, *, predictions: bool, probabilities: bool) -> int:
@@ -69,7 +79,7 @@ class Answers:
         wanted = self._predictions_bit if predictions else 0
         return wanted | self._probabilities_bits if probabilities else wanted
 
-    def endpoint(self, core: _engine.Model, decoder: _engine.JsonDecoder) -> _engine.Endpoint:
+    def endpoint(self, core: _engine.Model, decoder: _engine.InputDecoder) -> _engine.Endpoint:
         """What answers for this version from JSON to JSON, without Python in between."""
         if self._prediction is not None:
             predictions = [("", self._prediction)]
@@ -153,6 +163,65 @@ class Answers:
         """``probabilities`` as JSON: a list of rows, or a list of those, one per target."""
         tables = [result.encode_json(index) for index in self._probabilities]
         return tables[0] if len(tables) == 1 else b"[" + b",".join(tables) + b"]"
+
+    def predictions_msgpack(self, result: _engine.Result) -> bytes:
+        """`predictions_json`'s value as MessagePack."""
+        if self._prediction is not None:
+            return result.encode_msgpack(self._prediction, self._labels)
+        if len(self._names) == 1:
+            return result.encode_msgpack(0)
+        head = _msgpack_size(len(self._names), 0x80, b"\xde")
+        members = (
+            msgspec.msgpack.encode(name) + result.encode_msgpack(index)
+            for index, name in enumerate(self._names)
+        )
+        return head + b"".join(members)
+
+    def probabilities_msgpack(self, result: _engine.Result) -> bytes:
+        """`probabilities_json`'s value as MessagePack."""
+        tables = [result.encode_msgpack(index) for index in self._probabilities]
+        if len(tables) == 1:
+            return tables[0]
+        return _msgpack_size(len(tables), 0x90, b"\xdc") + b"".join(tables)
+
+    def require_raw(self, *, probabilities: bool) -> None:
+        """Refuses what `predictions_raw` (and `probabilities_raw`) could not answer.
+
+        Raises:
+            InvalidInputError: text, several outputs, probabilities of several targets.
+        """
+        remedy = "a binary answer holds one tensor of numbers; ask for JSON or MessagePack"
+        if self._prediction is None and len(self._names) > 1:
+            raise InvalidInputError(f"the model has {len(self._names)} outputs and {remedy}")
+        if self._classes is not None and self._classes.dtype.kind not in "biuf":
+            raise InvalidInputError(f"the model's labels are text and {remedy}")
+        if self._specs[self._prediction or 0][1] == "string":
+            raise InvalidInputError(f"the model's predictions are text and {remedy}")
+        if probabilities and len(self._probabilities) > 1:
+            raise InvalidInputError(
+                f"the model has probabilities of {len(self._probabilities)} targets and {remedy}"
+            )
+
+    def predictions_raw(self, result: _engine.Result) -> RawTensor:
+        """``predictions`` as bytes: the output as the model gives it, or its labels as numbers.
+
+        Precondition: `require_raw`.
+        """
+        index = self._prediction or 0
+        if self._classes is None:
+            return RawTensor(*result.encode_raw(index))
+        labels = self._classes[_present(result.outputs()[index])]
+        little = labels.astype(labels.dtype.newbyteorder("<"), copy=False)
+        return RawTensor(little.tobytes(), labels.dtype.name, labels.shape)
+
+    def probabilities_raw(self, result: _engine.Result) -> RawTensor:
+        """``probabilities`` as bytes. Precondition: `require_raw`."""
+        return RawTensor(*result.encode_raw(self._probabilities[0]))
+
+
+def _msgpack_size(size: int, small: int, wide: bytes) -> bytes:
+    """The head of a map or an array: in one byte up to 15, else with two bytes behind it."""
+    return bytes([small | size]) if size < 16 else wide + size.to_bytes(2, "big")
 
 
 def _dtype(name: str | None) -> np.dtype[Any] | None:

@@ -21,9 +21,9 @@ class Signature(NamedTuple):
     ignored: tuple[int, ...] = ()
     """Columns that the model drops, by place."""
 
-    def decoder(self) -> _engine.JsonDecoder:
-        """A parser for the JSON rows of this model."""
-        return _engine.JsonDecoder(
+    def decoder(self) -> _engine.InputDecoder:
+        """A parser for the rows of this model, in every form that requests bring them."""
+        return _engine.InputDecoder(
             self.layout,
             self.inputs,
             column_names=self.column_names,

@@ -1,45 +1,27 @@
-// NestedReader's messages: what is wrong, and where.
+// NestedReader's messages: what is wrong, and where. Only nested.cc includes this.
+#pragma once
+
+#include <string>
+
 #include "wire/message.h"
 #include "wire/nested.h"
-#include "wire/skip.h"
 
 namespace slipstream::wire {
 
-std::string NestedReader::place(std::size_t depth) const {
-  std::string text;
-  std::size_t axis = 0;
-  if (role_ == Role::kTensor) {
-    text = "input " + quoted(spec_.name);
-  } else if (depth == 0) {
-    text = "data";
-  } else {
-    text = "row " + std::to_string(index_[axis++]);
-    if (depth == 2 && dims_.rank() == 2) {
-      const auto& names = context_.schema.column_names;
-      const auto column = static_cast<std::size_t>(index_[1]);
-      text += ", column ";
-      text += column < names.size() ? quoted(names[column]) : std::to_string(column);
-      return text;
-    }
-  }
-  for (const char* separator = " at ["; axis < depth; ++axis, separator = "[") {
-    text += separator + std::to_string(index_[axis]) + "]";
-  }
-  return text;
-}
-
-bool NestedReader::fail_not_list(std::size_t axis) {
-  const Fault fault = fault_of_other_kind(context_.cursor);
-  if (fault == Fault::kSyntax) return false;
-  const std::string got(kind_of_value(context_.cursor));
+template <class Format>
+bool NestedReader<Format>::fail_not_list(std::size_t axis) {
+  const ValueKind kind = Format::kind(context_.cursor);
+  if (kind == ValueKind::kNone) return false;
+  const bool is_object = kind == ValueKind::kObject;
+  const std::string got(words_for(kind));
   if (role_ == Role::kRows && axis == 0) {
-    if (got == "an object" && !context_.schema.column_names.empty()) {
+    if (is_object && !context_.schema.column_names.empty()) {
       return context_.fail("data must be a list of rows, got an object; wrap it: [{...}]");
     }
     return context_.fail("data must be a list of " +
                          std::string(dims_.rank() == 1 ? "values" : "rows") + ", got " + got);
   }
-  if (role_ == Role::kRows && axis == 1 && got == "an object") {
+  if (role_ == Role::kRows && axis == 1 && is_object) {
     if (context_.schema.column_names.empty()) {
       return context_.fail(place(1) +
                            " is an object, but this model's columns have no names: "
@@ -56,19 +38,23 @@ bool NestedReader::fail_not_list(std::size_t axis) {
                        counted(static_cast<std::int64_t>(dims_.rank()), "dimension") + ")");
 }
 
-bool NestedReader::fail_cell(Fault fault, std::int64_t position) {
+template <class Format>
+bool NestedReader<Format>::fail_cell(Fault fault, std::int64_t position) {
   if (fault == Fault::kSyntax) return false;
   const std::size_t rank = dims_.rank();
   if (rank > 0) index_.set_dim(rank - 1, position);
-  return context_.fail(place(rank) + ": " + describe_fault(fault, spec_.dtype, context_.cursor));
+  return context_.fail(place(rank) + ": " +
+                       describe_fault<Format>(fault, spec_.dtype, context_.cursor));
 }
 
-bool NestedReader::fail_empty(std::size_t axis) {
+template <class Format>
+bool NestedReader<Format>::fail_empty(std::size_t axis) {
   if (role_ == Role::kRows && axis == 0) return context_.fail("data has no rows");
   return context_.fail(place(axis) + (axis == 0 ? " has no rows" : " is empty"));
 }
 
-bool NestedReader::fail_size(std::size_t axis, std::int64_t count) {
+template <class Format>
+bool NestedReader<Format>::fail_size(std::size_t axis, std::int64_t count) {
   const std::int64_t expected = dims_[axis];
   if (axis == 0) {
     if (count == 0) return fail_empty(axis);
@@ -84,27 +70,27 @@ bool NestedReader::fail_size(std::size_t axis, std::int64_t count) {
 }
 
 // A list goes on behind its last allowed element: counts what is there to name the real size.
-bool NestedReader::fail_too_long(std::size_t axis, std::int64_t read) {
+template <class Format>
+bool NestedReader<Format>::fail_too_long(std::size_t axis, std::int64_t read, Frame& list) {
   const std::size_t depth = context_.limits.max_depth - depth_ - axis - 1;
   std::int64_t count = read;
   for (;;) {
-    if (skip_value(context_.cursor, depth) != nullptr) return false;
+    if (!Format::skip(context_.cursor, depth)) return false;
     ++count;
-    skip_space(context_.cursor);
-    if (take(context_.cursor, ',')) continue;
-    if (!take(context_.cursor, ']')) return false;
-    return fail_size(axis, count);
+    const Next behind = Format::next_item(context_.cursor, list);
+    if (behind == Next::kItem) continue;
+    return behind == Next::kEnd && fail_size(axis, count);
   }
 }
 
-bool NestedReader::fail_rows() {
-  return context_.fail(place(0) + " has more than " + counted(context_.limits.max_rows, "row") +
-                       ", the most that one request may have; send several requests");
+template <class Format>
+bool NestedReader<Format>::fail_rows() {
+  return context_.fail_rows(place(0));
 }
 
-bool NestedReader::fail_elements() {
-  return context_.fail("data has more than " + counted(context_.limits.max_elements, "value") +
-                       ", the most that one request may have; send several requests");
+template <class Format>
+bool NestedReader<Format>::fail_elements() {
+  return context_.fail_elements();
 }
 
 }  // namespace slipstream::wire

@@ -1,0 +1,119 @@
+// BlockWriter: collects short texts and appends them to a string in blocks, because appending each
+// would check and move the string's size for every few bytes. And what writes nested lists with it.
+//
+// One object, one thread. flush() before the string is used. Failure: std::bad_alloc.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+#include "core/tensor.h"
+
+namespace slipstream::wire {
+
+class BlockWriter {
+ public:
+  static constexpr std::size_t kLongest = 64;  // that room() gives: more than any number takes
+
+  explicit BlockWriter(std::string& out) : out_(out) {}
+  BlockWriter(const BlockWriter&) = delete;
+  BlockWriter& operator=(const BlockWriter&) = delete;
+  ~BlockWriter() = default;
+
+  void put(char c) {
+    make_room(1);
+    block_[used_++] = c;
+  }
+  void put(std::string_view text) {
+    if (text.size() > kLongest) {
+      flush();
+      out_.append(text);
+      return;
+    }
+    make_room(text.size());
+    std::memcpy(block_.data() + used_, text.data(), text.size());
+    used_ += text.size();
+  }
+  // Where the next kLongest bytes can be written; wrote() then says up to where they were.
+  [[nodiscard]] char* room() {
+    make_room(kLongest);
+    return block_.data() + used_;
+  }
+  void wrote(const char* end) noexcept { used_ = static_cast<std::size_t>(end - block_.data()); }
+
+  // The string underneath, for a caller that appends to it directly.
+  [[nodiscard]] std::string& flushed() {
+    flush();
+    return out_;
+  }
+  void flush() {
+    out_.append(block_.data(), used_);
+    used_ = 0;
+  }
+
+ private:
+  static constexpr std::size_t kSize = 2048;
+
+  void make_room(std::size_t bytes) {
+    if (kSize - used_ < bytes) flush();
+  }
+
+  std::string& out_;
+  std::size_t used_ = 0;
+  std::array<char, kSize> block_;
+};
+
+// Writes the elements from `next` on as nested lists of dims[axis..]; returns what follows them.
+// Lists::open(writer, size), between(writer) and close(writer) write what surrounds the elements.
+template <class Lists, class T, class WriteElement>
+const T* write_lists(BlockWriter& writer, const Shape& shape, std::size_t axis, const T* next,
+                     const WriteElement& write) {
+  if (axis == shape.rank()) {
+    write(writer, *next);
+    return next + 1;
+  }
+  Lists::open(writer, shape[axis]);
+  for (std::int64_t i = 0; i < shape[axis]; ++i) {
+    if (i > 0) Lists::between(writer);
+    if (axis + 1 == shape.rank()) {
+      write(writer, *next++);
+    } else {
+      next = write_lists<Lists>(writer, shape, axis + 1, next, write);
+    }
+  }
+  Lists::close(writer);
+  return next;
+}
+
+// A whole tensor of elements of type T, appended to `out`.
+template <class Lists, class T, class WriteElement>
+void write_tensor(const Tensor& tensor, std::string& out, const WriteElement& write) {
+  BlockWriter writer(out);
+  (void)write_lists<Lists>(writer, tensor.shape(), 0, reinterpret_cast<const T*>(tensor.data()),
+                           write);
+  writer.flush();
+}
+
+// Each position in `indices` as labels[position], else as `missing`.
+template <class Lists, class T>
+void write_labels(const Tensor& indices, std::span<const std::string> labels,
+                  std::string_view missing, std::string& out) {
+  write_tensor<Lists, T>(indices, out, [labels, missing](BlockWriter& writer, T position) {
+    if constexpr (std::is_integral_v<T>) {
+      bool inside = true;
+      if constexpr (std::is_signed_v<T>) inside = position >= 0;
+      inside = inside && static_cast<std::uint64_t>(position) < labels.size();
+      writer.put(inside ? std::string_view(labels[static_cast<std::size_t>(position)]) : missing);
+    } else {
+      writer.put(missing);
+    }
+  });
+}
+
+}  // namespace slipstream::wire

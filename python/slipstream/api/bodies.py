@@ -1,0 +1,110 @@
+"""The forms in which rows come and answers go: JSON, MessagePack, tensors as bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+from slipstream.api.call import Call
+from slipstream.api.version import Version
+from slipstream.engine.answers import Answers, RawTensor
+from slipstream.engine.runtime import CoreInputs, CoreResult
+from slipstream.errors import SlipstreamError
+
+BodyKind = Literal["json", "msgpack", "tensor"]
+
+
+class Body(NamedTuple):
+    """The rows of one request."""
+
+    kind: BodyKind
+    data: bytes | memoryview
+    """``json``, ``msgpack``: one value. ``tensor``: little-endian, row-major elements; those of the
+    model's dtype are used where they lie if they are aligned, and must not change then."""
+    dtype: str = ""
+    """Of a ``tensor``: NumPy's name, or ``"bfloat16"``."""
+    shape: tuple[int, ...] = ()
+    """Of a ``tensor``."""
+
+
+class Answer(NamedTuple):
+    """What the HTTP layer sends: arrays that C++ already wrote as JSON."""
+
+    predictions_json: bytes
+    probabilities_json: bytes | None
+    rows: int
+    inference_time_s: float
+    """From admission to completion."""
+
+
+class EncodedAnswer(NamedTuple):
+    """The same in the form that was asked for: bytes of JSON or MessagePack, or a tensor."""
+
+    predictions: bytes | RawTensor
+    probabilities: bytes | RawTensor | None
+    rows: int
+    inference_time_s: float
+    """From admission to completion."""
+
+
+def decode_json(version: Version, data: bytes | memoryview) -> CoreInputs:
+    """The tensors of one request from the JSON of its rows."""
+    return version.decoder.decode(data)
+
+
+def decode_body(version: Version, body: Body) -> CoreInputs:
+    """The tensors of one request, whatever form its rows have."""
+    if body.kind == "msgpack":
+        return version.decoder.decode_msgpack(body.data)
+    if body.kind == "tensor":
+        return version.decoder.decode_tensor(body.data, body.dtype, body.shape)
+    return version.decoder.decode(body.data)
+
+
+def json_answer(call: Call, result: CoreResult) -> Answer | SlipstreamError:
+    """What `Model.start_json` answers."""
+    error = result.error()
+    if error is not None:
+        assert isinstance(error, SlipstreamError), "the bindings raise no others"
+        return error
+    answers = call.version.answers
+    return Answer(
+        answers.predictions_json(result),
+        answers.probabilities_json(result) if call.probabilities else None,
+        call.inputs.rows,
+        result.total_ns / 1e9,
+    )
+
+
+def encoder(kind: BodyKind) -> Callable[[Call, CoreResult], EncodedAnswer | SlipstreamError]:
+    """What `Model.start` answers in that form."""
+
+    def encode(call: Call, result: CoreResult) -> EncodedAnswer | SlipstreamError:
+        error = result.error()
+        if error is not None:
+            assert isinstance(error, SlipstreamError), "the bindings raise no others"
+            return error
+        read_predictions, read_probabilities = _readers(call.version.answers, kind)
+        try:
+            return EncodedAnswer(
+                read_predictions(result),
+                read_probabilities(result) if call.probabilities else None,
+                call.inputs.rows,
+                result.total_ns / 1e9,
+            )
+        except SlipstreamError as refused:  # an output too large for the form
+            return refused
+
+    return encode
+
+
+_Reader = Callable[[CoreResult], bytes | RawTensor]
+
+
+def _readers(answers: Answers, kind: BodyKind) -> tuple[_Reader, _Reader]:
+    """Of predictions and of probabilities."""
+    if kind == "msgpack":
+        return answers.predictions_msgpack, answers.probabilities_msgpack
+    if kind == "tensor":
+        return answers.predictions_raw, answers.probabilities_raw
+    return answers.predictions_json, answers.probabilities_json
