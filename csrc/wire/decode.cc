@@ -60,10 +60,13 @@ Status check_schema(const InputSchema& schema) {
   return Status::ok();
 }
 
-// Reads a raw tensor where one stands; `failed` if what stands there is a wrong one.
+// Reads a raw tensor where one stands, inside of `depth` objects; `failed` if what stands there is
+// a wrong one.
 template <class Format>
-bool take_raw(DecodeContext& context, RawTensor& raw, bool& failed) {
+bool take_raw(DecodeContext& context, std::size_t depth, RawTensor& raw, bool& failed) {
   const RawForm form = Format::read_raw(context.cursor, raw);
+  failed = form != RawForm::kNone && context.limits.max_depth < depth + 2;  // Format::check says so
+  if (failed) return false;
   failed = form == RawForm::kWrong &&
            !context.fail(
                "a tensor is an object of dtype (a string), shape (a list of integers) and data "
@@ -85,7 +88,7 @@ bool read_input(DecodeContext& context, std::size_t input, std::size_t depth, Te
   const TensorSpec& spec = context.schema.inputs[input];
   RawTensor raw;
   bool failed = false;
-  if (take_raw<Format>(context, raw, failed)) {
+  if (take_raw<Format>(context, depth, raw, failed)) {
     return RawReader(context, raw).read_input(spec, Role::kTensor, tensor);
   }
   return !failed && NestedReader<Format>(context, spec, Role::kTensor, depth).read(tensor);
@@ -109,7 +112,7 @@ template <class Format>
 bool read_rows(DecodeContext& context, std::vector<Tensor>& tensors) {
   RawTensor raw;
   bool failed = false;
-  if (take_raw<Format>(context, raw, failed)) return read_raw_rows(context, raw, tensors);
+  if (take_raw<Format>(context, 0, raw, failed)) return read_raw_rows(context, raw, tensors);
   if (failed) return false;
   if (is_table<Format>(context)) {
     return TableReader<Format>(context, column_names(context.schema)).read(tensors);
@@ -157,7 +160,7 @@ bool read_tensors(DecodeContext& context, std::vector<Tensor>& tensors) {
   if (tensors.size() == 1) {
     RawTensor raw;
     bool failed = false;
-    if (take_raw<Format>(context, raw, failed)) {
+    if (take_raw<Format>(context, 0, raw, failed)) {
       return RawReader(context, raw)
           .read_input(context.schema.inputs[0], Role::kTensor, tensors[0]);
     }

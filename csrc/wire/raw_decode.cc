@@ -92,10 +92,11 @@ bool RawReader::fits(const TensorSpec& spec, Role role) {
 
 bool RawReader::read_input(const TensorSpec& spec, Role role, Tensor& tensor) {
   const std::string place = place_of(context_.schema, spec, role, spec.dims.size(), {});
-  if (!check(place) || !check_takes(spec, place) || !fits(spec, role)) return false;
+  if (!check(place) || !fits(spec, role)) return false;
   context_.elements_left -= elements_;
   const bool drops_columns =
       role == Role::kRows && raw_.dims.size() == 2 && !context_.schema.ignored.empty();
+  if (!drops_columns && !check_takes(spec, place)) return false;
   if (drops_columns) return read_used_columns(spec, tensor);
   const Shape shape{std::span<const std::int64_t>(raw_.dims)};
   if (dtype_ == spec.dtype) return read_same(spec, role, shape, tensor);
@@ -138,6 +139,7 @@ bool RawReader::read_used_columns(const TensorSpec& spec, Tensor& tensor) {
       }
       continue;
     }
+    if (!check_takes(spec, "data")) return false;
     const std::int64_t row = convert(spec.dtype, column, {width, width}, rows, target);
     if (row >= 0) {
       return fail_value(spec, Role::kRows, row * raw_.dims[1] + static_cast<std::int64_t>(column));
@@ -163,7 +165,6 @@ bool RawReader::read_columns(const std::vector<std::string_view>& names,
   const std::int64_t rows = raw_.dims[0];
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     const TensorSpec& spec = inputs[i];
-    if (!check_takes(spec, "column " + quoted(names[i]))) return false;
     if (spec.dims[0] >= 0 && spec.dims[0] != rows) {
       return context_.fail("data has " + counted(rows, "row") + ", expected " +
                            std::to_string(spec.dims[0]));
@@ -175,6 +176,7 @@ bool RawReader::read_columns(const std::vector<std::string_view>& names,
       std::memset(tensor.data(), 0, tensor.bytes());
       continue;
     }
+    if (!check_takes(spec, "column " + quoted(names[i]))) return false;
     const std::int64_t row = convert(spec.dtype, i, {inputs.size(), 1}, rows, tensor.data());
     if (row < 0) continue;
     const std::int64_t element = row * width + static_cast<std::int64_t>(i);

@@ -110,7 +110,9 @@ std::vector<std::string> some_names(std::size_t count) {
 
 }  // namespace
 
-InputSchema random_schema(Random& random) {
+namespace {
+
+InputSchema schema_of_any_layout(Random& random) {
   InputSchema schema;
   schema.accepts_missing = !chance(random, 4);
   schema.layout = static_cast<Layout>(below(random, 3));
@@ -140,6 +142,23 @@ InputSchema random_schema(Random& random) {
     const std::size_t columns = 1 + below(random, kNames.size());
     if (width >= 0) width = static_cast<std::int64_t>(columns);
     schema.column_names = some_names(columns);
+  }
+  return schema;
+}
+
+}  // namespace
+
+// At times, columns of numbers are dropped by the model.
+InputSchema random_schema(Random& random) {
+  InputSchema schema = schema_of_any_layout(random);
+  const bool named = !schema.column_names.empty() && schema.inputs[0].dims.size() == 2;
+  if ((schema.layout == Layout::kMatrix && !named) || !chance(random, 3)) return schema;
+  if (schema.layout == Layout::kTensors) return schema;
+  const bool matrix = schema.layout == Layout::kMatrix;
+  const std::size_t columns = matrix ? schema.column_names.size() : schema.inputs.size();
+  for (std::size_t i = 0; i < columns; ++i) {
+    const bool is_text = schema.inputs[matrix ? 0 : i].dtype == DType::kString;
+    if (!is_text && chance(random, 4)) schema.ignored.push_back(i);
   }
   return schema;
 }

@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <limits>
 #include <optional>
 #include <set>
+#include <type_traits>
 
-#include "fuzz/reference_json.h"
 #include "wire/half.h"
 
 namespace reference {
@@ -26,6 +28,7 @@ using slipstream::wire::Float16;
 using Kind = Node::Kind;
 
 struct Wrong {};
+struct Open {};  // not for nested lists to decide
 
 void require(bool condition) {
   if (!condition) throw Wrong{};
@@ -33,30 +36,6 @@ void require(bool condition) {
 
 std::string float_text(double value) {
   return std::isnan(value) ? "nan" : std::to_string(std::bit_cast<std::uint64_t>(value));
-}
-
-// The number as an integer in decimal, by moving its point in text; nothing if it has a fraction.
-std::optional<std::string> integer_text(const std::string& number) {
-  const bool negative = number[0] == '-';
-  const std::size_t e = std::min(number.find_first_of("eE"), number.size());
-  const std::string mantissa = number.substr(negative ? 1 : 0, e - (negative ? 1 : 0));
-  std::string whole = mantissa.substr(0, mantissa.find('.'));
-  std::string fraction = mantissa.size() > whole.size() ? mantissa.substr(whole.size() + 1) : "";
-  if ((whole + fraction).find_first_not_of('0') == std::string::npos) return "0";
-  constexpr long kFar = 5000;  // no document of the fuzzer has as many zeros
-  long exponent = e == number.size() ? 0 : std::strtol(number.c_str() + e + 1, nullptr, 10);
-  exponent = std::clamp(exponent, -kFar, kFar);
-  for (long i = 0; i < exponent; ++i) {
-    whole += fraction.empty() ? '0' : fraction[0];
-    if (!fraction.empty()) fraction.erase(0, 1);
-  }
-  for (long i = 0; i < -exponent; ++i) {
-    fraction.insert(0, 1, whole.empty() ? '0' : whole.back());
-    if (!whole.empty()) whole.pop_back();
-  }
-  if (fraction.find_first_not_of('0') != std::string::npos) return std::nullopt;
-  whole.erase(0, std::min(whole.find_first_not_of('0'), whole.size()));
-  return (negative ? "-" : "") + whole;
 }
 
 // Whether a decimal integer without leading zeros lies in [low, high].
@@ -76,6 +55,10 @@ std::string integer(const Node& node) {
   return *text;
 }
 
+bool number_is_finite(const std::string& text) {
+  return std::isfinite(std::strtod(text.c_str(), nullptr));
+}
+
 std::string floating(const Node& node, DType dtype, bool accepts_missing) {
   if (node.kind == Kind::kNull && accepts_missing) return "nan";
   require(node.kind == Kind::kNumber);
@@ -85,7 +68,9 @@ std::string floating(const Node& node, DType dtype, bool accepts_missing) {
   if (dtype == DType::kBfloat16) {
     value = static_cast<double>(Bfloat16::from_double(value).to_float());
   }
-  require(std::isfinite(value));
+  // Only MessagePack and raw tensors have what is not finite.
+  const bool finite = number_is_finite(node.text);
+  require(std::isfinite(value) || (!finite && accepts_missing));
   return float_text(value);
 }
 
@@ -201,7 +186,56 @@ std::vector<Expected> columns(const Node& data, const InputSchema& schema) {
   return inputs;
 }
 
-std::vector<Expected> inputs_of(const Node& data, const InputSchema& schema) {
+// A row whose dropped columns are 0, whatever stood there; objects may leave them out.
+Node without_ignored(Node row, const std::vector<std::string>& names, const InputSchema& schema) {
+  const Node zero{Kind::kNumber, "0", {}, {}};
+  for (const std::size_t column : schema.ignored) {
+    if (row.kind == Kind::kList && column < row.items.size()) row.items[column] = zero;
+    if (row.kind != Kind::kObject) continue;
+    const auto found = std::ranges::find(row.keys, names[column]);
+    if (found == row.keys.end()) {
+      row.keys.push_back(names[column]);
+      row.items.push_back(zero);
+    } else {
+      row.items[static_cast<std::size_t>(found - row.keys.begin())] = zero;
+    }
+  }
+  return row;
+}
+
+// Where a raw tensor is all the data.
+std::size_t rank_of_raw(const InputSchema& schema) {
+  return schema.layout == Layout::kColumns ? 2 : schema.inputs[0].dims.size();
+}
+
+// The nested lists that a raw tensor stands for; anything else as it is.
+Node expanded(const Node& node, std::size_t rank) {
+  if (node.kind != Kind::kObject || node.keys.size() != 3) return node;
+  const auto member = [&node](std::string_view key) -> const Node* {
+    const auto found = std::ranges::find(node.keys, key);
+    return found == node.keys.end()
+               ? nullptr
+               : &node.items[static_cast<std::size_t>(found - node.keys.begin())];
+  };
+  const Node* const dtype = member("dtype");
+  const Node* const shape = member("shape");
+  const Node* const data = member("data");
+  if (dtype == nullptr || shape == nullptr || data == nullptr) return node;
+  require(dtype->kind == Kind::kString && shape->kind == Kind::kList &&
+          data->kind == Kind::kBinary);
+  std::vector<std::int64_t> dims;
+  for (const Node& dim : shape->items) dims.push_back(std::stoll(integer<std::int64_t>(dim)));
+  return lists_of_raw(data->text, dtype->text, dims, rank);
+}
+
+std::vector<Expected> inputs_of(Node data, const InputSchema& schema) {
+  if (schema.layout != Layout::kTensors || schema.inputs.size() == 1) {
+    data = expanded(data, rank_of_raw(schema));
+  }
+  if (data.kind == Kind::kList && !schema.ignored.empty()) {
+    const auto names = schema.column_names.empty() ? input_names(schema) : schema.column_names;
+    for (Node& row : data.items) row = without_ignored(std::move(row), names, schema);
+  }
   if (schema.layout == Layout::kColumns) return columns(data, schema);
   if (schema.layout == Layout::kMatrix) {
     const bool named = !schema.column_names.empty() && schema.inputs[0].dims.size() == 2;
@@ -214,7 +248,8 @@ std::vector<Expected> inputs_of(const Node& data, const InputSchema& schema) {
   const std::vector<Node> values = members(data, input_names(schema));
   std::vector<Expected> inputs;
   for (std::size_t i = 0; i < values.size(); ++i) {
-    inputs.push_back(tensor(values[i], schema.inputs[i], false, schema));
+    inputs.push_back(
+        tensor(expanded(values[i], schema.inputs[i].dims.size()), schema.inputs[i], false, schema));
   }
   return inputs;
 }
@@ -273,13 +308,123 @@ std::vector<std::string> all_texts(const Tensor& tensor) {
   return element_texts<std::string>(tensor);
 }
 
+// One element of a raw tensor.
+template <class T>
+Node number_node(std::string_view bytes) {
+  T value;
+  std::memcpy(&value, bytes.data(), sizeof value);
+  if constexpr (std::is_integral_v<T>) {
+    return {Kind::kNumber, std::to_string(value), {}, {}};
+  } else if constexpr (std::is_floating_point_v<T>) {
+    return {Kind::kNumber, number_text(static_cast<double>(value)), {}, {}};
+  } else {
+    return {Kind::kNumber, number_text(static_cast<double>(value.to_float())), {}, {}};
+  }
+}
+
+Node raw_number(DType dtype, std::string_view bytes) {
+  switch (dtype) {
+    case DType::kBool:
+      if (bytes[0] != 0 && bytes[0] != 1) return {Kind::kOther, {}, {}, {}};
+      return {bytes[0] == 0 ? Kind::kFalse : Kind::kTrue, {}, {}, {}};
+    case DType::kInt8:
+      return number_node<std::int8_t>(bytes);
+    case DType::kInt16:
+      return number_node<std::int16_t>(bytes);
+    case DType::kInt32:
+      return number_node<std::int32_t>(bytes);
+    case DType::kInt64:
+      return number_node<std::int64_t>(bytes);
+    case DType::kUint8:
+      return number_node<std::uint8_t>(bytes);
+    case DType::kUint16:
+      return number_node<std::uint16_t>(bytes);
+    case DType::kUint32:
+      return number_node<std::uint32_t>(bytes);
+    case DType::kUint64:
+      return number_node<std::uint64_t>(bytes);
+    case DType::kFloat16:
+      return number_node<Float16>(bytes);
+    case DType::kBfloat16:
+      return number_node<Bfloat16>(bytes);
+    case DType::kFloat32:
+      return number_node<float>(bytes);
+    default:
+      return number_node<double>(bytes);
+  }
+}
+
 }  // namespace
 
-Answer decode(std::string_view json, const InputSchema& schema, const DecodeLimits& limits) {
-  const std::optional<Node> data = parse(json, limits.max_depth);
-  if (!data) return {StatusCode::kMalformed, {}};
+// By moving the number's point in text.
+std::optional<std::string> integer_text(const std::string& number) {
+  if (number.find_first_of("ni") != std::string::npos) return std::nullopt;  // nan, inf
+  const bool negative = number[0] == '-';
+  const std::size_t e = std::min(number.find_first_of("eE"), number.size());
+  const std::string mantissa = number.substr(negative ? 1 : 0, e - (negative ? 1 : 0));
+  std::string whole = mantissa.substr(0, mantissa.find('.'));
+  std::string fraction = mantissa.size() > whole.size() ? mantissa.substr(whole.size() + 1) : "";
+  if ((whole + fraction).find_first_not_of('0') == std::string::npos) return "0";
+  constexpr long kFar = 5000;  // no document of the fuzzer has as many zeros
+  long exponent = e == number.size() ? 0 : std::strtol(number.c_str() + e + 1, nullptr, 10);
+  exponent = std::clamp(exponent, -kFar, kFar);
+  for (long i = 0; i < exponent; ++i) {
+    whole += fraction.empty() ? '0' : fraction[0];
+    if (!fraction.empty()) fraction.erase(0, 1);
+  }
+  for (long i = 0; i < -exponent; ++i) {
+    fraction.insert(0, 1, whole.empty() ? '0' : whole.back());
+    if (!whole.empty()) whole.pop_back();
+  }
+  if (fraction.find_first_not_of('0') != std::string::npos) return std::nullopt;
+  whole.erase(0, std::min(whole.find_first_not_of('0'), whole.size()));
+  return (negative ? "-" : "") + whole;
+}
+
+std::string number_text(double value) {
+  char text[64];
+  const bool is_integer = std::trunc(value) == value && std::fabs(value) < 1e25;
+  std::snprintf(text, sizeof text, is_integer ? "%.0f" : "%.17g", value);
+  return text;
+}
+
+Node lists_of_raw(std::string_view bytes, std::string_view dtype,
+                  const std::vector<std::int64_t>& dims, std::size_t rank) {
+  const auto known = slipstream::dtype_from_name(dtype);
+  require(known && *known != DType::kString && dims.size() == rank);
+  __extension__ using Wide = unsigned __int128;
+  Wide elements = 1;
+  Wide bound = 1;
+  for (const std::int64_t dim : dims) {
+    require(dim >= 0);
+    elements *= static_cast<Wide>(dim);
+    bound *= static_cast<Wide>(std::max<std::int64_t>(dim, 1));
+    require(bound <= static_cast<Wide>(std::numeric_limits<std::int64_t>::max()));
+  }
+  const std::size_t size = slipstream::dtype_size(*known);
+  require(elements * size == bytes.size());
+  if (elements == 0) throw Open{};
+  std::vector<Node> items;
+  for (std::size_t at = 0; at < bytes.size(); at += size) {
+    items.push_back(raw_number(*known, bytes.substr(at, size)));
+  }
+  for (std::size_t axis = dims.size(); axis-- > 0;) {
+    const auto length = static_cast<std::ptrdiff_t>(dims[axis]);
+    std::vector<Node> lists;
+    for (auto next = items.begin(); next != items.end(); next += length) {
+      lists.push_back({Kind::kList, {}, {next, next + length}, {}});
+    }
+    items = std::move(lists);
+  }
+  return items.front();
+}
+
+namespace {
+
+template <class Make>
+Answer answer_of(const Make& make, const InputSchema& schema, const DecodeLimits& limits) {
   try {
-    std::vector<Expected> inputs = inputs_of(*data, schema);
+    std::vector<Expected> inputs = inputs_of(make(), schema);
     std::int64_t elements = 0;
     for (const Expected& input : inputs) {
       elements += static_cast<std::int64_t>(input.elements.size());
@@ -289,7 +434,27 @@ Answer decode(std::string_view json, const InputSchema& schema, const DecodeLimi
     return {StatusCode::kOk, std::move(inputs)};
   } catch (const Wrong&) {
     return {StatusCode::kInvalidArgument, {}};
+  } catch (const Open&) {
+    return {.code = StatusCode::kOk, .inputs = {}, .is_open = true};
   }
+}
+
+}  // namespace
+
+Answer decode(const std::optional<Node>& data, const InputSchema& schema,
+              const DecodeLimits& limits) {
+  if (!data) return {StatusCode::kMalformed, {}};
+  return answer_of([&] { return *data; }, schema, limits);
+}
+
+Answer decode_raw(std::string_view bytes, std::string_view dtype,
+                  const std::vector<std::int64_t>& dims, const InputSchema& schema,
+                  const DecodeLimits& limits) {
+  if (schema.layout == Layout::kTensors && schema.inputs.size() > 1) {
+    return {StatusCode::kInvalidArgument, {}};
+  }
+  return answer_of([&] { return lists_of_raw(bytes, dtype, dims, rank_of_raw(schema)); }, schema,
+                   limits);
 }
 
 Expected written_out(const Tensor& tensor) {

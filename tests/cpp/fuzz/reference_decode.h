@@ -1,13 +1,15 @@
-// decode_inputs again, slowly, over a parsed tree: what csrc/wire must answer to a document.
+// The decoders of csrc/wire again, slowly, over a parsed tree: what they must answer to a document.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "core/status.h"
 #include "core/tensor.h"
+#include "fuzz/reference_json.h"
 #include "wire/input_schema.h"
 
 namespace reference {
@@ -23,10 +25,27 @@ struct Expected {
 struct Answer {
   slipstream::StatusCode code = slipstream::StatusCode::kOk;
   std::vector<Expected> inputs;
+  bool is_open = false;  // a raw tensor without elements: nested lists cannot tell its shape
 };
 
-Answer decode(std::string_view json, const slipstream::InputSchema& schema,
+// Of a parsed document; nothing stands for one that is malformed.
+Answer decode(const std::optional<Node>& data, const slipstream::InputSchema& schema,
               const slipstream::DecodeLimits& limits);
+
+// A raw tensor as the nested lists of numbers it stands for. Throws what decode() catches.
+Node lists_of_raw(std::string_view bytes, std::string_view dtype,
+                  const std::vector<std::int64_t>& dims, std::size_t rank);
+
+// Of a body that is a raw tensor.
+Answer decode_raw(std::string_view bytes, std::string_view dtype,
+                  const std::vector<std::int64_t>& dims, const slipstream::InputSchema& schema,
+                  const slipstream::DecodeLimits& limits);
+
+// The number as an integer in decimal; nothing if it has a fraction, is NaN or infinite.
+std::optional<std::string> integer_text(const std::string& number);
+
+// A double as text that reads back as the same value, digit by digit where it is an integer.
+std::string number_text(double value);
 
 // A real tensor in the same notation.
 Expected written_out(const slipstream::Tensor& tensor);

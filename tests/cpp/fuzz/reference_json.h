@@ -12,10 +12,10 @@
 namespace reference {
 
 struct Node {
-  enum class Kind { kNull, kTrue, kFalse, kNumber, kString, kList, kObject };
+  enum class Kind { kNull, kTrue, kFalse, kNumber, kString, kList, kObject, kBinary, kOther };
 
   Kind kind = Kind::kNull;
-  std::string text;               // a number as written, a string decoded
+  std::string text;               // a number as written, a string decoded, binary data
   std::vector<Node> items;        // of a list, or the values of an object
   std::vector<std::string> keys;  // of an object
 };
