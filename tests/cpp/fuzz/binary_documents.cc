@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "fuzz/reference_decode.h"
+#include "fuzz/reference_raw.h"
 #include "wire/cell.h"
 
 namespace fuzz {

@@ -32,20 +32,10 @@ struct Answer {
 Answer decode(const std::optional<Node>& data, const slipstream::InputSchema& schema,
               const slipstream::DecodeLimits& limits);
 
-// A raw tensor as the nested lists of numbers it stands for. Throws what decode() catches.
-Node lists_of_raw(std::string_view bytes, std::string_view dtype,
-                  const std::vector<std::int64_t>& dims, std::size_t rank);
-
 // Of a body that is a raw tensor.
 Answer decode_raw(std::string_view bytes, std::string_view dtype,
                   const std::vector<std::int64_t>& dims, const slipstream::InputSchema& schema,
                   const slipstream::DecodeLimits& limits);
-
-// The number as an integer in decimal; nothing if it has a fraction, is NaN or infinite.
-std::optional<std::string> integer_text(const std::string& number);
-
-// A double as text that reads back as the same value, digit by digit where it is an integer.
-std::string number_text(double value);
 
 // A real tensor in the same notation.
 Expected written_out(const slipstream::Tensor& tensor);

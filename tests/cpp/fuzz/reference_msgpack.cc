@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-#include "fuzz/reference_decode.h"
+#include "fuzz/reference_raw.h"
 
 namespace reference {
 namespace {
