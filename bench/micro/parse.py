@@ -1,0 +1,128 @@
+"""JSON rows into a tensor of doubles: ``python -m bench.micro.parse [--quick] [--output FILE]``.
+
+Beside what a Python server would do (msgspec, then NumPy), and beside the standard library's parser
+in a loop that checks nothing else. Values are compared to the last bit before anything is timed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from bench.lib import environment, interleave, results, spread
+from bench.micro import loops
+from slipstream import _engine
+
+PACKAGES = ("slipstream", "numpy", "msgspec")
+ROWS, WIDTH = 1000, 100
+DIGITS = (17, 3)
+"""Significant ones, of numbers below 100."""
+OURS, MSGSPEC, TYPED = "slipstream", "msgspec + asarray", "msgspec typed + asarray"
+OURS_CPP, FROM_CHARS = "decode_inputs (C++)", "std::from_chars (C++)"
+GOALS = {MSGSPEC: 4.0, TYPED: 4.0, FROM_CHARS: 1.2}
+"""How many times longer each should take than ours."""
+
+
+class WrongAnswerError(Exception):
+    """A contender read other values than the others."""
+
+
+def document(digits: int) -> bytes:
+    """Rows as a client would write them, without spaces."""
+    values = np.random.default_rng(digits).uniform(0, 100, (ROWS, WIDTH))
+    rows = (",".join(f"{value:.{digits}g}" for value in row) for row in values)
+    return ("[[" + "],[".join(rows) + "]]").encode()
+
+
+def measure(digits: int, plan: interleave.Plan) -> dict[str, Any]:
+    """Compares, then times; plain data for the result file.
+
+    Raises:
+        WrongAnswerError: values differ.
+        SetupError: the C++ loops could not be compiled.
+    """
+    body = document(digits)
+    decoder = _engine.InputDecoder("matrix", [("x", "float64", (-1, WIDTH))])
+    typed = msgspec.json.Decoder(list[list[float]])
+    by_chars, by_ours = np.zeros((ROWS, WIDTH)), np.zeros((ROWS, WIDTH))
+    contenders = [
+        interleave.Contender(name, timer)
+        for name, timer in (
+            (OURS, loops.python(lambda: decoder.decode(body))),
+            (MSGSPEC, loops.python(lambda: np.asarray(msgspec.json.decode(body)))),
+            (TYPED, loops.python(lambda: np.asarray(typed.decode(body)))),
+            (OURS_CPP, loops.decode(body, by_ours)),
+            (FROM_CHARS, loops.from_chars(body, by_chars)),
+        )
+    ]
+    expected = np.asarray(msgspec.json.decode(body))
+    for contender in contenders[3:]:
+        contender.time(1)
+    for name, got in ((OURS, decoder.decode(body).arrays()[0]), (OURS_CPP, by_ours),
+                      (FROM_CHARS, by_chars)):  # fmt: skip
+        if not loops.same_bits(got, expected):
+            raise WrongAnswerError(f"{name} read other values than msgspec, {digits} digits")
+    series = dict(zip([c.name for c in contenders], interleave.run(contenders, plan), strict=True))
+    ratios = {
+        rival: spread.ratio(series[ours].ns_per_row, series[rival].ns_per_row)
+        for ours, rival in ((OURS, MSGSPEC), (OURS, TYPED), (OURS_CPP, FROM_CHARS))
+    }
+    return {
+        "digits": digits,
+        "bytes": len(body),
+        "ns_per_call": {name: spread.spread_of(one.ns_per_row)._asdict()
+                        for name, one in series.items()},
+        "ratios": {name: one._asdict() for name, one in ratios.items()},
+    }  # fmt: skip
+
+
+def print_result(result: dict[str, Any]) -> None:
+    """Prints one body's figures."""
+    megabytes = result["bytes"] / 1e6
+    print(f"\n{ROWS}×{WIDTH} numbers of {result['digits']} digits, {megabytes:.2f} MB")
+    for name, one in result["ns_per_call"].items():
+        numbers = ROWS * WIDTH
+        line = f"  {name:<26}{one['median'] / 1e6:8.3f} ms ± {one['mad'] / 1e6:.3f}"
+        line += (
+            f"{one['median'] / numbers:8.2f} ns a number{megabytes * 1e9 / one['median']:8.0f} MB/s"
+        )
+        if name in result["ratios"]:
+            ratio = result["ratios"][name]
+            line += f"   {ratio['median']:.2f}× ± {ratio['mad']:.2f} (goal {GOALS[name]})"
+        print(line)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measures and prints; returns the exit status: 1 when values differed."""
+    parser = argparse.ArgumentParser(prog="python -m bench.micro.parse", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="few rounds: shows that it runs")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="also write figures as JSON")
+    options = parser.parse_args(arguments)
+    where = environment.describe(PACKAGES)
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    try:
+        plan = interleave.QUICK if options.quick else interleave.FULL
+        measured = [measure(digits, plan) for digits in DIGITS]
+    except (WrongAnswerError, loops.SetupError) as error:
+        print(f"bench: error: {error}", file=sys.stderr)
+        return 1
+    where = environment.finish(where)
+    print("\n".join(environment.lines(where)))
+    for result in measured:
+        print_result(result)
+    if options.output is not None:
+        record = {"environment": where, "quick": options.quick, "parse": measured}
+        results.write(options.output, "micro-parse", record)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
