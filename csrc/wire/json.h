@@ -8,6 +8,7 @@
 // std::bad_alloc (texts).
 #pragma once
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -16,6 +17,7 @@
 #include "core/status.h"
 #include "wire/cursor.h"
 #include "wire/number.h"
+#include "wire/plain_numbers.h"
 #include "wire/raw_tensor.h"
 #include "wire/skip.h"
 #include "wire/text.h"
@@ -98,6 +100,17 @@ struct Json {
     if (read_string(cursor, scratch, text) == nullptr) return Fault::kNone;
     cursor.next = begin;
     return Fault::kSyntax;
+  }
+
+  // Many numbers of a list at once; stops where a value needs the readers above.
+  template <std::floating_point T>
+  [[nodiscard]] static PlainEnd read_plain_run(Cursor& cursor, T*& next, T* limit) noexcept {
+    const PlainRun<T> run = read_plain(cursor.next, cursor.end, next, limit);
+    cursor.next = run.at;
+    next = run.next;
+    if (run.is_closed) return PlainEnd::kClosed;
+    wire::skip_space(cursor);
+    return next == limit ? PlainEnd::kFull : PlainEnd::kValue;
   }
 
   // JSON has no tensors of bytes.

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "wire/cell.h"
+#include "wire/plain_numbers.h"
 #include "wire/value_kind.h"
 
 namespace slipstream::wire {
@@ -34,6 +35,13 @@ template <class Format, class Cell>
   RunEnd end = RunEnd::kFull;
   Fault fault = Fault::kNone;
   while (next != limit) {
+    if constexpr (requires { Format::read_plain_run(cursor, next, limit); }) {
+      const PlainEnd plain = Format::read_plain_run(cursor, next, limit);
+      if (plain != PlainEnd::kValue) {
+        end = plain == PlainEnd::kClosed ? RunEnd::kClosed : RunEnd::kFull;
+        break;
+      }
+    }
     fault = Cell::template read<Format>(cursor, *next, context);
     if (fault != Fault::kNone) [[unlikely]] {
       end = RunEnd::kFault;

@@ -4,8 +4,6 @@
 #include <limits>
 #include <system_error>
 
-#include "wire/powers_of_five.h"
-
 namespace slipstream::wire {
 namespace number_detail {
 
@@ -25,43 +23,6 @@ const char* take_exponent(const char* next, const char* end, Decimal& decimal) n
   if (next == first) return nullptr;
   decimal.exponent += negative ? -exponent : exponent;
   return next;
-}
-
-// The product of the mantissa and the first 128 bits of 5^exponent (after Eisel and Lemire). With
-// w' = mantissa << zeros and t = 5^exponent scaled to 128 bits before the point, the table holds
-// floor(t), so the true w' * t lies in [product, product + w'): less than one unit of the middle
-// 64-bit word above what is computed. The rounding is certain unless that unit decides it, or
-// the bits are exactly half way (then the number may be a true tie, or just above one).
-bool decimal_to_double(std::uint64_t mantissa, std::int64_t exponent, double& value) noexcept {
-  if (mantissa == 0) {
-    value = 0.0;
-    return true;
-  }
-  if (exponent < -kMaxPowerOfFive || exponent > kMaxPowerOfFive) return false;
-  __extension__ using Product = unsigned __int128;
-  const PowerOfFive& power = kPowersOfFive[static_cast<std::size_t>(exponent + kMaxPowerOfFive)];
-  const int zeros = std::countl_zero(mantissa);
-  mantissa <<= zeros;
-  const Product low_product = Product{mantissa} * power.low;
-  const Product product = Product{mantissa} * power.high + (low_product >> 64);
-  const auto high = static_cast<std::uint64_t>(product >> 64);
-  const auto middle = static_cast<std::uint64_t>(product);
-
-  // The product has 191 or 192 bits: keep 53, look at those behind.
-  const int shift = (high >> 63) != 0 ? 11 : 10;
-  const std::uint64_t half = std::uint64_t{1} << (shift - 1);
-  const std::uint64_t rest = high & (2 * half - 1);
-  if (rest == half && middle == 0) return false;
-  if (rest == half - 1 && middle == ~std::uint64_t{0}) return false;
-  const std::uint64_t rounded = (high >> shift) + (rest >= half ? 1 : 0);
-
-  // floor(q * log2(10)), exact for |q| <= kMaxPowerOfFive and far beyond.
-  const int log2_of_power = static_cast<int>((exponent * 217706) >> 16);
-  const int binary_exponent = 1 + log2_of_power - zeros + shift;
-  // Adding the hidden bit carries a mantissa that rounded up to 2^53 into the exponent.
-  const auto biased = static_cast<std::uint64_t>(binary_exponent + 52 + 1023 - 1);
-  value = std::bit_cast<double>((biased << 52) + rounded);
-  return true;
 }
 
 namespace {

@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "wire/decimal.h"
 #include "wire/fault.h"
 
 namespace slipstream::wire {
@@ -88,11 +89,6 @@ constexpr std::uint64_t kEachByte = 0x0101010101010101;
 // Reads "e-12" at `next` into decimal.exponent; nullptr if digits are missing.
 [[nodiscard]] const char* take_exponent(const char* next, const char* end,
                                         Decimal& decimal) noexcept;
-
-// mantissa * 10^exponent, correctly rounded. False when that takes more than 128 bits to tell, or
-// the exponent is out of the ordinary.
-[[nodiscard]] bool decimal_to_double(std::uint64_t mantissa, std::int64_t exponent,
-                                     double& value) noexcept;
 
 // The number in [begin, end), any length. False when it is beyond the range of a double.
 [[nodiscard]] bool slow_to_double(const char* begin, const char* end, double& value) noexcept;
