@@ -1,5 +1,6 @@
 #include "wire/plain_numbers.h"
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cmath>
@@ -18,7 +19,8 @@ namespace {
 
 #if defined(__x86_64__)
 
-#define SLIPSTREAM_AVX512 [[gnu::target("avx512f,avx512bw,avx512vl,avx512vbmi,bmi")]]
+#define SLIPSTREAM_AVX512 \
+  [[gnu::target("avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,bmi,bmi2")]]
 
 // Digits, sign and point of one number; the mantissa has all of its digits.
 struct Scanned {
@@ -28,74 +30,61 @@ struct Scanned {
   std::uint32_t is_negative;
 };
 
-// What the loop keeps in registers. The compiler would rather make these anew for every number, so
-// it is told not to know where they come from.
-struct Constants {
-  __m256i zero;   // '0' in every byte
-  __m256i nine;   // 9
-  __m256i point;  // '.'
-  __m256i ramp;   // 0, 1, 2, ...
-  __m256i tens;
-  __m256i hundreds;
-  __m256i ten_thousands;
-
-  SLIPSTREAM_AVX512 Constants() noexcept
-      : zero(_mm256_set1_epi8('0')),
-        nine(_mm256_set1_epi8(9)),
-        point(_mm256_set1_epi8('.')),
-        ramp(_mm256_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19,
-                              20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31)),
-        tens(_mm256_set1_epi16(10 | 1 << 8)),
-        hundreds(_mm256_set1_epi32(100 | 1 << 16)),
-        ten_thousands(_mm256_set1_epi32(10000 | 1 << 16)) {
-    asm(""
-        : "+v"(zero), "+v"(nine), "+v"(point), "+v"(ramp), "+v"(tens), "+v"(hundreds),
-          "+v"(ten_thousands));
-  }
-};
+// What a permutation needs to move the first `count` bytes of 32 to the end, those behind them in
+// front: 32 of these from `count` on.
+alignas(64) constexpr std::array<std::uint8_t, 64> kRamp = [] {
+  std::array<std::uint8_t, 64> ramp{};
+  for (std::size_t i = 0; i < ramp.size(); ++i) ramp[i] = static_cast<std::uint8_t>(i % 32);
+  return ramp;
+}();
 
 // The value of 24 digits, one a byte, in the last 24 bytes; those before are 0. Pairs, then fours,
 // then eights.
-SLIPSTREAM_AVX512 inline std::uint64_t value_of_digits(__m256i digits,
-                                                       const Constants& constants) noexcept {
-  const __m256i pairs = _mm256_maddubs_epi16(digits, constants.tens);
-  const __m256i fours = _mm256_madd_epi16(pairs, constants.hundreds);
+SLIPSTREAM_AVX512 inline std::uint64_t value_of_digits(__m256i digits) noexcept {
+  const __m256i pairs = _mm256_maddubs_epi16(digits, _mm256_set1_epi16(10 | 1 << 8));
+  const __m256i fours = _mm256_madd_epi16(pairs, _mm256_set1_epi32(100 | 1 << 16));
   const __m256i packed = _mm256_packus_epi32(fours, fours);
-  const __m256i eights = _mm256_madd_epi16(packed, constants.ten_thousands);
+  const __m256i eights = _mm256_madd_epi16(packed, _mm256_set1_epi32(10000 | 1 << 16));
   const auto first = static_cast<std::uint64_t>(_mm_cvtsi128_si64(_mm256_castsi256_si128(eights)));
   const auto last =
       static_cast<std::uint64_t>(_mm_cvtsi128_si64(_mm256_extracti128_si256(eights, 1)));
   return (first >> 32) * 10'000'000'000'000'000 + (last & 0xFFFFFFFF) * 100'000'000 + (last >> 32);
 }
 
-// The number in the 32 bytes of text; how many of them it takes, 0 if it is not plain.
-SLIPSTREAM_AVX512 inline std::uint32_t scan_plain(__m256i text, std::uint32_t is_negative,
-                                                  const Constants& constants,
-                                                  Scanned& number) noexcept {
+// Bytes that the loop compares with. The compiler would make them anew for every number, so it is
+// told not to know where they come from.
+struct Constants {
+  __m256i zero = _mm256_set1_epi8('0');
+  __m256i nine = _mm256_set1_epi8(9);
+  __m256i point = _mm256_set1_epi8('.');
+
+  SLIPSTREAM_AVX512 Constants() noexcept { asm("" : "+v"(zero), "+v"(nine), "+v"(point)); }
+};
+
+// The number of `size` bytes at `at`, at most 31, which `text` begins with. False if it is not
+// plain.
+SLIPSTREAM_AVX512 [[gnu::always_inline]] inline bool scan_plain(const char* at, __m256i text,
+                                                                std::uint32_t size,
+                                                                const Constants& constants,
+                                                                Scanned& number) noexcept {
+  const std::uint32_t is_negative = *at == '-' ? 1 : 0;
   const __m256i digits = _mm256_sub_epi8(text, constants.zero);
-  const std::uint32_t others = _mm256_cmpgt_epu8_mask(digits, constants.nine);
-  const std::uint32_t points = _mm256_cmpeq_epi8_mask(text, constants.point);
-  // The first byte that is neither sign nor digit nor the first point. A second point ends a number
-  // too, and is no comma.
-  const std::uint32_t behind = others & ~_blsi_u32(points) & ~is_negative;
-  const std::uint32_t size = _tzcnt_u32(behind);
-  const std::uint32_t point = _tzcnt_u32(points);
-  const std::uint32_t has_point = point < size ? 1 : 0;
-  const std::uint32_t whole_end = point < size ? point : size;
-  const std::uint32_t whole = whole_end - is_negative;
-  const std::uint32_t fraction = size - whole_end - has_point;
-  const std::uint32_t count = whole + fraction;
-  if (count > kExactDigits || whole == 0 || fraction < has_point) return 0;
-  if (whole > 1 && (_mm256_cmpeq_epi8_mask(text, constants.zero) >> is_negative & 1) != 0) return 0;
-  // Digit i belongs into byte 32 - count + i: the text moved by 32 - size bytes, in front of the
-  // point by one more. The permutation takes indices modulo 32.
-  const __m256i moved = _mm256_add_epi8(constants.ramp, _mm256_set1_epi8(static_cast<char>(size)));
-  const __m256i places = _mm256_mask_sub_epi8(moved, 0xFFFFFFFFU >> fraction, moved,
-                                              _mm256_set1_epi8(static_cast<char>(has_point)));
-  const std::uint32_t kept = 0xFFFFFFFFU << (32 - count);
-  number = {value_of_digits(_mm256_maskz_permutexvar_epi8(kept, places, digits), constants),
-            fraction, count, is_negative};
-  return size;
+  const std::uint32_t are_digits = _bzhi_u32(_mm256_cmple_epu8_mask(digits, constants.nine), size);
+  const std::uint32_t point = _bzhi_u32(_mm256_cmpeq_epi8_mask(text, constants.point), size);
+  // Nothing but a sign in front, digits, and one point.
+  if ((are_digits | point | is_negative) != _bzhi_u32(~0U, size)) return false;
+  const std::uint32_t behind_whole = _tzcnt_u32(point | 1U << size);
+  const std::uint32_t fraction_and_point = size - behind_whole;
+  const std::uint32_t has_point = fraction_and_point != 0 ? 1 : 0;
+  const std::uint32_t count = size - is_negative - has_point;
+  const std::uint32_t whole = behind_whole - is_negative;
+  if (count > kExactDigits || whole == 0 || fraction_and_point == 1) return false;
+  if (((point & (point - 1)) != 0) | ((whole > 1) & (at[is_negative] == '0'))) return false;
+  const __m256i packed = _mm256_maskz_compress_epi8(are_digits, digits);
+  const __m256i ramp = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(&kRamp[count]));
+  number = {value_of_digits(_mm256_maskz_permutexvar_epi8(~0U, ramp, packed)),
+            fraction_and_point - has_point, count, is_negative};
+  return true;
 }
 
 // 10^-fraction for the multiplication that decimal.h does in full.
@@ -152,53 +141,68 @@ constexpr std::array<Power, kExactDigits + 1> kPowers = [] {
   return true;
 }
 
-// One number; false if it, or what stands behind it, is not plain. Otherwise `at` moves behind the
-// comma or bracket.
-template <bool kIsTail, class T>
-SLIPSTREAM_AVX512 [[gnu::always_inline]] inline bool read_one(const char*& at, const char* end,
-                                                              T& element,
-                                                              const Constants& constants) noexcept {
-  __m256i text;
-  if constexpr (kIsTail) {  // zeros behind the end of the document
-    const auto left = static_cast<std::uint32_t>(end - at);
-    if (left == 0) return false;
-    text = _mm256_maskz_loadu_epi8(0xFFFFFFFFU >> (32 - left), at);
-  } else {
-    text = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at));
-  }
+// The 32 bytes from `at` on; zeros behind the end of the document.
+SLIPSTREAM_AVX512 [[gnu::always_inline]] inline __m256i load_text(const char* at,
+                                                                  const char* end) noexcept {
+  if (end - at >= 32) [[likely]]
+    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at));
+  return _mm256_maskz_loadu_epi8(_bzhi_u32(~0U, static_cast<std::uint32_t>(end - at)), at);
+}
+
+// The commas and closing brackets among the next 64 bytes.
+SLIPSTREAM_AVX512 [[gnu::always_inline]] inline std::uint64_t find_ends(const char* at,
+                                                                        const char* end) noexcept {
+  const auto left = static_cast<std::uint32_t>(std::min<std::ptrdiff_t>(end - at, 64));
+  const __m512i text = left == 64 ? _mm512_loadu_si512(at)
+                                  : _mm512_maskz_loadu_epi8(_bzhi_u64(~std::uint64_t{0}, left), at);
+  return _mm512_cmpeq_epi8_mask(text, _mm512_set1_epi8(',')) |
+         _mm512_cmpeq_epi8_mask(text, _mm512_set1_epi8(']'));
+}
+
+template <class T>
+SLIPSTREAM_AVX512 [[gnu::always_inline]] inline bool read_one(const char* at, const char* end,
+                                                              std::ptrdiff_t size,
+                                                              const Constants& constants,
+                                                              T& element) noexcept {
   Scanned number;
-  const std::uint32_t size = scan_plain(text, *at == '-' ? 1 : 0, constants, number);
-  const char* const behind = at + size;
-  if (size == 0 || (kIsTail && behind == end)) return false;
-  if (*behind != ',' && *behind != ']') return false;
   double value;
-  if (!value_of(number, value)) return false;
-  element = static_cast<T>(value);
-  if constexpr (std::is_same_v<T, float>) {
-    if (std::isinf(element)) return false;
+  if (size >= 32) return false;
+  if (!scan_plain(at, load_text(at, end), static_cast<std::uint32_t>(size), constants, number) ||
+      !value_of(number, value)) {
+    return false;
   }
-  at = behind + 1;
+  element = static_cast<T>(value);
+  if constexpr (std::is_same_v<T, float>) return !std::isinf(element);
   return true;
 }
 
+// First where numbers end, 64 bytes at a time, then what they are: so that one does not have to
+// wait for the end of the one before.
 template <class T>
 SLIPSTREAM_AVX512 PlainRun<T> read_avx512(const char* at, const char* end, T* next,
                                           T* limit) noexcept {
   const Constants constants;
-  while (next != limit) {
-    const bool is_read = end - at > 32 ? read_one<false>(at, end, *next, constants)
-                                       : read_one<true>(at, end, *next, constants);
-    if (!is_read) break;
-    ++next;
-    if (at[-1] == ']') return {at, next, true};
+  for (;;) {
+    const char* const window = at;
+    std::uint64_t ends = find_ends(window, end);
+    if (ends == 0) return {at, next, false};
+    do {
+      const char* const behind = window + _tzcnt_u64(ends);
+      if (next == limit || !read_one(at, end, behind - at, constants, *next))
+        return {at, next, false};
+      ++next;
+      at = behind + 1;
+      if (*behind == ']') return {at, next, true};
+      ends = _blsr_u64(ends);
+    } while (ends != 0);
   }
-  return {at, next, false};
 }
 
 bool has_avx512() noexcept {
   return __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512bw") != 0 &&
          __builtin_cpu_supports("avx512vl") != 0 && __builtin_cpu_supports("avx512vbmi") != 0 &&
-         __builtin_cpu_supports("bmi") != 0;
+         __builtin_cpu_supports("avx512vbmi2") != 0 && __builtin_cpu_supports("bmi") != 0 &&
+         __builtin_cpu_supports("bmi2") != 0;
 }
 
 const bool kHasAvx512 = has_avx512();
