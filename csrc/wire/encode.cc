@@ -7,6 +7,7 @@
 
 #include "wire/block_writer.h"
 #include "wire/cell.h"
+#include "wire/shortest.h"
 #include "wire/text.h"
 
 namespace slipstream {
@@ -28,14 +29,7 @@ void put_number(BlockWriter& writer, T value) {
 template <std::floating_point T>
 void put_number(BlockWriter& writer, T value) {
   if (!std::isfinite(value)) return writer.put("null");
-  char* const begin = writer.room();
-  char* const end = std::to_chars(begin, begin + BlockWriter::kLongest, value).ptr;
-  writer.wrote(end);
-  // "3" would come back as an integer.
-  const auto length = static_cast<std::size_t>(end - begin);
-  if (std::string_view(begin, length).find_first_of(".e") == std::string_view::npos) {
-    writer.put(".0");
-  }
+  writer.wrote(write_shortest(value, writer.room()));
 }
 
 void append_escape(unsigned char c, std::string& out) {

@@ -20,6 +20,7 @@
 #include "wire/decode.h"
 #include "wire/encode.h"
 #include "wire/number.h"
+#include "wire/shortest.h"
 
 namespace {
 
@@ -149,14 +150,24 @@ void check_rows(const std::string& document, const std::vector<double>& values, 
   if (!again.is_ok() || !same(again.value()[0])) fail("the encoding differs", encoded, seed);
 }
 
-// What we write is as short as the standard library's.
-void check_written(double value, std::uint64_t seed) {
-  std::string ours;
-  Tensor tensor = Tensor::allocate(DType::kFloat64, Shape{});
-  tensor.as<double>()[0] = value;
-  encode_tensor(tensor, ours);
-  const std::string theirs = shortest(value);
-  if (ours != theirs && ours != theirs + ".0") fail("written as " + ours, theirs, seed);
+// What we write is what the standard library writes, and ".0" where that would read as an integer.
+template <class T>
+void check_written(T value, std::uint64_t seed) {
+  if (!std::isfinite(value)) return;
+  std::array<char, wire::kShortestRoom> text;
+  const std::string ours(text.data(), wire::write_shortest(value, text.data()));
+  std::string theirs(text.data(), std::to_chars(text.data(), text.data() + text.size(), value).ptr);
+  if (theirs.find_first_of(".e") == std::string::npos) theirs += ".0";
+  if (ours != theirs) fail("written as " + ours, theirs, seed);
+}
+
+void check_all_written(double value, Random& random, std::uint64_t seed) {
+  check_written(value, seed);
+  check_written(static_cast<float>(value), seed);
+  check_written(std::bit_cast<float>(static_cast<std::uint32_t>(random())), seed);
+  check_written(std::ldexp(1.0, static_cast<int>(below(random, 400)) - 300), seed);
+  check_written(static_cast<double>(random() >> below(random, 64)), seed);
+  check_written(static_cast<double>(below(random, 1'000'000)) / 1000, seed);
 }
 
 std::uint64_t run_round(std::uint64_t seed) {
@@ -173,7 +184,7 @@ std::uint64_t run_round(std::uint64_t seed) {
       std::string text = number(random);
       double value = 0;
       while (!check_number(text, seed, value)) text = number(random);
-      check_written(value, seed);
+      check_all_written(value, random, seed);
       document += text;
       values.push_back(value);
     }
@@ -187,7 +198,7 @@ std::uint64_t run_round(std::uint64_t seed) {
 
 int main(int argc, char** argv) {
   using Clock = std::chrono::steady_clock;
-  constexpr std::uint64_t kShortRun = 3000;
+  constexpr std::uint64_t kShortRun = 20'000;
   const double seconds = argc > 1 ? std::atof(argv[1]) : 0;
   const std::uint64_t first = argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 1;
   const auto end = Clock::now() + std::chrono::duration<double>(seconds);
