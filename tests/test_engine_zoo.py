@@ -17,6 +17,7 @@ import pytest
 
 import slipstream
 from model_zoo import Trained, zoo
+from slipstream.api import Body
 from slipstream.errors import SlipstreamError
 
 NAMES = [
@@ -83,8 +84,9 @@ def answer_json(model: slipstream.Model, data: bytes, probabilities: bool) -> di
 
     async def ask() -> Any:
         ended: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        model.start_json(
-            data,
+        model.start(
+            Body("json", data),
+            answer="json",
             probabilities=probabilities,
             priority=0,
             timeout_ms=60_000,
@@ -96,8 +98,8 @@ def answer_json(model: slipstream.Model, data: bytes, probabilities: bool) -> di
     answer = asyncio.run(ask())
     assert not isinstance(answer, SlipstreamError), answer
     return {
-        "predictions": json.loads(answer.predictions_json),
-        "probabilities": json.loads(answer.probabilities_json or b"null"),
+        "predictions": json.loads(answer.predictions),
+        "probabilities": json.loads(answer.probabilities or b"null"),
         "rows": answer.rows,
     }
 

@@ -15,10 +15,11 @@ import pytest
 import slipstream
 from http_models import Gate, fresh_folder, json_rows, rows_of, trained
 from http_server import eventually
-from slipstream.api import Answer
+from slipstream.api import Body, EncodedAnswer
 from slipstream.errors import ModelNotFoundError, SlipstreamError, UnavailableError
 
 OPTIONS: dict[str, Any] = {
+    "answer": "json",
     "probabilities": False,
     "priority": 0,
     "timeout_ms": 30_000.0,
@@ -38,7 +39,7 @@ def engine(folder: Path) -> Iterator[slipstream.Engine]:
         yield engine
 
 
-class TestStartJson:
+class TestStart:
     def test_done_may_come_before_it_returns_and_comes_once(
         self, engine: slipstream.Engine, folder: Path
     ) -> None:
@@ -50,14 +51,14 @@ class TestStartJson:
 
         async def ask() -> None:
             for _ in range(50):
-                results: list[Answer | SlipstreamError] = []
-                model.start_json(data, on_done=results.append, **OPTIONS)
+                results: list[EncodedAnswer | SlipstreamError] = []
+                model.start(Body("json", data), on_done=results.append, **OPTIONS)
                 ways.add("before" if results else "after")
                 while not results:
                     await asyncio.sleep(0.001)
                 (result,) = results
-                assert isinstance(result, Answer)
-                assert json.loads(result.predictions_json) == trained("wine").predict(rows).tolist()
+                assert isinstance(result, EncodedAnswer)
+                assert json.loads(result.predictions) == trained("wine").predict(rows).tolist()
                 assert result.rows == 1
 
         asyncio.run(ask())
@@ -67,12 +68,12 @@ class TestStartJson:
         self, engine: slipstream.Engine, folder: Path
     ) -> None:
         model = engine.load(folder / "wine.pkl")
-        results: list[Answer | SlipstreamError] = []
+        results: list[EncodedAnswer | SlipstreamError] = []
 
         async def ask() -> None:
             for data in (b"[[1]]", b"[[", b"null"):
                 with pytest.raises(SlipstreamError):
-                    model.start_json(data, on_done=results.append, **OPTIONS)
+                    model.start(Body("json", data), on_done=results.append, **OPTIONS)
             await asyncio.sleep(0.05)
 
         asyncio.run(ask())
@@ -82,13 +83,13 @@ class TestStartJson:
         gate = Gate(folder, "cancelled")
         model = engine.load(gate.file)
         gate.close()
-        results: list[Answer | SlipstreamError] = []
+        results: list[EncodedAnswer | SlipstreamError] = []
 
         async def ask() -> None:
-            model.start_json(b"[[0]]", on_done=lambda result: None, **OPTIONS)
+            model.start(Body("json", b"[[0]]"), on_done=lambda result: None, **OPTIONS)
             while gate.ran != [0]:
                 await asyncio.sleep(0.005)
-            ticket = model.start_json(b"[[1]]", on_done=results.append, **OPTIONS)
+            ticket = model.start(Body("json", b"[[1]]"), on_done=results.append, **OPTIONS)
             assert model.cancel(ticket)
             assert not model.cancel(ticket)
             while not results:

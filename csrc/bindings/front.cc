@@ -26,6 +26,7 @@ struct Names {
   py::str headers{"headers"};
   py::str get{"get"};
   py::str content_length{"content-length"};
+  py::str accept{"accept"};
   py::str content_type{"content-type"};
   py::str expect{"expect"};
   py::str request_id{"x-request-id"};
@@ -71,6 +72,17 @@ std::int64_t count_of(std::string_view text) noexcept {
     count = count * 10 + (c - '0');
   }
   return count;
+}
+
+// Whether a media type, or a list of them, is one of the forms that are not JSON
+// (slipstream.http.forms), or may be.
+bool names_binary_form(const py::object& header) {
+  if (header.is_none()) return false;
+  const std::string_view types = text_of(header);
+  return types != "application/json" && types != "*/*" &&
+         (types.find("msgpack") != std::string_view::npos ||
+          types.find("octet-stream") != std::string_view::npos ||
+          types.find_first_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ") != std::string_view::npos);
 }
 
 bool is_visible_ascii(std::string_view text) noexcept {
@@ -148,6 +160,10 @@ py::object Front::admit(const py::object& scope, const py::object& proto) {
   const std::int64_t length = count_of(text_of(announced));
   if (length <= 0 || length > max_body_bytes_) return py::none();
   if (!call_method(headers, name.get, name.expect).is_none()) return py::none();
+  if (names_binary_form(call_method(headers, name.get, name.content_type)) ||
+      names_binary_form(call_method(headers, name.get, name.accept))) {
+    return py::none();
+  }
   if (!keys_.is_none() && !keys_.attr("knows")(headers).cast<bool>()) return py::none();
   const py::object request_id = choose_id(*found, headers.ptr());
   if (!gate_->try_enter()) return py::none();

@@ -1,8 +1,9 @@
 """The facade that users import and the HTTP layer stands on: `Engine` and `Model`."""
 
-from slipstream.api.bodies import Answer, Body, BodyKind, EncodedAnswer
+from slipstream.api.bodies import Body, BodyKind, EncodedAnswer
 from slipstream.api.engine import Engine
 from slipstream.api.model import Model
 from slipstream.api.version import ModelMetrics
+from slipstream.engine.answers import RawTensor
 
-__all__ = ["Answer", "Body", "BodyKind", "EncodedAnswer", "Engine", "Model", "ModelMetrics"]
+__all__ = ["Body", "BodyKind", "EncodedAnswer", "Engine", "Model", "ModelMetrics", "RawTensor"]

@@ -27,29 +27,14 @@ class Body(NamedTuple):
     """Of a ``tensor``."""
 
 
-class Answer(NamedTuple):
-    """What the HTTP layer sends: arrays that C++ already wrote as JSON."""
-
-    predictions_json: bytes
-    probabilities_json: bytes | None
-    rows: int
-    inference_time_s: float
-    """From admission to completion."""
-
-
 class EncodedAnswer(NamedTuple):
-    """The same in the form that was asked for: bytes of JSON or MessagePack, or a tensor."""
+    """What the HTTP layer sends: bytes of JSON or MessagePack, or a tensor."""
 
     predictions: bytes | RawTensor
     probabilities: bytes | RawTensor | None
     rows: int
     inference_time_s: float
     """From admission to completion."""
-
-
-def decode_json(version: Version, data: bytes | memoryview) -> CoreInputs:
-    """The tensors of one request from the JSON of its rows."""
-    return version.decoder.decode(data)
 
 
 def decode_body(version: Version, body: Body) -> CoreInputs:
@@ -59,21 +44,6 @@ def decode_body(version: Version, body: Body) -> CoreInputs:
     if body.kind == "tensor":
         return version.decoder.decode_tensor(body.data, body.dtype, body.shape)
     return version.decoder.decode(body.data)
-
-
-def json_answer(call: Call, result: CoreResult) -> Answer | SlipstreamError:
-    """What `Model.start_json` answers."""
-    error = result.error()
-    if error is not None:
-        assert isinstance(error, SlipstreamError), "the bindings raise no others"
-        return error
-    answers = call.version.answers
-    return Answer(
-        answers.predictions_json(result),
-        answers.probabilities_json(result) if call.probabilities else None,
-        call.inputs.rows,
-        result.total_ns / 1e9,
-    )
 
 
 def encoder(kind: BodyKind) -> Callable[[Call, CoreResult], EncodedAnswer | SlipstreamError]:

@@ -9,14 +9,11 @@ from pathlib import Path
 from typing import Any, TypeVar, Unpack
 
 from slipstream.api.bodies import (
-    Answer,
     Body,
     BodyKind,
     EncodedAnswer,
     decode_body,
-    decode_json,
     encoder,
-    json_answer,
 )
 from slipstream.api.call import Call, RequestOptions, call_of
 from slipstream.api.version import ModelMetrics, Version, metrics_of
@@ -220,33 +217,6 @@ class Model:
         result.raise_for_status()
         return call.read(result)
 
-    def start_json(
-        self,
-        data: bytes | memoryview,
-        *,
-        probabilities: bool,
-        priority: int,
-        timeout_ms: float | None,
-        batch_size: int | None,
-        on_done: Callable[[Answer | SlipstreamError], None],
-    ) -> int:
-        """Starts a request from the JSON of its rows; for the HTTP layer, on an event loop.
-
-        ``on_done`` is called exactly once on this thread: before this returns when the request ran
-        inline, else when the loop drains completions. Returns a ticket for `cancel`.
-
-        Raises:
-            MalformedInputError: ``data`` is not JSON.
-            SlipstreamError: as `predict`; then ``on_done`` is never called.
-        """
-
-        def make(version: Version) -> Call:
-            return _call_of(
-                version, decode_json(version, data), probabilities, priority, timeout_ms, batch_size
-            )
-
-        return self._attempt(make, lambda call: _start(call, json_answer, on_done))
-
     def start(
         self,
         body: Body,
@@ -258,7 +228,10 @@ class Model:
         batch_size: int | None,
         on_done: Callable[[EncodedAnswer | SlipstreamError], None],
     ) -> int:
-        """`start_json` for rows and answers of any form.
+        """Starts a request from the bytes of its rows; for the HTTP layer, on an event loop.
+
+        ``on_done`` is called exactly once on this thread: before this returns when the request ran
+        inline, else when the loop drains completions. Returns a ticket for `cancel`.
 
         Raises:
             MalformedInputError: ``body`` is not of its form.

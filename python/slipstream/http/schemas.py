@@ -24,15 +24,20 @@ class LoadRequest(msgspec.Struct):
     ensemble_method: Literal["voting", "stacking", "bagging"] | None = None
 
 
-class PredictRequest(msgspec.Struct, gc=False):
-    """POST predict, POST predict/batch. ``data`` stays as it came."""
+class PredictOptions(msgspec.Struct, gc=False):
+    """POST predict, POST predict/batch, without the rows."""
 
-    data: Raw
     model_id: str | None = None
     return_probabilities: bool | None = None
     batch_size: int | None = None
     timeout_ms: float | None = None
     priority: str | None = None
+
+
+class PredictRequest(PredictOptions, gc=False, kw_only=True):
+    """The same with them. ``data`` stays as it came."""
+
+    data: Raw
 
 
 class LoadAnswer(msgspec.Struct):

@@ -1,7 +1,7 @@
-"""Prediction: the hot path.
+"""Prediction, the general way: for bodies of any form, and whatever the express declines.
 
-The envelope is decoded here; the rows stay the bytes they came as and are parsed in C++, and the
-arrays of the answer come back as JSON bytes made in C++. Nothing here touches a number of a row.
+The envelope is decoded here; the rows stay the bytes they came as and are read in C++, and the
+arrays of the answer come back as bytes made in C++. Nothing here touches a number of a row.
 """
 
 from __future__ import annotations
@@ -11,78 +11,99 @@ from typing import TYPE_CHECKING
 from msgspec import UNSET, Raw, UnsetType
 
 from slipstream.errors import InvalidInputError, SlipstreamError
-from slipstream.http.codec import JsonBody, encode_json
+from slipstream.http import forms
+from slipstream.http.codec import encode_json
 from slipstream.http.errors import error_response
 from slipstream.http.routes.context import Context
-from slipstream.http.schemas import BatchAnswer, PredictAnswer, PredictRequest
-from slipstream.http.types import Pending, Request, Response
+from slipstream.http.schemas import BatchAnswer, PredictAnswer, PredictOptions
+from slipstream.http.types import Header, Pending, Request, Response
 
 if TYPE_CHECKING:
-    from slipstream.api import Answer, Model
+    from slipstream.api import Body, BodyKind, EncodedAnswer, Model
 
 PRIORITIES = {"low": -1, "normal": 0, "high": 5, "urgent": 10}
 """Documented names on the core's scale of integer levels; higher wins."""
 MAX_TIMEOUT_MS = 86_400_000.0
 """A day. A longer timeout is taken as this one."""
 
-_predict_body = JsonBody(PredictRequest)
-
 
 class PredictCall(Pending):
     """One prediction on its way; the engine calls it with the result, once, on this thread."""
 
-    __slots__ = ("_batch", "_context", "_model", "_request_id", "ticket")
+    __slots__ = ("_batch", "_context", "_kind", "_model", "_request_id", "ticket")
 
-    def __init__(self, context: Context, model: Model, request_id: str, batch: bool) -> None:
+    def __init__(
+        self, context: Context, model: Model, request_id: str, kind: BodyKind, batch: bool
+    ) -> None:
         super().__init__()
         self._context = context
         self._model = model
         self._request_id = request_id
+        self._kind = kind
         self._batch = batch
         self.ticket = -1
 
-    def __call__(self, result: Answer | SlipstreamError) -> None:
+    def __call__(self, result: EncodedAnswer | SlipstreamError) -> None:
         """Turns the engine's result into the answer; never raises into the engine."""
         error: Exception
         try:
             if not isinstance(result, Exception):
-                self.resolve(Response(200, self._render(result)))
+                self.resolve(self._render(result))
                 return
             error = result
         except Exception as fault:
             error = fault
         self.resolve(error_response(error, self._request_id, self._context.clock))
 
-    def _render(self, result: Answer) -> bytes:
-        predictions = Raw(result.predictions_json)
+    def _render(self, result: EncodedAnswer) -> Response:
+        content_type = forms.CONTENT_TYPE[self._kind]
+        if self._kind == "tensor":
+            return Response(200, *self._tensors(result), content_type=content_type)
+        body = self._answer(result)
+        encode = encode_json if self._kind == "json" else forms.encode_msgpack
+        return Response(200, encode(body), content_type=content_type)
+
+    def _answer(self, result: EncodedAnswer) -> PredictAnswer | BatchAnswer:
+        assert isinstance(result.predictions, bytes)
+        predictions = Raw(result.predictions)
         probabilities: Raw | UnsetType = UNSET
-        if result.probabilities_json is not None:
-            probabilities = Raw(result.probabilities_json)
+        if isinstance(result.probabilities, bytes):
+            probabilities = Raw(result.probabilities)
         model_id = self._model.model_id
         timestamp = self._context.clock.timestamp()
         if not self._batch:
-            return encode_json(
-                PredictAnswer(
-                    predictions,
-                    probabilities,
-                    model_id,
-                    result.inference_time_s,
-                    self._request_id,
-                    timestamp,
-                )
-            )
-        return encode_json(
-            BatchAnswer(
+            return PredictAnswer(
                 predictions,
                 probabilities,
                 model_id,
-                result.rows,
                 result.inference_time_s,
-                result.inference_time_s / max(1, result.rows),
                 self._request_id,
                 timestamp,
             )
+        return BatchAnswer(
+            predictions,
+            probabilities,
+            model_id,
+            result.rows,
+            result.inference_time_s,
+            result.inference_time_s / max(1, result.rows),
+            self._request_id,
+            timestamp,
         )
+
+    def _tensors(self, result: EncodedAnswer) -> tuple[bytes, tuple[Header, ...]]:
+        assert not isinstance(result.predictions, bytes)
+        body = result.predictions.data
+        headers: tuple[Header, ...] = (
+            *forms.tensor_headers("tensor", result.predictions),
+            ("x-model-id", self._model.model_id),
+            ("x-inference-time", repr(result.inference_time_s)),
+        )
+        if result.probabilities is not None:
+            assert not isinstance(result.probabilities, bytes)
+            body += result.probabilities.data
+            headers += forms.tensor_headers("probabilities", result.probabilities)
+        return body, headers
 
     def cancel(self) -> None:
         """Withdraws the request if it has not run; the engine still answers it."""
@@ -101,11 +122,13 @@ def predict_batch(context: Context, request: Request) -> Response | Pending:
 
 
 def _start(context: Context, request: Request, batch: bool) -> Response | Pending:
-    wanted = _predict_body(request)
+    wanted, body = _read(request)
     model = context.engine.get(wanted.model_id)
-    call = PredictCall(context, model, request.request_id, batch)
-    call.ticket = model.start_json(
-        memoryview(wanted.data),
+    kind = forms.answer_kind(request, body.kind)
+    call = PredictCall(context, model, request.request_id, kind, batch)
+    call.ticket = model.start(
+        body,
+        answer=kind,
         probabilities=bool(wanted.return_probabilities),
         priority=_level(wanted.priority),
         timeout_ms=_timeout_ms(wanted.timeout_ms, context.settings.default_timeout_ms),
@@ -113,6 +136,21 @@ def _start(context: Context, request: Request, batch: bool) -> Response | Pendin
         on_done=call,
     )
     return call
+
+
+def _read(request: Request) -> tuple[PredictOptions, Body]:
+    """What is asked for, and the rows."""
+    from slipstream.api import Body  # here: routes are known before the engine is imported
+
+    kind = forms.body_kind(request)
+    if kind == "tensor":
+        dtype, shape = forms.tensor_dtype_and_shape(request)
+        return forms.tensor_options(request), Body("tensor", request.body, dtype, shape)
+    if kind == "msgpack":
+        envelope = forms.msgpack_envelope(request)
+    else:
+        envelope = forms.json_envelope(request)
+    return envelope, Body(kind, memoryview(envelope.data))
 
 
 def _level(name: str | None) -> int:
