@@ -23,7 +23,7 @@ from slipstream import _engine
 PACKAGES = ("slipstream", "numpy", "msgspec")
 ROWS, WIDTH = 1000, 100
 OURS, MSGSPEC = "slipstream", "msgspec of tolist"
-OURS_CPP, TO_CHARS = "encode_tensor (C++)", "std::to_chars (C++)"
+OURS_CPP, TO_CHARS = "encode_numbers (C++)", "std::to_chars (C++)"
 KINDS = ("any doubles", "two places", "float32 widened")
 
 

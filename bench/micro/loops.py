@@ -85,7 +85,7 @@ def to_chars(values: Array) -> Timer:
 
 
 def encode(values: Array) -> Timer:
-    """``encode_tensor``."""
+    """``encode_numbers``."""
     return _timer("time_encode", values.ctypes.data, *values.shape)
 
 

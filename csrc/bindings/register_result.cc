@@ -34,18 +34,45 @@ const Tensor& ResultObject::output(std::size_t index) const {
   return tensor;
 }
 
-py::bytes ResultObject::encode_json(std::size_t index, const LabelTable* labels) const {
-  const Tensor& tensor = output(index);
-  std::string json;
+namespace {
+
+// Bytes that `write` fills from their begin on; it returns the end of what it wrote.
+template <class Write>
+py::bytes bytes_of(std::size_t bound, const Write& write) {
+  PyObject* bytes = PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(bound));
+  if (bytes == nullptr) throw py::error_already_set();
+  char* const begin = PyBytes_AS_STRING(bytes);
+  Py_ssize_t size = 0;
+  {
+    const py::gil_scoped_release release;  // nobody else knows the bytes yet
+    size = write(begin) - begin;
+  }
+  if (_PyBytes_Resize(&bytes, size) != 0) throw py::error_already_set();
+  return py::reinterpret_steal<py::bytes>(bytes);
+}
+
+template <class Append>
+py::bytes bytes_of_text(const Append& append) {
+  std::string text;
   {
     const py::gil_scoped_release release;
-    if (labels != nullptr) {
-      encode_labels(tensor, labels->labels_json, json);
-    } else {
-      encode_tensor(tensor, json);
-    }
+    append(text);
   }
-  return py::bytes(json);
+  return py::bytes(text);
+}
+
+}  // namespace
+
+py::bytes ResultObject::encode_json(std::size_t index, const LabelTable* labels) const {
+  const Tensor& tensor = output(index);
+  if (labels != nullptr) {
+    return bytes_of_text(
+        [&](std::string& json) { encode_labels(tensor, labels->labels_json, json); });
+  }
+  if (tensor.dtype() == DType::kString) {
+    return bytes_of_text([&](std::string& json) { encode_tensor(tensor, json); });
+  }
+  return bytes_of(numbers_bound(tensor), [&](char* out) { return encode_numbers(tensor, out); });
 }
 
 py::bytes ResultObject::encode_msgpack(std::size_t index, const LabelTable* labels) const {
@@ -56,16 +83,15 @@ py::bytes ResultObject::encode_msgpack(std::size_t index, const LabelTable* labe
     raise_status(invalid_argument("output " + std::to_string(index) +
                                   " is too large for MessagePack; ask for its bytes"));
   }
-  std::string document;
-  {
-    const py::gil_scoped_release release;
-    if (labels != nullptr) {
-      encode_labels_msgpack(tensor, labels->labels_msgpack, document);
-    } else {
-      encode_tensor_msgpack(tensor, document);
-    }
+  if (labels != nullptr) {
+    return bytes_of_text(
+        [&](std::string& out) { encode_labels_msgpack(tensor, labels->labels_msgpack, out); });
   }
-  return py::bytes(document);
+  if (tensor.dtype() == DType::kString) {
+    return bytes_of_text([&](std::string& out) { encode_tensor_msgpack(tensor, out); });
+  }
+  return bytes_of(numbers_bound_msgpack(tensor),
+                  [&](char* out) { return encode_numbers_msgpack(tensor, out); });
 }
 
 py::tuple ResultObject::encode_raw(std::size_t index) const {

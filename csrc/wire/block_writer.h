@@ -1,7 +1,9 @@
-// BlockWriter: collects short texts and appends them to a string in blocks, because appending each
-// would check and move the string's size for every few bytes. And what writes nested lists with it.
+// Two writers of short texts, and what writes nested lists with them. BlockWriter appends to a
+// string in blocks, because appending each would check and move the string's size for every few
+// bytes; flush() before the string is used. MemoryWriter writes into memory that is known to be
+// enough.
 //
-// One object, one thread. flush() before the string is used. Failure: std::bad_alloc.
+// One object, one thread. Failure: std::bad_alloc, of BlockWriter.
 #pragma once
 
 #include <array>
@@ -69,10 +71,39 @@ class BlockWriter {
   std::array<char, kSize> block_;
 };
 
+class MemoryWriter {
+ public:
+  explicit MemoryWriter(char* out) noexcept : next_(out) {}
+
+  void put(char c) noexcept { *next_++ = c; }
+  void put(std::string_view text) noexcept {
+    std::memcpy(next_, text.data(), text.size());
+    next_ += text.size();
+  }
+  [[nodiscard]] char* room() noexcept { return next_; }
+  void wrote(char* end) noexcept { next_ = end; }
+
+ private:
+  char* next_;
+};
+
+// How many bytes the tensor's lists take if an element takes so many and a list, around its
+// elements, so many; and the room behind the last.
+[[nodiscard]] inline std::size_t bound_of_lists(const Tensor& tensor, std::size_t element,
+                                                std::size_t list) noexcept {
+  std::size_t lists = 0;
+  std::size_t items = 1;
+  for (const std::int64_t dim : tensor.shape().dims()) {
+    lists += items;
+    items *= static_cast<std::size_t>(dim);
+  }
+  return items * element + lists * list + BlockWriter::kLongest;
+}
+
 // Writes the elements from `next` on as nested lists of dims[axis..]; returns what follows them.
 // Lists::open(writer, size), between(writer) and close(writer) write what surrounds the elements.
-template <class Lists, class T, class WriteElement>
-const T* write_lists(BlockWriter& writer, const Shape& shape, std::size_t axis, const T* next,
+template <class Lists, class Writer, class T, class WriteElement>
+const T* write_lists(Writer& writer, const Shape& shape, std::size_t axis, const T* next,
                      const WriteElement& write) {
   if (axis == shape.rank()) {
     write(writer, *next);
@@ -91,29 +122,29 @@ const T* write_lists(BlockWriter& writer, const Shape& shape, std::size_t axis, 
   return next;
 }
 
-// A whole tensor of elements of type T, appended to `out`.
-template <class Lists, class T, class WriteElement>
-void write_tensor(const Tensor& tensor, std::string& out, const WriteElement& write) {
-  BlockWriter writer(out);
+// A whole tensor of elements of type T.
+template <class Lists, class T, class Writer, class WriteElement>
+void write_tensor(const Tensor& tensor, Writer& writer, const WriteElement& write) {
   (void)write_lists<Lists>(writer, tensor.shape(), 0, reinterpret_cast<const T*>(tensor.data()),
                            write);
-  writer.flush();
 }
 
 // Each position in `indices` as labels[position], else as `missing`.
 template <class Lists, class T>
 void write_labels(const Tensor& indices, std::span<const std::string> labels,
                   std::string_view missing, std::string& out) {
-  write_tensor<Lists, T>(indices, out, [labels, missing](BlockWriter& writer, T position) {
+  BlockWriter writer(out);
+  write_tensor<Lists, T>(indices, writer, [labels, missing](BlockWriter& to, T position) {
     if constexpr (std::is_integral_v<T>) {
       bool inside = true;
       if constexpr (std::is_signed_v<T>) inside = position >= 0;
       inside = inside && static_cast<std::uint64_t>(position) < labels.size();
-      writer.put(inside ? std::string_view(labels[static_cast<std::size_t>(position)]) : missing);
+      to.put(inside ? std::string_view(labels[static_cast<std::size_t>(position)]) : missing);
     } else {
-      writer.put(missing);
+      to.put(missing);
     }
   });
+  writer.flush();
 }
 
 }  // namespace slipstream::wire

@@ -2,7 +2,6 @@
 
 #include <charconv>
 #include <cmath>
-#include <concepts>
 #include <type_traits>
 
 #include "wire/block_writer.h"
@@ -15,21 +14,29 @@ namespace wire {
 namespace {
 
 struct JsonLists {
-  static void open(BlockWriter& writer, std::int64_t /*size*/) { writer.put('['); }
-  static void between(BlockWriter& writer) { writer.put(','); }
-  static void close(BlockWriter& writer) { writer.put(']'); }
+  static constexpr std::size_t kBytes = 3;  // with the comma in front
+
+  static void open(auto& writer, std::int64_t /*size*/) { writer.put('['); }
+  static void between(auto& writer) { writer.put(','); }
+  static void close(auto& writer) { writer.put(']'); }
 };
 
-template <std::integral T>
-void put_number(BlockWriter& writer, T value) {
-  char* const room = writer.room();
-  writer.wrote(std::to_chars(room, room + BlockWriter::kLongest, value).ptr);
-}
+// More than a number or bool of any type takes, with the comma in front.
+constexpr std::size_t kElementBytes = 26;
 
-template <std::floating_point T>
-void put_number(BlockWriter& writer, T value) {
-  if (!std::isfinite(value)) return writer.put("null");
-  writer.wrote(write_shortest(value, writer.room()));
+template <class T>
+void put_element(MemoryWriter& writer, T value) {
+  if constexpr (std::is_same_v<T, bool>) {
+    writer.put(value ? std::string_view("true") : "false");
+  } else if constexpr (std::is_integral_v<T>) {
+    char* const room = writer.room();
+    writer.wrote(std::to_chars(room, room + BlockWriter::kLongest, value).ptr);
+  } else if constexpr (std::is_floating_point_v<T>) {
+    if (!std::isfinite(value)) return writer.put("null");
+    writer.wrote(write_shortest(value, writer.room()));
+  } else {
+    put_element(writer, value.to_float());
+  }
 }
 
 void append_escape(unsigned char c, std::string& out) {
@@ -94,22 +101,35 @@ void encode_string(std::string_view text, std::string& out) {
   out += '"';
 }
 
-void encode_tensor(const Tensor& tensor, std::string& out) {
+std::size_t numbers_bound(const Tensor& tensor) noexcept {
+  return wire::bound_of_lists(tensor, wire::kElementBytes, wire::JsonLists::kBytes);
+}
+
+char* encode_numbers(const Tensor& tensor, char* out) noexcept {
   using namespace wire;
+  MemoryWriter writer(out);
   visit_cell(tensor.dtype(), [&](auto cell) {
     using T = typename decltype(cell)::Element;
-    write_tensor<JsonLists, T>(tensor, out, [](BlockWriter& writer, const T& value) {
-      if constexpr (std::is_same_v<T, bool>) {
-        writer.put(value ? std::string_view("true") : "false");
-      } else if constexpr (std::is_same_v<T, std::string>) {
-        encode_string(value, writer.flushed());
-      } else if constexpr (std::is_arithmetic_v<T>) {
-        put_number(writer, value);
-      } else {
-        put_number(writer, value.to_float());
-      }
-    });
+    if constexpr (!std::is_same_v<T, std::string>) {
+      write_tensor<JsonLists, T>(tensor, writer,
+                                 [](MemoryWriter& to, T value) { put_element(to, value); });
+    }
   });
+  return writer.room();
+}
+
+void encode_tensor(const Tensor& tensor, std::string& out) {
+  using namespace wire;
+  if (tensor.dtype() == DType::kString) {
+    BlockWriter writer(out);
+    write_tensor<JsonLists, std::string>(
+        tensor, writer,
+        [](BlockWriter& to, const std::string& text) { encode_string(text, to.flushed()); });
+    return writer.flush();
+  }
+  const std::size_t before = out.size();
+  out.resize(before + numbers_bound(tensor));
+  out.resize(static_cast<std::size_t>(encode_numbers(tensor, out.data() + before) - out.data()));
 }
 
 void encode_labels(const Tensor& indices, std::span<const std::string> labels_json,

@@ -18,6 +18,11 @@ namespace slipstream {
 // floating-point. NaN and infinities are null. Strings as in encode_string.
 void encode_tensor(const Tensor& tensor, std::string& out);
 
+// The same for a tensor of anything but strings, into memory of numbers_bound() bytes; returns the
+// end. For answers that are written where they will stay. The bound is about 26 bytes an element.
+[[nodiscard]] std::size_t numbers_bound(const Tensor& tensor) noexcept;
+[[nodiscard]] char* encode_numbers(const Tensor& tensor, char* out) noexcept;
+
 // Class labels: each position in `indices` (an integer or bool tensor, usually [n]) becomes
 // labels_json[position], which must be valid JSON; a position outside is null, as is every element
 // of a tensor of another dtype. Lists are nested in the tensor's shape.
@@ -28,6 +33,10 @@ void encode_labels(const Tensor& indices, std::span<const std::string> labels_js
 // Integers take as few bytes as they can, float64 is float64; float32 and the smaller types are
 // float32, the same value to the last bit. Precondition: no dimension reaches 2^32.
 void encode_tensor_msgpack(const Tensor& tensor, std::string& out);
+
+// As numbers_bound() and encode_numbers(); 9 bytes an element.
+[[nodiscard]] std::size_t numbers_bound_msgpack(const Tensor& tensor) noexcept;
+[[nodiscard]] char* encode_numbers_msgpack(const Tensor& tensor, char* out) noexcept;
 
 // Class labels as in encode_labels; labels_msgpack[position] must be valid MessagePack. The same
 // precondition.

@@ -17,7 +17,7 @@ constexpr std::string_view kNil = "\xC0";
 
 // The first byte and the number behind it, most significant byte first.
 template <class Unsigned>
-void put_bits(BlockWriter& writer, unsigned char first, Unsigned bits) {
+void put_bits(auto& writer, unsigned char first, Unsigned bits) {
   if constexpr (std::endian::native == std::endian::little) {
     if constexpr (sizeof bits == 2) bits = __builtin_bswap16(bits);
     if constexpr (sizeof bits == 4) bits = __builtin_bswap32(bits);
@@ -31,7 +31,7 @@ void put_bits(BlockWriter& writer, unsigned char first, Unsigned bits) {
 
 // What has a size of at most `small` in its first byte, else one in 8 (if byte8 is not 0), 16 or 32
 // bits behind it.
-void put_size(BlockWriter& writer, std::uint64_t size, std::uint64_t small, unsigned char byte0,
+void put_size(auto& writer, std::uint64_t size, std::uint64_t small, unsigned char byte0,
               unsigned char byte8, unsigned char byte16) {
   if (size <= small) return writer.put(static_cast<char>(byte0 | size));
   if (byte8 != 0 && size <= 0xFF) return put_bits(writer, byte8, static_cast<std::uint8_t>(size));
@@ -40,14 +40,16 @@ void put_size(BlockWriter& writer, std::uint64_t size, std::uint64_t small, unsi
 }
 
 struct MsgpackLists {
-  static void open(BlockWriter& writer, std::int64_t size) {
+  static constexpr std::size_t kBytes = 5;
+
+  static void open(auto& writer, std::int64_t size) {
     put_size(writer, static_cast<std::uint64_t>(size), 15, 0x90, 0, 0xDC);
   }
-  static void between(BlockWriter& /*writer*/) {}
-  static void close(BlockWriter& /*writer*/) {}
+  static void between(auto& /*writer*/) {}
+  static void close(auto& /*writer*/) {}
 };
 
-void put_unsigned(BlockWriter& writer, std::uint64_t value) {
+void put_unsigned(MemoryWriter& writer, std::uint64_t value) {
   if (value < 0x80) return writer.put(static_cast<char>(value));
   if (value <= 0xFF) return put_bits(writer, 0xCC, static_cast<std::uint8_t>(value));
   if (value <= 0xFFFF) return put_bits(writer, 0xCD, static_cast<std::uint16_t>(value));
@@ -55,7 +57,7 @@ void put_unsigned(BlockWriter& writer, std::uint64_t value) {
   put_bits(writer, 0xCF, value);
 }
 
-void put_negative(BlockWriter& writer, std::int64_t value) {
+void put_negative(MemoryWriter& writer, std::int64_t value) {
   if (value >= -32) return writer.put(static_cast<char>(value));
   if (value >= INT8_MIN) return put_bits(writer, 0xD0, static_cast<std::uint8_t>(value));
   if (value >= INT16_MIN) return put_bits(writer, 0xD1, static_cast<std::uint16_t>(value));
@@ -63,19 +65,23 @@ void put_negative(BlockWriter& writer, std::int64_t value) {
   put_bits(writer, 0xD3, static_cast<std::uint64_t>(value));
 }
 
+constexpr std::size_t kElementBytes = 9;  // the most that a number takes
+
 template <class T>
-void put_number(BlockWriter& writer, T value) {
-  if constexpr (std::is_same_v<T, double>) {
+void put_element(MemoryWriter& writer, T value) {
+  if constexpr (std::is_same_v<T, bool>) {
+    writer.put(value ? '\xC3' : '\xC2');
+  } else if constexpr (std::is_floating_point_v<T>) {
+    using Bits = std::conditional_t<sizeof(T) == 8, std::uint64_t, std::uint32_t>;
     if (!std::isfinite(value)) return writer.put(kNil);
-    put_bits(writer, 0xCB, std::bit_cast<std::uint64_t>(value));
-  } else if constexpr (std::is_same_v<T, float>) {
-    if (!std::isfinite(value)) return writer.put(kNil);
-    put_bits(writer, 0xCA, std::bit_cast<std::uint32_t>(value));
+    put_bits(writer, sizeof(T) == 8 ? 0xCB : 0xCA, std::bit_cast<Bits>(value));
   } else if constexpr (std::is_signed_v<T>) {
     if (value < 0) return put_negative(writer, value);
     put_unsigned(writer, static_cast<std::uint64_t>(value));
-  } else {
+  } else if constexpr (std::is_unsigned_v<T>) {
     put_unsigned(writer, value);
+  } else {
+    put_element(writer, value.to_float());
   }
 }
 
@@ -106,22 +112,35 @@ void put_string(BlockWriter& writer, std::string_view text) {
 }  // namespace
 }  // namespace wire
 
-void encode_tensor_msgpack(const Tensor& tensor, std::string& out) {
+std::size_t numbers_bound_msgpack(const Tensor& tensor) noexcept {
+  return wire::bound_of_lists(tensor, wire::kElementBytes, wire::MsgpackLists::kBytes);
+}
+
+char* encode_numbers_msgpack(const Tensor& tensor, char* out) noexcept {
   using namespace wire;
+  MemoryWriter writer(out);
   visit_cell(tensor.dtype(), [&](auto cell) {
     using T = typename decltype(cell)::Element;
-    write_tensor<MsgpackLists, T>(tensor, out, [](BlockWriter& writer, const T& value) {
-      if constexpr (std::is_same_v<T, bool>) {
-        writer.put(value ? '\xC3' : '\xC2');
-      } else if constexpr (std::is_same_v<T, std::string>) {
-        put_string(writer, value);
-      } else if constexpr (std::is_arithmetic_v<T>) {
-        put_number(writer, value);
-      } else {
-        put_number(writer, value.to_float());
-      }
-    });
+    if constexpr (!std::is_same_v<T, std::string>) {
+      write_tensor<MsgpackLists, T>(tensor, writer,
+                                    [](MemoryWriter& to, T value) { put_element(to, value); });
+    }
   });
+  return writer.room();
+}
+
+void encode_tensor_msgpack(const Tensor& tensor, std::string& out) {
+  using namespace wire;
+  if (tensor.dtype() == DType::kString) {
+    BlockWriter writer(out);
+    write_tensor<MsgpackLists, std::string>(
+        tensor, writer, [](BlockWriter& to, const std::string& text) { put_string(to, text); });
+    return writer.flush();
+  }
+  const std::size_t before = out.size();
+  out.resize(before + numbers_bound_msgpack(tensor));
+  char* const end = encode_numbers_msgpack(tensor, out.data() + before);
+  out.resize(static_cast<std::size_t>(end - out.data()));
 }
 
 void encode_labels_msgpack(const Tensor& indices, std::span<const std::string> labels_msgpack,
