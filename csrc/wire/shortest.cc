@@ -77,7 +77,8 @@ std::uint64_t bytes_of_digits(std::uint64_t value) noexcept {
   return tens | (pairs - 10 * tens) << 8;
 }
 
-// Digits without zeros at either end, as text.
+// Digits without zeros at either end, as text that is kept in registers: what was just written to
+// memory in other pieces could only be read back slowly.
 class DigitText {
  public:
   // At most 17 digits, not 0.
@@ -88,17 +89,16 @@ class DigitText {
     const std::uint64_t rest = decimal.digits % (kEight * kEight);
     const std::uint64_t high = bytes_of_digits(rest / kEight);
     const std::uint64_t low = bytes_of_digits(rest % kEight);
-    text_[0] = static_cast<char>('0' + first);
-    const std::uint64_t words[2] = {high | kZeros, low | kZeros};
-    std::memcpy(text_ + 1, words, sizeof words);
     const int in_front = first != 0  ? 0
-                         : high != 0 ? 1 + std::countr_zero(high) / 8
-                                     : 9 + std::countr_zero(low) / 8;
+                         : high != 0 ? std::countr_zero(high) / 8
+                                     : 8 + std::countr_zero(low) / 8;
     const int behind = low != 0    ? std::countl_zero(low) / 8
                        : high != 0 ? 8 + std::countl_zero(high) / 8
                                    : 16;
-    begin_ = text_ + in_front;
-    length_ = 17 - in_front - behind;
+    first_ = static_cast<char>('0' + first);
+    extra_ = first != 0 ? 1 : 0;
+    rest_ = (Wide{low | kZeros} << 64 | (high | kZeros)) >> (8 * in_front);
+    length_ = extra_ + 16 - in_front - behind;
     exponent_ = decimal.exponent + behind;
   }
 
@@ -108,31 +108,40 @@ class DigitText {
     if (exponent_ < -(length_ + 3) + only || exponent_ > 5 - only) return write_scientific(out);
     const int whole = length_ + exponent_;
     if (exponent_ >= 0) {
-      std::memcpy(out, begin_, kCopied);
+      put(out);
       std::memcpy(out + length_, "00000000", 8);
       std::memcpy(out + whole, ".0", 2);
       return out + whole + 2;
     }
-    if (whole > 0) {
-      std::memcpy(out, begin_, kCopied);
-      std::memcpy(out + whole + 1, begin_ + whole, kCopied);
-      out[whole] = '.';
-      return out + length_ + 1;
-    }
+    if (whole > 0) return write_with_point(out, whole);
     std::memcpy(out, "0.000000", 8);
-    std::memcpy(out + 2 - whole, begin_, kCopied);
+    put(out + 2 - whole);
     return out + 2 - whole + length_;
   }
 
  private:
-  static constexpr std::size_t kCopied = 24;  // more than there are: one copy of a fixed size
+  // All digits, and some bytes behind them.
+  void put(char* out) const noexcept {
+    *out = first_;
+    store(out + extra_, rest_);
+  }
+  static void store(char* out, Wide bytes) noexcept { std::memcpy(out, &bytes, sizeof bytes); }
+
+  // With a point behind `whole` of the digits, more than 0.
+  char* write_with_point(char* out, int whole) const noexcept {
+    put(out);
+    const int place = whole - extra_;  // in rest_, which is longer than that if there is a fraction
+    if (place < 16) store(out + whole + 1, rest_ >> (8 * place));
+    out[whole] = '.';
+    return out + length_ + 1;
+  }
 
   char* write_scientific(char* out) const noexcept {
-    *out++ = *begin_;
     if (length_ > 1) {
-      *out++ = '.';
-      std::memcpy(out, begin_ + 1, kCopied);
-      out += length_ - 1;
+      out = write_with_point(out, 1);
+    } else {
+      put(out);
+      ++out;
     }
     const int exponent = exponent_ + length_ - 1;
     *out++ = 'e';
@@ -143,11 +152,14 @@ class DigitText {
     return out;
   }
 
-  char text_[64] = {};
-  const char* begin_;
-  int length_;
+  Wide rest_;   // the last 16 digits or fewer, the first of them in the lowest byte
+  char first_;  // the one in front of them
+  int extra_;   // 1 if there is one
+  int length_;  // digits
   int exponent_;
 };
+
+static_assert(std::endian::native == std::endian::little, "the lowest byte is written first");
 
 template <class T>
 char* write_slowly(T value, char* out) noexcept {
