@@ -134,7 +134,7 @@ template <class Lists, class T>
 void write_labels(const Tensor& indices, std::span<const std::string> labels,
                   std::string_view missing, std::string& out) {
   BlockWriter writer(out);
-  write_tensor<Lists, T>(indices, writer, [labels, missing](BlockWriter& to, T position) {
+  write_tensor<Lists, T>(indices, writer, [labels, missing](BlockWriter& to, const T& position) {
     if constexpr (std::is_integral_v<T>) {
       bool inside = true;
       if constexpr (std::is_signed_v<T>) inside = position >= 0;

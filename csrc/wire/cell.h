@@ -44,9 +44,13 @@ template <class Number>
 template <class Number>
 [[nodiscard]] Fault integer_of(Number number, Integer& integer) noexcept {
   if constexpr (std::is_integral_v<Number>) {
-    const bool negative = std::is_signed_v<Number> && number < 0;
-    const auto bits = static_cast<std::uint64_t>(number);
-    integer = {negative ? std::uint64_t{0} - bits : bits, negative};
+    if constexpr (std::is_signed_v<Number>) {
+      if (number < 0) {
+        integer = {static_cast<std::uint64_t>(-1 - number) + 1, true};
+        return Fault::kNone;
+      }
+    }
+    integer = {static_cast<std::uint64_t>(+number), false};
     return Fault::kNone;
   } else {
     const double value = widened(number);

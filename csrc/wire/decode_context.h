@@ -47,7 +47,7 @@ struct DecodeContext {
   const InputSchema& schema;
   const DecodeLimits& limits;
   std::pmr::memory_resource* memory;
-  std::shared_ptr<void> owner{};  // of the document's bytes; null: they must be copied
+  std::shared_ptr<void> owner;  // of the document's bytes; null: they must be copied
   CellContext cells;
   std::int64_t elements_left;  // of max_elements, not yet taken by an input
   Status failure;

@@ -36,7 +36,8 @@ bool Msgpack::take_bits(const Cursor& cursor, MsgpackHead& head) noexcept {
 template <class Signed>
 bool Msgpack::take_signed(const Cursor& cursor, MsgpackHead& head) noexcept {
   if (!take_bits<std::make_unsigned_t<Signed>>(cursor, head)) return false;
-  const auto value = static_cast<std::int64_t>(static_cast<Signed>(head.bits));
+  constexpr int kSpare = 64 - 8 * static_cast<int>(sizeof(Signed));
+  const auto value = static_cast<std::int64_t>(head.bits << kSpare) >> kSpare;
   head.number = value < 0 ? Number::kSigned : Number::kUnsigned;
   head.bits = static_cast<std::uint64_t>(value);
   return true;
@@ -67,8 +68,7 @@ bool Msgpack::take_head(const Cursor& cursor, MsgpackHead& head) noexcept {
   if (first < 0x80) return true;
   if (first >= 0xE0) {
     head.number = Number::kSigned;
-    head.bits =
-        static_cast<std::uint64_t>(static_cast<std::int64_t>(static_cast<signed char>(first)));
+    head.bits = first | ~std::uint64_t{0xFF};
     return true;
   }
   if (first < 0xC0) {

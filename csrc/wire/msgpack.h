@@ -51,7 +51,9 @@ class Msgpack {
     return open(cursor, frame, ValueKind::kList);
   }
   [[nodiscard]] static bool has_item(Cursor& /*cursor*/, Frame& frame) noexcept {
-    return frame.left != 0 && frame.left-- != 0;
+    if (frame.left == 0) return false;
+    --frame.left;
+    return true;
   }
   [[nodiscard]] static Next next_item(Cursor& cursor, Frame& frame) noexcept {
     return has_item(cursor, frame) ? Next::kItem : Next::kEnd;

@@ -89,7 +89,9 @@ bool is_unfit(T number) noexcept {
 }
 
 template <class T>
-Stop search(const char* bytes, std::int64_t count) noexcept {
+Stop search(std::string_view all) noexcept {
+  const char* const bytes = all.data();
+  const auto count = static_cast<std::int64_t>(all.size() / sizeof(T));
   constexpr std::int64_t kBlock = 1024;  // without a branch inside, for the vectorizer
   for (std::int64_t begin = 0; begin < count; begin += kBlock) {
     const std::int64_t end = std::min(begin + kBlock, count);
@@ -121,8 +123,8 @@ Stop convert_raw(DType from, DType to, const RawRun& run) noexcept {
   });
 }
 
-Stop first_unfit(DType dtype, const char* bytes, std::int64_t count) noexcept {
-  return visit_number(dtype, [=](auto number) { return search<decltype(number)>(bytes, count); });
+Stop first_unfit(DType dtype, std::string_view bytes) noexcept {
+  return visit_number(dtype, [=](auto number) { return search<decltype(number)>(bytes); });
 }
 
 std::string raw_number_text(DType dtype, const char* bytes) {

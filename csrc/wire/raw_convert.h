@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "core/dtype.h"
 #include "wire/fault.h"
@@ -32,7 +33,7 @@ struct RawRun {
 [[nodiscard]] Stop convert_raw(DType from, DType to, const RawRun& run) noexcept;
 
 // The first element that is no bool, or that is NaN or infinite; only kBool and floating point.
-[[nodiscard]] Stop first_unfit(DType dtype, const char* bytes, std::int64_t count) noexcept;
+[[nodiscard]] Stop first_unfit(DType dtype, std::string_view bytes) noexcept;
 
 // The number at `bytes` in words. Throws std::bad_alloc.
 [[nodiscard]] std::string raw_number_text(DType dtype, const char* bytes);

@@ -110,7 +110,7 @@ bool RawReader::read_input(const TensorSpec& spec, Role role, Tensor& tensor) {
 bool RawReader::read_same(const TensorSpec& spec, Role role, const Shape& shape, Tensor& tensor) {
   const bool is_floating = dtype_ >= DType::kFloat16 && dtype_ <= DType::kFloat64;
   if (dtype_ == DType::kBool || (is_floating && !context_.cells.accepts_missing)) {
-    const Stop stop = first_unfit(dtype_, raw_.bytes.data(), elements_);
+    const Stop stop = first_unfit(dtype_, raw_.bytes);
     fault_ = stop.fault;
     if (stop.element >= 0) return fail_value(spec, role, stop.element);
   }
