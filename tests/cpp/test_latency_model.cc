@@ -2,6 +2,7 @@
 #include "core/batch/latency_model.h"
 
 #include <atomic>
+#include <random>
 #include <thread>
 #include <vector>
 
@@ -24,9 +25,10 @@ TEST(shapes_and_powers_of_two_of_rows_are_learned_apart) {
   model.observe(8, 1, 3000);
   CHECK_EQ(model.estimate_ns(7, 1), 1000);
   CHECK_EQ(model.estimate_ns(7, 64), 9000);
-  CHECK_EQ(model.estimate_ns(7, 100), 9000);  // 64..127 rows share an estimate
-  CHECK_EQ(model.estimate_ns(7, 63), 0);
+  CHECK_EQ(model.estimate_ns(7, 33), 9000);  // 33..64 rows share an estimate
+  CHECK_EQ(model.estimate_ns(7, 32), 0);
   CHECK_EQ(model.estimate_ns(8, 1), 3000);
+  CHECK_EQ(model.curve(9).mean_ns(1), 0);
 }
 
 TEST(the_estimate_follows_a_slower_model) {
@@ -45,12 +47,65 @@ TEST(the_estimate_follows_a_slower_model) {
 TEST(one_slow_execution_moves_it_by_an_eighth_and_is_forgotten_at_once) {
   LatencyModel model;
   model.observe(7, 1, 1000);
-  model.observe(7, 1, 81'000);
-  CHECK_EQ(model.estimate_ns(7, 1), 11'000);
+  model.observe(7, 1, 81'000);  // counts as twice the mean
+  CHECK_EQ(model.estimate_ns(7, 1), 1125);
+  for (int i = 0; i < 100; ++i) model.observe(7, 1, 81'000);
+  CHECK(model.estimate_ns(7, 1) > 80'000);
   model.observe(7, 1, 1000);  // less than half of what was believed
   CHECK_EQ(model.estimate_ns(7, 1), 1000);
   model.observe(7, 1, 900);  // an ordinary fluctuation
   CHECK_EQ(model.estimate_ns(7, 1), 988);
+}
+
+TEST(between_sizes_time_is_a_line_and_beyond_them_it_goes_on) {
+  LatencyCurve curve;
+  CHECK_EQ(curve.mean_ns(5), 0);
+  CHECK_EQ(curve.rows_of_mean(1, 64), 64);  // nothing is known, nothing is limited
+  curve.observe(8, 8000);
+  for (const std::int64_t rows : {1, 8, 1000}) CHECK_EQ(curve.mean_ns(rows), 8000);
+  curve.observe(64, 15'000);
+  CHECK_EQ(curve.mean_ns(36), 11'500);
+  CHECK_EQ(curve.mean_ns(96), 19'000);
+  CHECK_EQ(curve.mean_ns(128), 23'000);
+  CHECK_EQ(curve.mean_ns(1000), 23'000);  // what is far from all that is known is tried
+  curve.observe(32, 20'000);              // an accident: more rows took less
+  CHECK_EQ(curve.mean_ns(32), 15'000);
+}
+
+TEST(the_tail_is_four_deviations_above_the_mean) {
+  LatencyCurve curve;
+  curve.observe(1, 1000);
+  CHECK_EQ(curve.tail_ns(1), 1500);
+  for (int i = 0; i < 200; ++i) curve.observe(1, 1000);
+  CHECK(curve.tail_ns(1) < 1020);
+  for (int i = 0; i < 200; ++i) curve.observe(1, i % 2 == 0 ? 900 : 1100);
+  CHECK(curve.tail_ns(1) > 1300 && curve.tail_ns(1) < 1500);
+  CHECK(curve.tail_ns(64) == curve.tail_ns(1));  // sizes share the deviation
+}
+
+// Whatever was observed: more rows take no less, the tail is no less than the mean, and the rows
+// within a budget are exactly those whose tail is.
+TEST(any_curve_is_monotone) {
+  std::mt19937_64 random(11);
+  for (int round = 0; round < 300; ++round) {
+    LatencyCurve curve;
+    for (std::size_t i = random() % 40 + 1; i > 0; --i) {
+      curve.observe(static_cast<std::int64_t>(random() % 300 + 1),
+                    static_cast<Nanoseconds>(random() % 1'000'000));
+    }
+    for (std::int64_t rows = 1; rows < 400; ++rows) {
+      CHECK(curve.mean_ns(rows) > 0);
+      CHECK(curve.mean_ns(rows + 1) >= curve.mean_ns(rows));
+      CHECK(curve.tail_ns(rows + 1) >= curve.tail_ns(rows));
+      CHECK(curve.tail_ns(rows) >= curve.mean_ns(rows));
+    }
+    const auto limit = static_cast<std::int64_t>(random() % 200 + 1);
+    const auto budget = static_cast<Nanoseconds>(random() % 2'000'000);
+    const std::int64_t fits = curve.rows_of_tail(budget, limit);
+    CHECK(fits >= 0 && fits <= limit);
+    CHECK(fits == 0 || curve.tail_ns(fits) <= budget);
+    CHECK(fits == limit || curve.tail_ns(fits + 1) > budget);
+  }
 }
 
 TEST(an_execution_without_measurable_time_is_known_all_the_same) {

@@ -1,15 +1,23 @@
 // LatencyModel: what a model's executions have cost, by shape and by number of rows.
 //
 // Decides what may run inline, what can meet its deadline, and (with the policy) how large a batch
-// pays. An estimate is an exponentially weighted moving average per (shape, power of two of rows).
-// Executions are slow by accident (a cold start, a preempted thread) but never fast by accident, so
-// one that took less than half of the estimate replaces it.
-// Reading is lock-free and may see a value one update old; learning takes a lock only for a pair
-// never seen before. Bounded: past kEntries pairs, new ones are not learned and stay unknown.
+// may be. Per shape and power of two of rows it keeps exponentially weighted averages of the time
+// and of the rows; per shape one of the relative deviation. The mean and four deviations, the
+// *tail*, is what TCP's retransmission timer makes of round trips (Jacobson and Karels 1988, RFC
+// 6298). The deviation is shared by all sizes: a size judged too slow by a few executions is not
+// run any more, and nothing would ever correct a tail of its own. Executions are slow by accident
+// (a cold start, a preempted thread) but never fast by accident, so one that took less than half of
+// the mean replaces it, and one far above it counts as twice the mean. For the same reason sizes
+// that were never run are taken to be quick: running them is the way to know.
+//
+// Threads: any. Reading and learning are lock-free and may see a value one update old; a shape that
+// was never seen before takes a lock once. Bounded: past kShapes shapes, new ones are not learned
+// and stay unknown.
 #pragma once
 
 #include <array>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <mutex>
 
@@ -18,28 +26,82 @@
 
 namespace slipstream {
 
+// The averages of one shape. Pure once filled: what simulations and tests make themselves.
+class LatencyCurve {
+ public:
+  // Sizes in (2^(i-1), 2^i] share bucket i; the last one takes everything larger.
+  static constexpr std::size_t kBuckets = 18;
+  [[nodiscard]] static std::size_t bucket_of(std::int64_t rows) noexcept;
+
+  // Learns one execution. Two threads may do so at once and one observation be lost: an average
+  // does not mind.
+  void observe(std::int64_t rows, Nanoseconds execute_ns) noexcept;
+
+  // The mean of executions of about so many rows; 0 while there was none.
+  [[nodiscard]] Nanoseconds learned_ns(std::int64_t rows) const noexcept {
+    return buckets_[bucket_of(rows)].mean_ns.value();
+  }
+
+  // What an execution of so many rows takes in the mean, and at worst. Between sizes that were seen
+  // the time is a line, and no more than what a larger size took; above the largest it rises as
+  // between the smallest and the largest, to twice the rows and not beyond. So it never falls as
+  // `rows` grow. 0 while nothing was seen.
+  [[nodiscard]] Nanoseconds mean_ns(std::int64_t rows) const noexcept;
+  [[nodiscard]] Nanoseconds tail_ns(std::int64_t rows) const noexcept {
+    return tail_of(mean_ns(rows));
+  }
+
+  // The most rows, up to `limit`, whose mean (tail) is within `budget_ns`; `limit` while nothing
+  // was seen.
+  [[nodiscard]] std::int64_t rows_of_mean(Nanoseconds budget_ns, std::int64_t limit) const noexcept;
+  [[nodiscard]] std::int64_t rows_of_tail(Nanoseconds budget_ns, std::int64_t limit) const noexcept;
+
+ private:
+  static constexpr std::int64_t kMeanShift = 3;       // each observation counts 1/8
+  static constexpr std::int64_t kDeviationShift = 4;  // and 1/16 for the deviation
+  static constexpr std::int64_t kTailDeviations = 4;
+  static constexpr std::int64_t kRowsScale = 16;            // fractions of a row that averages keep
+  static constexpr std::int64_t kDeviationScale = 1 << 16;  // and of the mean
+  static constexpr std::int64_t kFirstDeviation = kDeviationScale / 8;
+
+  struct Bucket {
+    RelaxedGauge<std::int64_t> mean_ns;  // 0: nothing seen
+    RelaxedGauge<std::int64_t> scaled_rows;
+  };
+
+  [[nodiscard]] Nanoseconds tail_of(Nanoseconds mean) const noexcept {
+    return mean + mean * kTailDeviations * scaled_deviation_.value() / kDeviationScale;
+  }
+
+  std::array<Bucket, kBuckets> buckets_;
+  RelaxedGauge<std::int64_t> scaled_deviation_{kFirstDeviation};
+};
+
 class LatencyModel {
  public:
-  // Learned time of one execution of `rows` rows of that shape; 0 while unknown.
-  [[nodiscard]] Nanoseconds estimate_ns(std::uint64_t shape_key, std::int64_t rows) const noexcept;
+  // Learned time of executions of about `rows` rows of that shape; 0 while there was none.
+  [[nodiscard]] Nanoseconds estimate_ns(std::uint64_t shape_key, std::int64_t rows) const noexcept {
+    return curve(shape_key).learned_ns(rows);
+  }
 
-  // Any thread.
+  // Of a shape that was never seen: an empty one.
+  [[nodiscard]] const LatencyCurve& curve(std::uint64_t shape_key) const noexcept;
+
   void observe(std::uint64_t shape_key, std::int64_t rows, Nanoseconds execute_ns) noexcept;
 
  private:
-  static constexpr std::size_t kEntries = 256;
-  static constexpr std::int64_t kWeightShift = 3;  // each observation counts 1/8
+  static constexpr std::size_t kShapes = 128;
 
-  struct Entry {
+  struct Shape {
     std::atomic<std::uint64_t> key{0};  // 0: free; written once
-    RelaxedGauge<std::int64_t> estimate_ns;
+    LatencyCurve curve;
   };
 
-  static std::uint64_t key_of(std::uint64_t shape_key, std::int64_t rows) noexcept;
-  // The entry of that key, or the free one where it would go, or null when the table is full.
-  const Entry* find(std::uint64_t key) const noexcept;
+  // Where that key is, or would be; null when every place is taken.
+  [[nodiscard]] const Shape* find(std::uint64_t key) const noexcept;
 
-  std::array<Entry, kEntries> entries_;
+  std::array<Shape, kShapes> shapes_;
+  LatencyCurve unknown_;  // stays empty
   std::mutex insert_mutex_;
 };
 
