@@ -269,10 +269,35 @@ void run_many(ExecutionContext& context, Instance& instance, const Batch& batch)
   }
 }
 
+// Answers those that were taken out of the queue because they could not make it any more.
+void finish_late(ExecutionContext& context, Batch& batch) noexcept {
+  for (Request* const request : batch.late) {
+    if (!request->settle()) continue;
+    context.stats.abandoned.add(1);
+    if (!request->lifecycle.claim()) continue;
+    Response response{
+        .status = Status(StatusCode::kDeadlineExceeded,
+                         "the request waited until it could not be answered before its deadline "
+                         "any more; raise its timeout or send it with a higher priority"),
+        .outputs = {},
+        .total_ns = now_ns() - request->accepted_ns,
+        .execute_ns = 0,
+        .batch_rows = 0};
+    if (!request->sink->complete(request->tag, std::move(response))) continue;
+    if (context.unflushed != request->sink.get()) flush(context);
+    context.unflushed = request->sink.get();
+  }
+  flush(context);
+  for (Request* const request : batch.late) context.pool.release(*request);
+  batch.late.clear();
+}
+
 }  // namespace
 
 void run_batch(ExecutionContext& context, Instance& instance, Batch& batch) noexcept {
   const Nanoseconds taken_ns = now_ns();
+  if (!batch.late.empty()) finish_late(context, batch);
+  if (batch.parts.empty()) return;
   for (const BatchPart& part : batch.parts) {
     context.stats.stages.queue.record(taken_ns - part.request->accepted_ns);
   }

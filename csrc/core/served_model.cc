@@ -73,9 +73,11 @@ Result<std::shared_ptr<ServedModel>> ServedModel::create(RequestPool& pool, Dead
                                                          ServeOptions options) {
   options.batcher.batchable = options.batcher.batchable && model->spec().batchable;
   options.batcher.max_batch_rows = std::max<std::int64_t>(options.batcher.max_batch_rows, 1);
+  options.instances = std::max<std::size_t>(options.instances, 1);
+  options.batcher.instances = static_cast<std::int64_t>(options.instances);
   std::shared_ptr<ServedModel> served(
       new ServedModel(pool, timer, std::move(model), std::move(options)));
-  const std::size_t count = std::max<std::size_t>(served->options_.instances, 1);
+  const std::size_t count = served->options_.instances;
   for (std::size_t i = 0; i < count; ++i) {
     Result<std::unique_ptr<Instance>> instance = served->model_->create_instance();
     if (!instance.is_ok()) return instance.status();
@@ -101,7 +103,7 @@ ServedModel::ServedModel(RequestPool& pool, DeadlineTimer& timer, std::unique_pt
       timer_(timer),
       options_(std::move(options)),
       model_(std::move(model)),
-      batcher_(pool, options_.batcher, stats_.abandoned) {}
+      batcher_(pool, options_.batcher, latency_, stats_.abandoned) {}
 
 ServedModel::~ServedModel() {
   close(0);
@@ -130,29 +132,21 @@ Status ServedModel::validate(std::span<const Tensor> inputs) const {
 }
 
 Status ServedModel::check_deadline(const RequestOptions& options, std::uint64_t shape_key,
-                                   std::int64_t rows) {
+                                   std::int64_t rows, Nanoseconds& expected_wait) {
   if (options.deadline_ns == kNoDeadline) return Status::ok();
   const Nanoseconds now = now_ns();
   if (options.deadline_ns <= now) {
     return {StatusCode::kDeadlineExceeded,
             "the request's deadline had passed when it arrived; raise its timeout"};
   }
-  const std::int64_t executed_rows = std::min(rows, batcher_.row_limit(options));
-  const AdmissionQuestion question{
-      .now = now,
-      .deadline_ns = options.deadline_ns,
-      .queued_requests = static_cast<std::int64_t>(batcher_.approx_size_ahead(options.priority)),
-      .requests_per_batch = batcher_.is_batching()
-                                ? std::max<std::int64_t>(options_.batcher.max_batch_rows / rows, 1)
-                                : 1,
-      .instances = static_cast<std::int64_t>(slots_.size()),
-      .executions = batcher_.is_batching() ? (rows + executed_rows - 1) / executed_rows : 1,
-      .execute_ns = latency_.estimate_ns(shape_key, executed_rows)};
+  const AdmissionQuestion question = batcher_.admission_question(options, rows, shape_key, now);
+  expected_wait = expected_wait_ns(question);
   if (can_meet_deadline(question)) return Status::ok();
   // Too slow even alone. On a model that is never idle, nothing of that size would ever run again
   // to show that one slow execution was an accident, if all such requests were refused: some do
   // run.
-  const bool is_too_slow = question.execute_ns > options.deadline_ns - now;
+  const bool is_too_slow = !can_start_now(
+      options.deadline_ns, now, question.curve->mean_ns(std::min(rows, question.row_limit)));
   if (is_too_slow && too_slow_.fetch_add(1) % kProbeEvery == kProbeEvery - 1) return Status::ok();
   return resource_exhausted("model '" + options_.name + "' needs about " +
                             milliseconds_text(expected_latency_ns(question)) +
@@ -169,16 +163,18 @@ Status ServedModel::submit(std::vector<Tensor>&& inputs, const RequestOptions& o
   if (Status status = validate(inputs); !status.is_ok()) return status;
   const std::int64_t rows = model_->spec().batchable ? inputs.front().rows() : 1;
   const std::uint64_t shape_key = shape_key_of(inputs);
-  Status status = check_deadline(options, shape_key, rows);
+  Nanoseconds expected_wait = 0;
+  Status status = check_deadline(options, shape_key, rows, expected_wait);
   if (status.is_ok()) {
-    status = enqueue(std::move(inputs), options, rows, shape_key, std::move(sink), tag, ticket);
+    status = enqueue(std::move(inputs), options, rows, shape_key, expected_wait, std::move(sink),
+                     tag, ticket);
   }
   if (!status.is_ok()) stats_.rejected.add(1);
   return status;
 }
 
 Status ServedModel::enqueue(std::vector<Tensor>&& inputs, const RequestOptions& options,
-                            std::int64_t rows, std::uint64_t shape_key,
+                            std::int64_t rows, std::uint64_t shape_key, Nanoseconds expected_wait,
                             std::shared_ptr<CompletionSink> sink, std::uint64_t tag,
                             Ticket* ticket) {
   const AdmissionGuard guard(*this);
@@ -199,6 +195,7 @@ Status ServedModel::enqueue(std::vector<Tensor>&& inputs, const RequestOptions& 
   request->rows = rows;
   request->shape_key = shape_key;
   request->accepted_ns = now_ns();
+  request->expected_wait_ns = expected_wait;
   request->split = std::move(split);
   const Ticket opened = pool_.open(*request);
   if (ticket != nullptr) *ticket = opened;
@@ -262,26 +259,28 @@ void ServedModel::run_worker(InstanceSlot& slot, std::size_t number) noexcept {
   batch.parts.reserve(
       static_cast<std::size_t>(std::min<std::int64_t>(options_.batcher.max_batch_rows, 1024)));
   for (;;) {
-    const EventCount::Key key = work_.prepare_wait();
-    const Nanoseconds begin = now_ns();
-    bool formed = false;
-    {
-      const std::scoped_lock lock(slot.in_use);
-      formed = batcher_.form(batch, begin);
-      if (formed) {
+    std::unique_lock lock(slot.in_use);
+    Nanoseconds begin = now_ns();
+    if (!batcher_.form(batch, begin)) {
+      // Announcing oneself as a waiter costs producers a system call, so it comes second; and after
+      // it one must look again (event_count.h).
+      const EventCount::Key key = work_.prepare_wait();
+      begin = now_ns();
+      if (!batcher_.form(batch, begin)) {
+        lock.unlock();
+        if (!stopping_.load()) {
+          work_.wait(key);
+          continue;
+        }
         work_.cancel_wait();
-        stats_.stages.batch.record(now_ns() - begin);
-        // More may be waiting than this batch took, and its notification woke only this worker.
-        if (slots_.size() > 1 && !batcher_.approx_empty()) work_.notify_one();
-        run_batch(context, *slot.instance, batch);
+        return;
       }
-    }
-    if (formed) continue;
-    if (stopping_.load()) {
       work_.cancel_wait();
-      return;
     }
-    work_.wait(key);
+    stats_.stages.batch.record(now_ns() - begin);
+    // More may be waiting than this batch took, and its notification woke only this worker.
+    if (slots_.size() > 1 && !batcher_.approx_empty()) work_.notify_one();
+    run_batch(context, *slot.instance, batch);
   }
 }
 
@@ -307,6 +306,10 @@ void ServedModel::close(Nanoseconds drain_until_ns) noexcept {
 void ServedModel::fail_queued(const Status& status) noexcept {
   Batch batch;
   while (batcher_.form(batch, now_ns())) {
+    for (Request* const late : batch.late) {
+      fail_unserved(*late, status);
+      pool_.release(*late);
+    }
     for (const BatchPart& part : batch.parts) {
       fail_unserved(*part.request, status);
       pool_.release(*part.request);

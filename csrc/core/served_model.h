@@ -29,7 +29,7 @@ namespace slipstream {
 struct ServeOptions {
   std::string name;  // for messages and thread names
   std::size_t instances = 1;
-  BatcherConfig batcher;  // .batchable is and-ed with the model's own
+  BatcherConfig batcher;  // .batchable is and-ed with the model's own, .instances is the above
   // Executions learned to take less than this run on the caller's thread when the model is idle:
   // less than waking a worker costs. 0 turns the inline path off.
   Nanoseconds inline_limit_ns = 20'000;
@@ -87,10 +87,13 @@ class ServedModel {
               ServeOptions options);
 
   Status validate(std::span<const Tensor> inputs) const;
-  Status check_deadline(const RequestOptions& options, std::uint64_t shape_key, std::int64_t rows);
+  // Leaves in `expected_wait` what the queue ahead is expected to take; untouched without a
+  // deadline.
+  Status check_deadline(const RequestOptions& options, std::uint64_t shape_key, std::int64_t rows,
+                        Nanoseconds& expected_wait);
   Status enqueue(std::vector<Tensor>&& inputs, const RequestOptions& options, std::int64_t rows,
-                 std::uint64_t shape_key, std::shared_ptr<CompletionSink> sink, std::uint64_t tag,
-                 Ticket* ticket);
+                 std::uint64_t shape_key, Nanoseconds expected_wait,
+                 std::shared_ptr<CompletionSink> sink, std::uint64_t tag, Ticket* ticket);
   void run_worker(InstanceSlot& slot, std::size_t number) noexcept;
   void fail_queued(const Status& status) noexcept;
   void fail_unserved(Request& request, const Status& status) noexcept;

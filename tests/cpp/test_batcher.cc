@@ -23,6 +23,7 @@ using testing::Wish;
 
 struct Fixture {
   RequestPool pool{512};
+  LatencyModel latency;
   RelaxedCounter abandoned;
   std::shared_ptr<RecordingSink> sink = std::make_shared<RecordingSink>();
   BatcherConfig config;
@@ -34,7 +35,7 @@ struct Fixture {
                .batchable = batchable,
                .queue_capacity = 256,
                .policy = {.ageing_step_ns = 1000}},
-        batcher(pool, config, abandoned) {}
+        batcher(pool, config, latency, abandoned) {}
 
   bool push(const Wish& wish) {
     Request* const request = pool.acquire();
@@ -119,8 +120,8 @@ TEST(a_full_lane_refuses) {
   while (fixture.push({.tag = tag})) ++tag;
   CHECK_EQ(tag, 256U);
   CHECK(fixture.push({.tag = 999, .priority = kHighPriority}));
-  CHECK_EQ(fixture.batcher.approx_size_ahead(kHighPriority), 1U);
-  CHECK_EQ(fixture.batcher.approx_size_ahead(kLowPriority), 257U);
+  CHECK_EQ(fixture.batcher.approx_rows_ahead(kHighPriority), 1);
+  CHECK_EQ(fixture.batcher.approx_rows_ahead(kLowPriority), 257);
 }
 
 TEST(another_shape_waits_and_is_first_in_the_next_batch) {

@@ -72,35 +72,51 @@ TEST(rows_join_only_whole_unless_too_large_for_any_execution) {
   CHECK_EQ(rows_that_join(question), 0);
 }
 
+// A model that takes 300 ns whatever it is given.
+void make_flat(LatencyCurve& curve) {
+  for (int i = 0; i < 100; ++i) {
+    curve.observe(1, 300);
+    curve.observe(64, 300);
+  }
+}
+
 TEST(admission_refuses_what_would_be_late) {
+  LatencyCurve curve;
+  make_flat(curve);
   AdmissionQuestion question{.now = 1000,
                              .deadline_ns = 2000,
-                             .queued_requests = 8,
-                             .requests_per_batch = 4,
+                             .rows = 1,
+                             .row_limit = 4,
+                             .rows_ahead = 8,
                              .instances = 1,
-                             .execute_ns = 300};
-  CHECK_EQ(expected_latency_ns(question), 900);
+                             .curve = &curve};
+  CHECK_EQ(expected_wait_ns(question), 600);
   CHECK(can_meet_deadline(question));
-  question.queued_requests = 12;
+  question.rows_ahead = 12;
   CHECK(!can_meet_deadline(question));
   question.instances = 2;
   CHECK(can_meet_deadline(question));
-  question.executions = 3;
+  question.wait_ratio = 2.0;  // things have turned out to take twice as long
   CHECK(!can_meet_deadline(question));
-  question.execute_ns = 0;
-  question.queued_requests = 1'000'000;
+  question.wait_ratio = 1.0;
+  question.instance_free_ns = 1500;  // both are busy until then
+  CHECK(!can_meet_deadline(question));
+  question.instance_free_ns = 0;
+  question.rows = 12;  // three executions of its own
+  CHECK(!can_meet_deadline(question));
+  const LatencyCurve unknown;
+  question.curve = &unknown;
+  question.rows_ahead = 1'000'000;
   CHECK(can_meet_deadline(question));
 }
 
 TEST(an_idle_model_admits_whatever_it_has_learned) {
-  AdmissionQuestion question{.now = 1000,
-                             .deadline_ns = 2000,
-                             .queued_requests = 0,
-                             .requests_per_batch = 4,
-                             .instances = 1,
-                             .execute_ns = 1'000'000};
+  LatencyCurve curve;
+  make_flat(curve);
+  AdmissionQuestion question{
+      .now = 1000, .deadline_ns = 1010, .row_limit = 4, .rows_ahead = 0, .curve = &curve};
   CHECK(can_meet_deadline(question));
-  question.queued_requests = 1;
+  question.rows_ahead = 1;
   CHECK(!can_meet_deadline(question));
 }
 

@@ -22,12 +22,15 @@ struct BatchPart {
 
 struct Batch {
   std::vector<BatchPart> parts;
+  // Requests that could not make their deadline any more, to be answered so; one reference each.
+  std::vector<Request*> late;
   std::int64_t rows = 0;
-  std::int64_t row_limit = 0;  // the smallest among those of its requests; the batcher's
+  std::int64_t row_limit = 0;  // what its requests' limits and deadlines leave; the batcher's
   std::uint64_t outputs_wanted = 0;
 
   void clear() noexcept {
     parts.clear();
+    late.clear();
     rows = 0;
     row_limit = 0;
     outputs_wanted = 0;

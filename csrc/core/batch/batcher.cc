@@ -25,14 +25,18 @@ std::int64_t rows_left(const Request& request) noexcept {
 
 }  // namespace
 
-Batcher::Batcher(RequestPool& pool, const BatcherConfig& config, RelaxedCounter& abandoned)
+Batcher::Batcher(RequestPool& pool, const BatcherConfig& config, const LatencyModel& latency,
+                 RelaxedCounter& abandoned)
     : pool_(pool),
       config_(config),
+      latency_(latency),
       abandoned_(abandoned),
       batchable_(config.batchable),
       lanes_(config.queue_capacity) {
   // Beyond the lookahead only rests of split requests come in, and only of ever higher priority.
   deferred_.reserve(kLookahead + 2 * kLaneCount);
+  for (auto& ratio : wait_ratios_) ratio.set(1.0);
+  last_taken_ns_.fill(-kNoDeadline / 2);  // long ago
 }
 
 std::int64_t Batcher::row_limit(const RequestOptions& options) const noexcept {
@@ -41,33 +45,57 @@ std::int64_t Batcher::row_limit(const RequestOptions& options) const noexcept {
 }
 
 bool Batcher::try_push(Request& request) noexcept {
-  return lanes_.try_push(lane_of(request.options.priority), {request.index, request.accepted_ns});
+  const std::size_t lane = lane_of(request.options.priority);
+  const std::int64_t rows = request.rows;
+  waiting_.add(lane, rows);  // before the push: whoever is notified of it sees them
+  if (lanes_.try_push(lane, {request.index, request.accepted_ns})) return true;
+  waiting_.add(lane, -rows);
+  return false;
+}
+
+AdmissionQuestion Batcher::admission_question(const RequestOptions& options, std::int64_t rows,
+                                              std::uint64_t shape_key,
+                                              Nanoseconds now) const noexcept {
+  const std::size_t lane = lane_of(options.priority);
+  return {.now = now,
+          .deadline_ns = options.deadline_ns,
+          .rows = rows,
+          .row_limit = is_batching() ? row_limit(options) : rows,
+          .rows_ahead = waiting_.from(lane),
+          .instances = config_.instances,
+          .instance_free_ns = instance_free_ns_.value(),
+          .wait_ratio = wait_ratios_[lane].value(),
+          .curve = &latency_.curve(shape_key)};
 }
 
 bool Batcher::form(Batch& batch, Nanoseconds now) {
-  const std::scoped_lock lock(former_mutex_);
   batch.clear();
+  if (approx_empty()) return false;
+  const std::scoped_lock lock(former_mutex_);
   drop_answered();
-  Request* const head = take_head(now);
+  Forming forming{.batch = batch, .now = now, .heads = look_at_heads()};
+  Request* const head = take_head(forming);
   if (head != nullptr) {
-    begin_batch(batch, *head);
+    begin_batch(forming, *head);
     if (batchable_.load()) {
-      join_deferred(batch);
-      join_queued(batch, now);
+      join_deferred(forming);
+      join_queued(forming);
     }
+    instance_free_ns_.set(now + forming.curve->mean_ns(batch.rows) / config_.instances);
   }
   deferred_count_.store(deferred_.size(), std::memory_order_release);
-  return head != nullptr;
+  return head != nullptr || !batch.late.empty();
 }
 
 bool Batcher::is_drained() noexcept {
   const std::scoped_lock lock(former_mutex_);
-  return deferred_.empty() && lanes_.approx_empty();
+  return waiting_.is_none();
 }
 
 // Lets go of a request that was cancelled or expired, or of which another part has failed.
 bool Batcher::drop_if_answered(Request& request) noexcept {
   if (!request.lifecycle.is_claimed()) return false;
+  waiting_.add(lane_of(request.options.priority), -rows_left(request));
   if (request.settle()) abandoned_.add(1);
   pool_.release(request);
   return true;
@@ -78,92 +106,184 @@ void Batcher::drop_answered() noexcept {
                 [this](const Deferred& deferred) { return drop_if_answered(*deferred.request); });
 }
 
-// The next unanswered request of that lane; null when the lane is empty.
-Request* Batcher::pop_lane(std::size_t lane) noexcept {
-  QueuedRequest queued;
-  while (lanes_.try_pop(lane, queued)) {
-    Request& request = pool_.slot(queued.index);
-    if (!drop_if_answered(request)) return &request;
+HeadTimes Batcher::look_at_heads() const noexcept {
+  HeadTimes heads;
+  for (std::size_t lane = 0; lane < kLaneCount; ++lane) {
+    heads[lane] = waiting_.in_lane(lane) == 0 ? kNoDeadline : lanes_.head(lane);
   }
-  return nullptr;
+  return heads;
+}
+
+// The next unanswered request of that lane; null when the lane is empty.
+Request* Batcher::pop_lane(Forming& forming, std::size_t lane) noexcept {
+  QueuedRequest queued;
+  Request* found = nullptr;
+  while (found == nullptr && lanes_.try_pop(lane, queued)) {
+    Request& request = pool_.slot(queued.index);
+    if (!drop_if_answered(request)) found = &request;
+  }
+  forming.heads[lane] = lanes_.head(lane);
+  return found;
 }
 
 // The request of highest effective priority among the deferred ones and the lanes' heads.
-Request* Batcher::take_head(Nanoseconds now) {
+Request* Batcher::take_highest(Forming& forming) {
   for (;;) {
-    const HeadTimes heads = lanes_.heads();
-    const std::size_t lane = choose_lane(heads, now, config_.policy);
+    const std::size_t lane = choose_lane(forming.heads, forming.now, config_.policy);
     const auto priority_of = [&](const Deferred& deferred) {
-      return effective_priority(deferred.lane, deferred.request->accepted_ns, now, config_.policy);
+      return effective_priority(deferred.lane, deferred.request->accepted_ns, forming.now,
+                                config_.policy);
     };
     const auto best = std::ranges::max_element(deferred_, {}, priority_of);
     if (best != deferred_.end() &&
         (lane == kNoLane ||
-         priority_of(*best) >= effective_priority(lane, heads[lane], now, config_.policy))) {
+         priority_of(*best) >=
+             effective_priority(lane, forming.heads[lane], forming.now, config_.policy))) {
       Request* const request = best->request;
       deferred_.erase(best);
       return request;
     }
     if (lane == kNoLane) return nullptr;
-    if (Request* const request = pop_lane(lane)) return request;
+    if (Request* const request = pop_lane(forming, lane)) return request;
     // Everything in that lane was answered already: look again.
   }
 }
 
-void Batcher::begin_batch(Batch& batch, Request& head) {
+// The request that the batch begins with. Those that are late are set aside, unless nothing else is
+// there to run: then what was learned may be wrong, and running it is the way to know.
+Request* Batcher::take_head(Forming& forming) {
+  for (;;) {
+    Request* const request = take_highest(forming);
+    if (request == nullptr) return nullptr;
+    const bool is_expired = request->options.deadline_ns <= forming.now;
+    const bool is_alone = waiting_.from(0) <= rows_left(*request);
+    if (is_alone && !is_expired) return request;
+    if (!is_late(*request, forming.now) && is_worth_it(*request, forming.now)) return request;
+    drop_late(forming, *request);
+  }
+}
+
+bool Batcher::is_late(const Request& request, Nanoseconds now) const noexcept {
+  if (request.options.deadline_ns == kNoDeadline) return false;
+  const std::int64_t rows = batchable_.load()
+                                ? std::min(rows_left(request), row_limit(request.options))
+                                : rows_left(request);
+  return !can_start_now(request.options.deadline_ns, now,
+                        latency_.curve(request.shape_key).mean_ns(rows));
+}
+
+bool Batcher::is_worth_it(const Request& request, Nanoseconds now) const noexcept {
+  if (request.options.deadline_ns == kNoDeadline || !batchable_.load()) return true;
+  return !costs_too_much({.slack_ns = request.options.deadline_ns - now,
+                          .rows = rows_left(request),
+                          .rows_waiting = waiting_.from(lane_of(request.options.priority)),
+                          .row_limit = row_limit(request.options)},
+                         latency_.curve(request.shape_key));
+}
+
+void Batcher::drop_late(Forming& forming, Request& request) {
+  waiting_.add(lane_of(request.options.priority), -rows_left(request));
+  learn_wait(request, forming.now);
+  forming.batch.late.push_back(&request);
+}
+
+void Batcher::begin_batch(Forming& forming, Request& head) {
+  Batch& batch = forming.batch;
   batch.row_limit = config_.max_batch_rows;
+  const std::size_t lane = lane_of(head.options.priority);
+  last_taken_ns_[lane] = forming.now;
+  std::size_t arriving = kLaneCount - 1;
+  while (last_taken_ns_[arriving] <= forming.now - config_.policy.arriving_ns) --arriving;
+  forming.held_back_below = arriving - std::min(arriving, config_.policy.held_back_levels - 1);
+  forming.curve = &latency_.curve(head.shape_key);
+  forming.held_back_rows =
+      held_back_rows(*forming.curve, lane < forming.held_back_below ? 0 : rows_left(head),
+                     batch.row_limit, config_.instances, config_.policy);
+  forming.full_end_ns = forming.now + forming.curve->tail_ns(batch.row_limit);
   const std::int64_t rows =
       batchable_.load() ? std::min(rows_left(head), row_limit(head.options)) : rows_left(head);
-  take_rows(batch, head, rows);
+  take_rows(forming, head, rows);
 }
 
 // Moves `rows` of the request into the batch. When that is all it had, the batch part inherits the
 // queue's reference; else the rest stays deferred under it and the part gets one of its own.
-void Batcher::take_rows(Batch& batch, Request& request, std::int64_t rows) {
+void Batcher::take_rows(Forming& forming, Request& request, std::int64_t rows) {
+  Batch& batch = forming.batch;
+  const std::size_t lane = lane_of(request.options.priority);
   const std::int64_t begin_row = request.next_row;
+  if (begin_row == 0) learn_wait(request, forming.now);
+  last_taken_ns_[lane] = forming.now;
+  waiting_.add(lane, -rows);
   request.next_row += rows;
   if (request.next_row < request.rows) {
     request.lifecycle.add_reference();
-    deferred_.push_back({&request, lane_of(request.options.priority)});
+    deferred_.push_back({&request, lane});
   }
   batch.parts.push_back({&request, begin_row, request.next_row});
   batch.rows += rows;
   batch.row_limit = std::min(batch.row_limit, row_limit(request.options));
+  if (request.options.deadline_ns < forming.full_end_ns) {
+    batch.row_limit = deadline_rows(*forming.curve, request.options.deadline_ns, forming.now,
+                                    batch.rows, batch.row_limit);
+  }
   batch.outputs_wanted |= request.options.outputs_wanted;
 }
 
-bool Batcher::try_join(Batch& batch, Request& candidate) {
+void Batcher::learn_wait(const Request& request, Nanoseconds now) noexcept {
+  if (request.expected_wait_ns <= 0) return;
+  const std::size_t lane = lane_of(request.options.priority);
+  waits_[lane].observe(request.expected_wait_ns, now - request.accepted_ns);
+  wait_ratios_[lane].set(waits_[lane].value());
+}
+
+// True when the candidate needs no more waiting: it is in the batch, or late for good.
+bool Batcher::try_join(Forming& forming, Request& candidate) {
+  Batch& batch = forming.batch;
+  std::int64_t limit = batch.row_limit;
+  if (lane_of(candidate.options.priority) < forming.held_back_below) {
+    limit = std::min(limit, forming.held_back_rows);
+  }
+  if (candidate.options.deadline_ns < forming.full_end_ns) {
+    if (is_late(candidate, forming.now) || !is_worth_it(candidate, forming.now)) {
+      drop_late(forming, candidate);
+      return true;
+    }
+    limit = deadline_rows(*forming.curve, candidate.options.deadline_ns, forming.now, 0, limit);
+  }
   const std::int64_t rows =
       rows_that_join({.batch_rows = batch.rows,
-                      .batch_row_limit = batch.row_limit,
+                      .batch_row_limit = limit,
                       .candidate_rows = rows_left(candidate),
                       .candidate_row_limit = row_limit(candidate.options),
                       .same_shape = same_shape(*batch.parts.front().request, candidate)});
   if (rows == 0) return false;
-  take_rows(batch, candidate, rows);
+  take_rows(forming, candidate, rows);
   return true;
 }
 
-void Batcher::join_deferred(Batch& batch) {
+void Batcher::join_deferred(Forming& forming) {
   // take_rows may append the rest of a split request behind `count`: those are in the batch
   // already.
   const std::size_t count = deferred_.size();
   std::size_t kept = 0;
   for (std::size_t i = 0; i < count; ++i) {
     const Deferred deferred = deferred_[i];
-    const bool in_batch = deferred.request == batch.parts.front().request;
-    if (in_batch || !try_join(batch, *deferred.request)) deferred_[kept++] = deferred;
+    const bool in_batch = deferred.request == forming.batch.parts.front().request;
+    if (in_batch || !try_join(forming, *deferred.request)) deferred_[kept++] = deferred;
   }
   deferred_.erase(deferred_.begin() + static_cast<std::ptrdiff_t>(kept),
                   deferred_.begin() + static_cast<std::ptrdiff_t>(count));
 }
 
-void Batcher::join_queued(Batch& batch, Nanoseconds now) {
+void Batcher::join_queued(Forming& forming) {
+  const Batch& batch = forming.batch;
   while (batch.rows < batch.row_limit && deferred_.size() < kLookahead) {
-    const std::size_t lane = choose_lane(lanes_.heads(), now, config_.policy);
+    const std::size_t lane = choose_lane(forming.heads, forming.now, config_.policy);
     if (lane == kNoLane) return;
-    Request* const request = pop_lane(lane);
-    if (request != nullptr && !try_join(batch, *request)) deferred_.push_back({request, lane});
+    // Nor would any below it: no row of theirs may come in.
+    if (lane < forming.held_back_below && batch.rows >= forming.held_back_rows) return;
+    Request* const request = pop_lane(forming, lane);
+    if (request != nullptr && !try_join(forming, *request)) deferred_.push_back({request, lane});
   }
 }
 

@@ -2,19 +2,23 @@
 //
 // There is no batching thread and no window: an idle instance takes what is there, and batches grow
 // because instances are busy (work-conserving). One thread forms at a time; the others wait for the
-// few hundred nanoseconds that takes.
+// few hundred nanoseconds that takes. What is decided is in policy.h; here is what it takes.
 //
 // A request that cannot join the batch being formed (another shape, no room) waits in `deferred_`,
 // a short list that only the former sees, and is considered first the next time. A request of more
 // rows than one execution takes is split: each execution gets a range, the rest stays deferred.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <mutex>
 #include <vector>
 
 #include "core/batch/batch.h"
+#include "core/batch/latency_model.h"
+#include "core/batch/policy.h"
 #include "core/queue/priority_lanes.h"
+#include "core/queue/waiting_rows.h"
 #include "core/request_pool.h"
 #include "core/stats/relaxed_counter.h"
 
@@ -24,35 +28,42 @@ struct BatcherConfig {
   std::int64_t max_batch_rows = 64;
   bool batchable = true;
   std::size_t queue_capacity = 1024;  // requests per priority level
+  std::int64_t instances = 1;         // that take batches
   PolicyConfig policy;
 };
 
 class Batcher {
  public:
   // Counts in `abandoned` the requests that were answered (cancelled, expired) while they waited.
-  Batcher(RequestPool& pool, const BatcherConfig& config, RelaxedCounter& abandoned);
+  // `latency` is what executions teach, for deadlines to be held against.
+  Batcher(RequestPool& pool, const BatcherConfig& config, const LatencyModel& latency,
+          RelaxedCounter& abandoned);
 
   // Queues a request; the queue takes over the caller's reference. False when its lane is full.
   [[nodiscard]] bool try_push(Request& request) noexcept;
 
-  // Fills `batch` with the next execution. False when nothing is waiting. Any thread.
+  // Fills `batch` with the next execution, and with the requests that are too late for any. False
+  // when there is neither. Any thread. When nothing waits it costs a look at two cache lines.
   [[nodiscard]] bool form(Batch& batch, Nanoseconds now);
 
   // From now on requests run one by one: a batch gave an answer of another number of rows.
   void stop_batching() noexcept { batchable_.store(false); }
   [[nodiscard]] bool is_batching() const noexcept { return batchable_.load(); }
 
-  // May be stale when they return, and miss requests that are in a former's hands. (Short-circuits:
-  // on a quiet model it reads a dozen cache lines.)
-  [[nodiscard]] bool approx_empty() const noexcept {
-    return deferred_count_.load(std::memory_order_acquire) == 0 && lanes_.approx_empty();
+  // May be stale when they return.
+  [[nodiscard]] bool approx_empty() const noexcept { return waiting_.is_none(); }
+  [[nodiscard]] std::size_t approx_size() const noexcept {
+    return deferred_count_.load(std::memory_order_acquire) + lanes_.approx_size();
   }
-  [[nodiscard]] std::size_t approx_size() const noexcept { return approx_size_ahead(kLowPriority); }
-  // How many wait that a new request of that priority would not overtake.
-  [[nodiscard]] std::size_t approx_size_ahead(int priority) const noexcept {
-    return deferred_count_.load(std::memory_order_acquire) +
-           lanes_.approx_size_from(lane_of(priority));
+  // How many rows wait that a new request of that priority would not overtake.
+  [[nodiscard]] std::int64_t approx_rows_ahead(int priority) const noexcept {
+    return waiting_.from(lane_of(priority));
   }
+
+  // What admission has to judge of a request. The answer refers to the latency model.
+  [[nodiscard]] AdmissionQuestion admission_question(const RequestOptions& options,
+                                                     std::int64_t rows, std::uint64_t shape_key,
+                                                     Nanoseconds now) const noexcept;
 
   // Whether nothing waits. Exact once nobody pushes any more; blocks while a batch is formed.
   [[nodiscard]] bool is_drained() noexcept;
@@ -65,26 +76,51 @@ class Batcher {
     Request* request;
     std::size_t lane;
   };
+  // What is known of the batch being formed.
+  struct Forming {
+    Batch& batch;
+    Nanoseconds now;
+    HeadTimes heads;                      // of the lanes
+    std::size_t held_back_below = 0;      // rows of lanes below it are held back
+    const LatencyCurve* curve = nullptr;  // of the batch's shape
+    std::int64_t held_back_rows = 0;      // to which they may fill the batch
+    Nanoseconds full_end_ns = 0;          // when a full batch would end; earlier deadlines limit it
+  };
   // Requests looked at beyond those that fit, so that one odd shape does not end every batch.
   static constexpr std::size_t kLookahead = 64;
 
-  Request* take_head(Nanoseconds now);
-  Request* pop_lane(std::size_t lane) noexcept;
+  [[nodiscard]] HeadTimes look_at_heads() const noexcept;
+  Request* take_head(Forming& forming);
+  Request* take_highest(Forming& forming);
+  Request* pop_lane(Forming& forming, std::size_t lane) noexcept;
   bool drop_if_answered(Request& request) noexcept;
   void drop_answered() noexcept;
-  void begin_batch(Batch& batch, Request& head);
-  void join_deferred(Batch& batch);
-  void join_queued(Batch& batch, Nanoseconds now);
-  bool try_join(Batch& batch, Request& candidate);
-  void take_rows(Batch& batch, Request& request, std::int64_t rows);
+  [[nodiscard]] bool is_late(const Request& request, Nanoseconds now) const noexcept;
+  [[nodiscard]] bool is_worth_it(const Request& request, Nanoseconds now) const noexcept;
+  void drop_late(Forming& forming, Request& request);
+  void begin_batch(Forming& forming, Request& head);
+  void join_deferred(Forming& forming);
+  void join_queued(Forming& forming);
+  bool try_join(Forming& forming, Request& candidate);
+  void take_rows(Forming& forming, Request& request, std::int64_t rows);
+  void learn_wait(const Request& request, Nanoseconds now) noexcept;
 
   RequestPool& pool_;
   const BatcherConfig config_;
+  const LatencyModel& latency_;
   RelaxedCounter& abandoned_;
   std::atomic<bool> batchable_;
   PriorityLanes lanes_;
+  WaitingRows waiting_;
+  // What formers leave for admission: when the next instance is expected to be free, and how far
+  // waiting times of each lane are from what was expected.
+  RelaxedGauge<Nanoseconds> instance_free_ns_;
+  std::array<RelaxedGauge<double>, kLaneCount> wait_ratios_;
   std::mutex former_mutex_;
-  std::vector<Deferred> deferred_;              // guarded by former_mutex_
+  // Guarded by former_mutex_.
+  std::vector<Deferred> deferred_;
+  std::array<Nanoseconds, kLaneCount> last_taken_ns_;
+  std::array<WaitRatio, kLaneCount> waits_;
   std::atomic<std::size_t> deferred_count_{0};  // deferred_.size() for those without the lock
 };
 

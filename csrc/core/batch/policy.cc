@@ -34,17 +34,54 @@ std::int64_t rows_that_join(const JoinQuestion& question) noexcept {
   return question.candidate_rows > question.candidate_row_limit ? room : 0;
 }
 
+std::int64_t held_back_rows(const LatencyCurve& curve, std::int64_t rows, std::int64_t row_limit,
+                            std::int64_t instances, const PolicyConfig& config) noexcept {
+  const double budget_ns =
+      rows == 0 ? static_cast<double>(curve.mean_ns(1) * instances) * config.occupancy_factor
+                : static_cast<double>(curve.mean_ns(rows)) * config.company_factor;
+  return std::max<std::int64_t>(curve.rows_of_mean(static_cast<Nanoseconds>(budget_ns), row_limit),
+                                1);
+}
+
+bool costs_too_much(const CostQuestion& question, const LatencyCurve& curve) noexcept {
+  if (question.rows_waiting < question.row_limit) return false;
+  const std::int64_t fits = curve.rows_of_tail(question.slack_ns, question.row_limit);
+  if (fits == question.row_limit) return false;
+  // What full batches would run in the time of the small one.
+  const std::int64_t instead = question.row_limit * curve.mean_ns(fits) /
+                               std::max<Nanoseconds>(curve.mean_ns(question.row_limit), 1);
+  return instead - fits > question.rows;
+}
+
+std::int64_t deadline_rows(const LatencyCurve& curve, Nanoseconds deadline_ns, Nanoseconds now,
+                           std::int64_t rows_taken, std::int64_t row_limit) noexcept {
+  if (deadline_ns == kNoDeadline) return row_limit;
+  return std::max(curve.rows_of_tail(deadline_ns - now, row_limit), rows_taken);
+}
+
+Nanoseconds expected_wait_ns(const AdmissionQuestion& question) noexcept {
+  const Nanoseconds running = std::max<Nanoseconds>(question.instance_free_ns - question.now, 0);
+  const std::int64_t batches = question.rows_ahead / question.row_limit;
+  if (batches == 0) return running;
+  return running + batches * question.curve->mean_ns(question.row_limit) / question.instances;
+}
+
 Nanoseconds expected_latency_ns(const AdmissionQuestion& question) noexcept {
-  const std::int64_t batches_ahead =
-      question.queued_requests / (question.requests_per_batch * question.instances);
-  return (batches_ahead + question.executions) * question.execute_ns;
+  const double wait = static_cast<double>(expected_wait_ns(question)) * question.wait_ratio;
+  // Behind a full batch, the one it will be in is full too: more come after it.
+  const std::int64_t company = std::min(question.rows_ahead + question.rows, question.row_limit);
+  const std::int64_t others = (question.rows - 1) / question.row_limit;
+  const Nanoseconds running = others == 0
+                                  ? question.curve->tail_ns(company)
+                                  : question.curve->tail_ns(question.row_limit) +
+                                        others * question.curve->mean_ns(question.row_limit);
+  return static_cast<Nanoseconds>(wait) + running;
 }
 
 bool can_meet_deadline(const AdmissionQuestion& question) noexcept {
-  if (question.deadline_ns == kNoDeadline || question.execute_ns == 0) return true;
   // With nothing ahead of it a request delays nobody, and running it is the only way to learn that
   // the model has become quicker than a first, cold execution said.
-  if (question.queued_requests == 0) return true;
+  if (question.deadline_ns == kNoDeadline || question.rows_ahead == 0) return true;
   return expected_latency_ns(question) <= question.deadline_ns - question.now;
 }
 

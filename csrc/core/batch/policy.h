@@ -2,9 +2,11 @@
 // they are given and `now`, so that tests and simulations run them on a clock of their own.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 
+#include "core/batch/latency_model.h"
 #include "core/clock.h"
 #include "core/priority.h"
 
@@ -16,7 +18,16 @@ using HeadTimes = std::array<Nanoseconds, kLaneCount>;
 struct PolicyConfig {
   // A request gains one priority level for every such span it has waited, so that nothing starves:
   // the lowest lane reaches the highest after 11 of them.
-  Nanoseconds ageing_step_ns = 100'000'000;
+  Nanoseconds ageing_step_ns = 500'000'000;
+  // A priority level counts as arriving for so long after its last request was taken.
+  Nanoseconds arriving_ns = 1'000'000'000;
+  // While a level arrives, rows at least this far below it are held back: an execution of theirs
+  // takes no longer than occupancy_factor times that of one row (times the instances, since one of
+  // several is free sooner), and they join one of its rows only while that takes no longer than
+  // company_factor times what it would without them.
+  std::size_t held_back_levels = 5;
+  double occupancy_factor = 2.5;
+  double company_factor = 1.5;
 };
 
 // A request's lane raised by its waiting time. Larger goes first.
@@ -42,18 +53,73 @@ struct JoinQuestion {
 // not fit into an execution of its own either, so small requests never wait for a second execution.
 [[nodiscard]] std::int64_t rows_that_join(const JoinQuestion& question) noexcept;
 
+// Whether an execution of its own, begun now, would answer the request in time as learned.
+[[nodiscard]] inline bool can_start_now(Nanoseconds deadline_ns, Nanoseconds now,
+                                        Nanoseconds execute_ns) noexcept {
+  return deadline_ns == kNoDeadline || deadline_ns - now >= execute_ns;
+}
+
+// The most rows, at least 1, that rows which are held back may fill an execution to, when `rows`
+// others are in it (0: it is theirs). So what arrives above them waits no longer than
+// `occupancy_factor` says.
+[[nodiscard]] std::int64_t held_back_rows(const LatencyCurve& curve, std::int64_t rows,
+                                          std::int64_t row_limit, std::int64_t instances,
+                                          const PolicyConfig& config) noexcept;
+
+// Whether meeting this deadline would cost more rows than it saves: the batch would be so small
+// that others, of which more than a full batch waits, lose more than the request has.
+struct CostQuestion {
+  Nanoseconds slack_ns = 0;       // until the deadline
+  std::int64_t rows = 1;          // of the request
+  std::int64_t rows_waiting = 0;  // at its priority and above, its own included
+  std::int64_t row_limit = 1;
+};
+[[nodiscard]] bool costs_too_much(const CostQuestion& question, const LatencyCurve& curve) noexcept;
+
+// The most rows of a batch whose earliest deadline is `deadline_ns`, so that it is met even if the
+// execution takes its tail; never under `rows_taken`, which are in it already.
+[[nodiscard]] std::int64_t deadline_rows(const LatencyCurve& curve, Nanoseconds deadline_ns,
+                                         Nanoseconds now, std::int64_t rows_taken,
+                                         std::int64_t row_limit) noexcept;
+
+// How long requests of a level really waited, by what admission had expected: 2.0 says twice as
+// long, because of work above them that came later, of smaller batches, of a slower machine.
+class WaitRatio {
+ public:
+  // Pure: the ratio after one more request.
+  void observe(Nanoseconds expected_ns, Nanoseconds waited_ns) noexcept {
+    expected_ += (static_cast<double>(expected_ns) - expected_) * kWeight;
+    waited_ += (static_cast<double>(waited_ns) - waited_) * kWeight;
+  }
+  [[nodiscard]] double value() const noexcept {
+    return expected_ > 0 ? std::clamp(waited_ / expected_, kLeast, kMost) : 1.0;
+  }
+
+ private:
+  static constexpr double kWeight = 1.0 / 128;
+  static constexpr double kLeast = 0.5;
+  static constexpr double kMost = 16.0;
+  double expected_ = 0;
+  double waited_ = 0;
+};
+
 // What decides whether a request is worth accepting.
 struct AdmissionQuestion {
   Nanoseconds now = 0;
   Nanoseconds deadline_ns = kNoDeadline;
-  std::int64_t queued_requests = 0;     // ahead of it
-  std::int64_t requests_per_batch = 1;  // that recent executions carried, at least 1
+  std::int64_t rows = 1;
+  std::int64_t row_limit = 1;   // of one execution
+  std::int64_t rows_ahead = 0;  // waiting at its priority and above
   std::int64_t instances = 1;
-  std::int64_t executions = 1;  // it needs itself: more than one when it will be split
-  Nanoseconds execute_ns = 0;   // learned time of one execution; 0 while unknown
+  Nanoseconds instance_free_ns = 0;     // when an execution is expected to end; past: one is idle
+  double wait_ratio = 1.0;              // of its priority
+  const LatencyCurve* curve = nullptr;  // of its shape
 };
 
-// How long the request would wait and run if everything ahead of it ran as learned.
+// How long the rows ahead of it take as learned: what WaitRatio calls expected.
+[[nodiscard]] Nanoseconds expected_wait_ns(const AdmissionQuestion& question) noexcept;
+
+// How long the request would wait and run.
 [[nodiscard]] Nanoseconds expected_latency_ns(const AdmissionQuestion& question) noexcept;
 
 // False: it would be answered late, and accepting it would only make others late too

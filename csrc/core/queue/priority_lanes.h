@@ -37,14 +37,10 @@ class BasicPriorityLanes {
     return lanes_[lane]->try_push(request);
   }
 
-  // The accept time of each lane's head (kNoDeadline where the lane is empty). Former only.
-  [[nodiscard]] HeadTimes heads() const noexcept {
-    HeadTimes times;
-    for (std::size_t lane = 0; lane < kLaneCount; ++lane) {
-      QueuedRequest head;
-      times[lane] = lanes_[lane]->try_peek(head) ? head.accepted_ns : kNoDeadline;
-    }
-    return times;
+  // The accept time of the lane's head; kNoDeadline when it is empty. Former only.
+  [[nodiscard]] Nanoseconds head(std::size_t lane) const noexcept {
+    QueuedRequest head;
+    return lanes_[lane]->try_peek(head) ? head.accepted_ns : kNoDeadline;
   }
 
   // Former only.
@@ -52,17 +48,10 @@ class BasicPriorityLanes {
     return lanes_[lane]->try_pop(request);
   }
 
-  // Both may be stale when they return.
-  [[nodiscard]] bool approx_empty() const noexcept {
-    for (const auto& lane : lanes_) {
-      if (lane->approx_size() != 0) return false;
-    }
-    return true;
-  }
-  // Of that lane and those above it.
-  [[nodiscard]] std::size_t approx_size_from(std::size_t lowest) const noexcept {
+  // May be stale when it returns. For statistics: it reads every ring.
+  [[nodiscard]] std::size_t approx_size() const noexcept {
     std::size_t size = 0;
-    for (std::size_t lane = lowest; lane < kLaneCount; ++lane) size += lanes_[lane]->approx_size();
+    for (const auto& lane : lanes_) size += lane->approx_size();
     return size;
   }
 
