@@ -51,7 +51,9 @@ struct Request {
   std::int64_t rows = 0;        // 1 for unbatched models
   std::uint64_t shape_key = 0;  // hash of dtypes and inner dimensions: equal keys may batch
   Nanoseconds accepted_ns = 0;
-  Nanoseconds expected_wait_ns = 0;  // as admission saw it; 0 where it did not look
+  // As admission saw it: how long the queue ahead takes, once the execution that ran then ends.
+  Nanoseconds expected_wait_ns = 0;  // 0: it did not look, or there was no queue
+  Nanoseconds wait_begin_ns = 0;
   std::unique_ptr<SplitParts> split;  // only for requests of more rows than one execution takes
 
   // Guarded by the model's former lock.

@@ -132,7 +132,7 @@ Status ServedModel::validate(std::span<const Tensor> inputs) const {
 }
 
 Status ServedModel::check_deadline(const RequestOptions& options, std::uint64_t shape_key,
-                                   std::int64_t rows, Nanoseconds& expected_wait) {
+                                   std::int64_t rows, std::optional<AdmissionQuestion>& judged) {
   if (options.deadline_ns == kNoDeadline) return Status::ok();
   const Nanoseconds now = now_ns();
   if (options.deadline_ns <= now) {
@@ -140,7 +140,7 @@ Status ServedModel::check_deadline(const RequestOptions& options, std::uint64_t 
             "the request's deadline had passed when it arrived; raise its timeout"};
   }
   const AdmissionQuestion question = batcher_.admission_question(options, rows, shape_key, now);
-  expected_wait = expected_wait_ns(question);
+  judged = question;
   if (can_meet_deadline(question)) return Status::ok();
   // Too slow even alone. On a model that is never idle, nothing of that size would ever run again
   // to show that one slow execution was an accident, if all such requests were refused: some do
@@ -163,18 +163,19 @@ Status ServedModel::submit(std::vector<Tensor>&& inputs, const RequestOptions& o
   if (Status status = validate(inputs); !status.is_ok()) return status;
   const std::int64_t rows = model_->spec().batchable ? inputs.front().rows() : 1;
   const std::uint64_t shape_key = shape_key_of(inputs);
-  Nanoseconds expected_wait = 0;
-  Status status = check_deadline(options, shape_key, rows, expected_wait);
+  std::optional<AdmissionQuestion> judged;
+  Status status = check_deadline(options, shape_key, rows, judged);
   if (status.is_ok()) {
-    status = enqueue(std::move(inputs), options, rows, shape_key, expected_wait, std::move(sink),
-                     tag, ticket);
+    status =
+        enqueue(std::move(inputs), options, rows, shape_key, judged, std::move(sink), tag, ticket);
   }
   if (!status.is_ok()) stats_.rejected.add(1);
   return status;
 }
 
 Status ServedModel::enqueue(std::vector<Tensor>&& inputs, const RequestOptions& options,
-                            std::int64_t rows, std::uint64_t shape_key, Nanoseconds expected_wait,
+                            std::int64_t rows, std::uint64_t shape_key,
+                            const std::optional<AdmissionQuestion>& judged,
                             std::shared_ptr<CompletionSink> sink, std::uint64_t tag,
                             Ticket* ticket) {
   const AdmissionGuard guard(*this);
@@ -195,7 +196,8 @@ Status ServedModel::enqueue(std::vector<Tensor>&& inputs, const RequestOptions& 
   request->rows = rows;
   request->shape_key = shape_key;
   request->accepted_ns = now_ns();
-  request->expected_wait_ns = expected_wait;
+  request->expected_wait_ns = 0;
+  if (judged) Batcher::note_expectation(*request, *judged);
   request->split = std::move(split);
   const Ticket opened = pool_.open(*request);
   if (ticket != nullptr) *ticket = opened;

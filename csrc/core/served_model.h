@@ -87,12 +87,11 @@ class ServedModel {
               ServeOptions options);
 
   Status validate(std::span<const Tensor> inputs) const;
-  // Leaves in `expected_wait` what the queue ahead is expected to take; untouched without a
-  // deadline.
+  // Leaves in `judged` by what it judged; nothing without a deadline.
   Status check_deadline(const RequestOptions& options, std::uint64_t shape_key, std::int64_t rows,
-                        Nanoseconds& expected_wait);
+                        std::optional<AdmissionQuestion>& judged);
   Status enqueue(std::vector<Tensor>&& inputs, const RequestOptions& options, std::int64_t rows,
-                 std::uint64_t shape_key, Nanoseconds expected_wait,
+                 std::uint64_t shape_key, const std::optional<AdmissionQuestion>& judged,
                  std::shared_ptr<CompletionSink> sink, std::uint64_t tag, Ticket* ticket);
   void run_worker(InstanceSlot& slot, std::size_t number) noexcept;
   void fail_queued(const Status& status) noexcept;

@@ -36,7 +36,6 @@ Batcher::Batcher(RequestPool& pool, const BatcherConfig& config, const LatencyMo
   // Beyond the lookahead only rests of split requests come in, and only of ever higher priority.
   deferred_.reserve(kLookahead + 2 * kLaneCount);
   for (auto& ratio : wait_ratios_) ratio.set(1.0);
-  last_taken_ns_.fill(-kNoDeadline / 2);  // long ago
 }
 
 std::int64_t Batcher::row_limit(const RequestOptions& options) const noexcept {
@@ -57,11 +56,13 @@ AdmissionQuestion Batcher::admission_question(const RequestOptions& options, std
                                               std::uint64_t shape_key,
                                               Nanoseconds now) const noexcept {
   const std::size_t lane = lane_of(options.priority);
+  const Nanoseconds due_in_ns = due_ns(options.deadline_ns, now, config_.policy) - now;
   return {.now = now,
           .deadline_ns = options.deadline_ns,
           .rows = rows,
           .row_limit = is_batching() ? row_limit(options) : rows,
-          .rows_ahead = waiting_.from(lane),
+          .rows_ahead = waiting_.from(lane + 1) + rows_due_before(waiting_.in_lane(lane), due_in_ns,
+                                                                  mean_due_in_ns_[lane].value()),
           .instances = config_.instances,
           .instance_free_ns = instance_free_ns_.value(),
           .wait_ratio = wait_ratios_[lane].value(),
@@ -73,7 +74,10 @@ bool Batcher::form(Batch& batch, Nanoseconds now) {
   if (approx_empty()) return false;
   const std::scoped_lock lock(former_mutex_);
   drop_answered();
-  Forming forming{.batch = batch, .now = now, .heads = look_at_heads()};
+  Forming forming{.batch = batch, .now = now, .heads = {}};
+  for (std::size_t lane = 0; lane < kLaneCount; ++lane) {
+    forming.heads[lane] = waiting_.in_lane(lane) == 0 ? kNoDeadline : look_at_head(lane);
+  }
   Request* const head = take_head(forming);
   if (head != nullptr) {
     begin_batch(forming, *head);
@@ -83,7 +87,11 @@ bool Batcher::form(Batch& batch, Nanoseconds now) {
     }
     instance_free_ns_.set(now + forming.curve->mean_ns(batch.rows) / config_.instances);
   }
-  deferred_count_.store(deferred_.size(), std::memory_order_release);
+  std::size_t held = deferred_.size();
+  for (std::size_t lane = 0; lane < kLaneCount; ++lane) {
+    held += states_[lane].order.size();
+  }
+  deferred_count_.store(held, std::memory_order_release);
   return head != nullptr || !batch.late.empty();
 }
 
@@ -106,23 +114,54 @@ void Batcher::drop_answered() noexcept {
                 [this](const Deferred& deferred) { return drop_if_answered(*deferred.request); });
 }
 
-HeadTimes Batcher::look_at_heads() const noexcept {
-  HeadTimes heads;
-  for (std::size_t lane = 0; lane < kLaneCount; ++lane) {
-    heads[lane] = waiting_.in_lane(lane) == 0 ? kNoDeadline : lanes_.head(lane);
+Nanoseconds Batcher::due_of(const Request& request) const noexcept {
+  return due_ns(request.options.deadline_ns, request.accepted_ns, config_.policy);
+}
+
+// The accept time of the request that goes next in that lane; kNoDeadline when it is empty.
+Nanoseconds Batcher::look_at_head(std::size_t lane) noexcept {
+  LaneState& state = states_[lane];
+  if (!state.order.is_needed()) return lanes_.head(lane);
+  while (!state.order.is_full()) {
+    Request* const request = pop_ring(lane);
+    if (request == nullptr) break;
+    const Nanoseconds due = due_of(*request);
+    state.order.push(*request, due);
+    state.mean_due_in_ns += (due - request->accepted_ns - state.mean_due_in_ns) / 64;
   }
-  return heads;
+  if (!state.order.is_empty()) {
+    mean_due_in_ns_[lane].set(state.mean_due_in_ns);
+    return state.order.first().accepted_ns;
+  }
+  state.order.reset();
+  mean_due_in_ns_[lane].set(0);
+  return lanes_.head(lane);
+}
+
+// The next unanswered request in order of arrival; null when the ring is empty.
+Request* Batcher::pop_ring(std::size_t lane) noexcept {
+  QueuedRequest queued;
+  while (lanes_.try_pop(lane, queued)) {
+    Request& request = pool_.slot(queued.index);
+    if (!drop_if_answered(request)) return &request;
+  }
+  return nullptr;
 }
 
 // The next unanswered request of that lane; null when the lane is empty.
 Request* Batcher::pop_lane(Forming& forming, std::size_t lane) noexcept {
-  QueuedRequest queued;
+  DueOrder& order = states_[lane].order;
   Request* found = nullptr;
-  while (found == nullptr && lanes_.try_pop(lane, queued)) {
-    Request& request = pool_.slot(queued.index);
-    if (!drop_if_answered(request)) found = &request;
+  if (order.is_needed()) {
+    while (found == nullptr && !order.is_empty()) {
+      Request& request = order.pop();
+      if (!drop_if_answered(request)) found = &request;
+    }
+  } else {
+    found = pop_ring(lane);
+    if (found != nullptr) order.note(due_of(*found));
   }
-  forming.heads[lane] = lanes_.head(lane);
+  forming.heads[lane] = look_at_head(lane);
   return found;
 }
 
@@ -174,11 +213,23 @@ bool Batcher::is_late(const Request& request, Nanoseconds now) const noexcept {
 
 bool Batcher::is_worth_it(const Request& request, Nanoseconds now) const noexcept {
   if (request.options.deadline_ns == kNoDeadline || !batchable_.load()) return true;
+  const std::size_t lane = lane_of(request.options.priority);
+  const Nanoseconds next = next_deadline(lane);
   return !costs_too_much({.slack_ns = request.options.deadline_ns - now,
+                          .next_slack_ns = next == kNoDeadline ? next : next - now,
                           .rows = rows_left(request),
-                          .rows_waiting = waiting_.from(lane_of(request.options.priority)),
+                          .rows_waiting = waiting_.from(lane),
                           .row_limit = row_limit(request.options)},
                          latency_.curve(request.shape_key));
+}
+
+// Of the request that goes next in that lane.
+Nanoseconds Batcher::next_deadline(std::size_t lane) const noexcept {
+  const DueOrder& order = states_[lane].order;
+  if (!order.is_empty()) return order.first().options.deadline_ns;
+  QueuedRequest next;
+  if (!lanes_.try_peek(lane, next)) return kNoDeadline;
+  return pool_.slot(next.index).options.deadline_ns;
 }
 
 void Batcher::drop_late(Forming& forming, Request& request) {
@@ -191,9 +242,11 @@ void Batcher::begin_batch(Forming& forming, Request& head) {
   Batch& batch = forming.batch;
   batch.row_limit = config_.max_batch_rows;
   const std::size_t lane = lane_of(head.options.priority);
-  last_taken_ns_[lane] = forming.now;
+  states_[lane].last_taken_ns = forming.now;
+  states_[lane].wait.forget();
+  wait_ratios_[lane].set(states_[lane].wait.value());
   std::size_t arriving = kLaneCount - 1;
-  while (last_taken_ns_[arriving] <= forming.now - config_.policy.arriving_ns) --arriving;
+  while (states_[arriving].last_taken_ns <= forming.now - config_.policy.arriving_ns) --arriving;
   forming.held_back_below = arriving - std::min(arriving, config_.policy.held_back_levels - 1);
   forming.curve = &latency_.curve(head.shape_key);
   forming.held_back_rows =
@@ -212,7 +265,7 @@ void Batcher::take_rows(Forming& forming, Request& request, std::int64_t rows) {
   const std::size_t lane = lane_of(request.options.priority);
   const std::int64_t begin_row = request.next_row;
   if (begin_row == 0) learn_wait(request, forming.now);
-  last_taken_ns_[lane] = forming.now;
+  states_[lane].last_taken_ns = forming.now;
   waiting_.add(lane, -rows);
   request.next_row += rows;
   if (request.next_row < request.rows) {
@@ -232,8 +285,9 @@ void Batcher::take_rows(Forming& forming, Request& request, std::int64_t rows) {
 void Batcher::learn_wait(const Request& request, Nanoseconds now) noexcept {
   if (request.expected_wait_ns <= 0) return;
   const std::size_t lane = lane_of(request.options.priority);
-  waits_[lane].observe(request.expected_wait_ns, now - request.accepted_ns);
-  wait_ratios_[lane].set(waits_[lane].value());
+  WaitRatio& wait = states_[lane].wait;
+  wait.observe(request.expected_wait_ns, std::max<Nanoseconds>(now - request.wait_begin_ns, 0));
+  wait_ratios_[lane].set(wait.value());
 }
 
 // True when the candidate needs no more waiting: it is in the batch, or late for good.

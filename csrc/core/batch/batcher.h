@@ -9,6 +9,7 @@
 // rows than one execution takes is split: each execution gets a range, the rest stays deferred.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <mutex>
@@ -17,6 +18,7 @@
 #include "core/batch/batch.h"
 #include "core/batch/latency_model.h"
 #include "core/batch/policy.h"
+#include "core/queue/due_order.h"
 #include "core/queue/priority_lanes.h"
 #include "core/queue/waiting_rows.h"
 #include "core/request_pool.h"
@@ -65,6 +67,12 @@ class Batcher {
                                                      std::int64_t rows, std::uint64_t shape_key,
                                                      Nanoseconds now) const noexcept;
 
+  // Notes in a request, before it is pushed, what admission expected of it.
+  static void note_expectation(Request& request, const AdmissionQuestion& question) noexcept {
+    request.expected_wait_ns = expected_wait_ns(question);
+    request.wait_begin_ns = std::max(question.now, question.instance_free_ns);
+  }
+
   // Whether nothing waits. Exact once nobody pushes any more; blocks while a batch is formed.
   [[nodiscard]] bool is_drained() noexcept;
 
@@ -89,7 +97,17 @@ class Batcher {
   // Requests looked at beyond those that fit, so that one odd shape does not end every batch.
   static constexpr std::size_t kLookahead = 64;
 
-  [[nodiscard]] HeadTimes look_at_heads() const noexcept;
+  // What a former knows of a lane, and remembers for the next.
+  struct LaneState {
+    DueOrder order;
+    Nanoseconds last_taken_ns = -kNoDeadline / 2;  // long ago
+    Nanoseconds mean_due_in_ns = 0;
+    WaitRatio wait;
+  };
+
+  [[nodiscard]] Nanoseconds due_of(const Request& request) const noexcept;
+  Nanoseconds look_at_head(std::size_t lane) noexcept;
+  Request* pop_ring(std::size_t lane) noexcept;
   Request* take_head(Forming& forming);
   Request* take_highest(Forming& forming);
   Request* pop_lane(Forming& forming, std::size_t lane) noexcept;
@@ -97,6 +115,7 @@ class Batcher {
   void drop_answered() noexcept;
   [[nodiscard]] bool is_late(const Request& request, Nanoseconds now) const noexcept;
   [[nodiscard]] bool is_worth_it(const Request& request, Nanoseconds now) const noexcept;
+  [[nodiscard]] Nanoseconds next_deadline(std::size_t lane) const noexcept;
   void drop_late(Forming& forming, Request& request);
   void begin_batch(Forming& forming, Request& head);
   void join_deferred(Forming& forming);
@@ -113,15 +132,17 @@ class Batcher {
   PriorityLanes lanes_;
   WaitingRows waiting_;
   // What formers leave for admission: when the next instance is expected to be free, and how far
-  // waiting times of each lane are from what was expected.
+  // waiting times of each lane are from what was expected, and how long after their arrival
+  // requests are due in lanes that go by that (0: the lane goes by arrival).
   RelaxedGauge<Nanoseconds> instance_free_ns_;
   std::array<RelaxedGauge<double>, kLaneCount> wait_ratios_;
+  std::array<RelaxedGauge<Nanoseconds>, kLaneCount> mean_due_in_ns_;
   std::mutex former_mutex_;
   // Guarded by former_mutex_.
   std::vector<Deferred> deferred_;
-  std::array<Nanoseconds, kLaneCount> last_taken_ns_;
-  std::array<WaitRatio, kLaneCount> waits_;
-  std::atomic<std::size_t> deferred_count_{0};  // deferred_.size() for those without the lock
+  std::array<LaneState, kLaneCount> states_;
+  // Requests that are in none of the rings; for those without the lock.
+  std::atomic<std::size_t> deferred_count_{0};
 };
 
 }  // namespace slipstream

@@ -2,13 +2,15 @@
 //
 // Decides what may run inline, what can meet its deadline, and (with the policy) how large a batch
 // may be. Per shape and power of two of rows it keeps exponentially weighted averages of the time
-// and of the rows; per shape one of the relative deviation. The mean and four deviations, the
+// and of the rows; per shape one of the relative deviation. The mean and three deviations, the
 // *tail*, is what TCP's retransmission timer makes of round trips (Jacobson and Karels 1988, RFC
-// 6298). The deviation is shared by all sizes: a size judged too slow by a few executions is not
-// run any more, and nothing would ever correct a tail of its own. Executions are slow by accident
-// (a cold start, a preempted thread) but never fast by accident, so one that took less than half of
-// the mean replaces it, and one far above it counts as twice the mean. For the same reason sizes
-// that were never run are taken to be quick: running them is the way to know.
+// 6298; theirs is four, which in bench/sim refused more than it saved). The deviation is shared by
+// all sizes: a size judged too slow by a few executions is not run any more, and nothing would ever
+// correct a tail of its own.
+// Executions are slow by accident (a cold start, a preempted thread) but never fast by accident, so
+// one that took less than half of the mean replaces it, and one far above it counts as twice the
+// mean. For the same reason sizes that were never run are taken to be quick: running them is the
+// way to know.
 //
 // Threads: any. Reading and learning are lock-free and may see a value one update old; a shape that
 // was never seen before takes a lock once. Bounded: past kShapes shapes, new ones are not learned
@@ -59,7 +61,7 @@ class LatencyCurve {
  private:
   static constexpr std::int64_t kMeanShift = 3;       // each observation counts 1/8
   static constexpr std::int64_t kDeviationShift = 4;  // and 1/16 for the deviation
-  static constexpr std::int64_t kTailDeviations = 4;
+  static constexpr std::int64_t kTailDeviations = 3;
   static constexpr std::int64_t kRowsScale = 16;            // fractions of a row that averages keep
   static constexpr std::int64_t kDeviationScale = 1 << 16;  // and of the mean
   static constexpr std::int64_t kFirstDeviation = kDeviationScale / 8;

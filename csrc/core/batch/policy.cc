@@ -44,12 +44,13 @@ std::int64_t held_back_rows(const LatencyCurve& curve, std::int64_t rows, std::i
 }
 
 bool costs_too_much(const CostQuestion& question, const LatencyCurve& curve) noexcept {
-  if (question.rows_waiting < question.row_limit) return false;
-  const std::int64_t fits = curve.rows_of_tail(question.slack_ns, question.row_limit);
-  if (fits == question.row_limit) return false;
-  // What full batches would run in the time of the small one.
-  const std::int64_t instead = question.row_limit * curve.mean_ns(fits) /
-                               std::max<Nanoseconds>(curve.mean_ns(question.row_limit), 1);
+  const std::int64_t batch = std::min(question.rows_waiting, question.row_limit);
+  const std::int64_t fits = curve.rows_of_tail(question.slack_ns, batch);
+  if (fits >= batch) return false;
+  const Nanoseconds small_ns = curve.mean_ns(fits);
+  if (question.next_slack_ns >= small_ns + curve.tail_ns(batch)) return false;
+  // What larger batches run in the time of the small one.
+  const std::int64_t instead = batch * small_ns / std::max<Nanoseconds>(curve.mean_ns(batch), 1);
   return instead - fits > question.rows;
 }
 
@@ -60,14 +61,24 @@ std::int64_t deadline_rows(const LatencyCurve& curve, Nanoseconds deadline_ns, N
 }
 
 Nanoseconds expected_wait_ns(const AdmissionQuestion& question) noexcept {
-  const Nanoseconds running = std::max<Nanoseconds>(question.instance_free_ns - question.now, 0);
   const std::int64_t batches = question.rows_ahead / question.row_limit;
-  if (batches == 0) return running;
-  return running + batches * question.curve->mean_ns(question.row_limit) / question.instances;
+  if (batches == 0) return 0;
+  return batches * question.curve->mean_ns(question.row_limit) / question.instances;
+}
+
+std::int64_t rows_due_before(std::int64_t rows, Nanoseconds due_in_ns,
+                             Nanoseconds mean_due_in_ns) noexcept {
+  // As if due times were spread evenly over twice the mean.
+  if (mean_due_in_ns <= 0 || due_in_ns >= 2 * mean_due_in_ns) return rows;
+  const double share = static_cast<double>(std::max<Nanoseconds>(due_in_ns, 0)) /
+                       static_cast<double>(2 * mean_due_in_ns);
+  return static_cast<std::int64_t>(static_cast<double>(rows) * share);
 }
 
 Nanoseconds expected_latency_ns(const AdmissionQuestion& question) noexcept {
-  const double wait = static_cast<double>(expected_wait_ns(question)) * question.wait_ratio;
+  const double queued = static_cast<double>(expected_wait_ns(question)) * question.wait_ratio;
+  const Nanoseconds wait = static_cast<Nanoseconds>(queued) +
+                           std::max<Nanoseconds>(question.instance_free_ns - question.now, 0);
   // Behind a full batch, the one it will be in is full too: more come after it.
   const std::int64_t company = std::min(question.rows_ahead + question.rows, question.row_limit);
   const std::int64_t others = (question.rows - 1) / question.row_limit;
@@ -75,7 +86,7 @@ Nanoseconds expected_latency_ns(const AdmissionQuestion& question) noexcept {
                                   ? question.curve->tail_ns(company)
                                   : question.curve->tail_ns(question.row_limit) +
                                         others * question.curve->mean_ns(question.row_limit);
-  return static_cast<Nanoseconds>(wait) + running;
+  return wait + running;
 }
 
 bool can_meet_deadline(const AdmissionQuestion& question) noexcept {

@@ -19,6 +19,9 @@ struct PolicyConfig {
   // A request gains one priority level for every such span it has waited, so that nothing starves:
   // the lowest lane reaches the highest after 11 of them.
   Nanoseconds ageing_step_ns = 500'000'000;
+  // Among requests of one priority the earliest deadline goes first, and one without counts as due
+  // after so long: it is overtaken no longer than that.
+  Nanoseconds patience_ns = 1'000'000'000;
   // A priority level counts as arriving for so long after its last request was taken.
   Nanoseconds arriving_ns = 1'000'000'000;
   // While a level arrives, rows at least this far below it are held back: an execution of theirs
@@ -39,6 +42,12 @@ inline constexpr std::size_t kNoLane = kLaneCount;
 // The lane whose head goes next (kNoLane when all are empty). Ties go to the higher lane.
 [[nodiscard]] std::size_t choose_lane(const HeadTimes& heads, Nanoseconds now,
                                       const PolicyConfig& config) noexcept;
+
+// When a request is due: its deadline, or when our patience for it ends. Goes first within a lane.
+[[nodiscard]] inline Nanoseconds due_ns(Nanoseconds deadline_ns, Nanoseconds accepted_ns,
+                                        const PolicyConfig& config) noexcept {
+  return std::min(deadline_ns, accepted_ns + config.patience_ns);
+}
 
 // What decides whether a request may join a batch that has begun.
 struct JoinQuestion {
@@ -66,12 +75,14 @@ struct JoinQuestion {
                                           std::int64_t row_limit, std::int64_t instances,
                                           const PolicyConfig& config) noexcept;
 
-// Whether meeting this deadline would cost more rows than it saves: the batch would be so small
-// that others, of which more than a full batch waits, lose more than the request has.
+// Whether meeting this deadline would cost more rows than it saves. It is so where the batch would
+// have to be small, and those who come next cannot wait for a second one either: each would make
+// the batch of the next as small, and the model would end up running little at full load.
 struct CostQuestion {
-  Nanoseconds slack_ns = 0;       // until the deadline
-  std::int64_t rows = 1;          // of the request
-  std::int64_t rows_waiting = 0;  // at its priority and above, its own included
+  Nanoseconds slack_ns = 0;                 // until the deadline
+  Nanoseconds next_slack_ns = kNoDeadline;  // of the request that goes next
+  std::int64_t rows = 1;                    // of the request
+  std::int64_t rows_waiting = 0;            // at its priority and above, its own included
   std::int64_t row_limit = 1;
 };
 [[nodiscard]] bool costs_too_much(const CostQuestion& question, const LatencyCurve& curve) noexcept;
@@ -91,12 +102,16 @@ class WaitRatio {
     expected_ += (static_cast<double>(expected_ns) - expected_) * kWeight;
     waited_ += (static_cast<double>(waited_ns) - waited_) * kWeight;
   }
+  // Time goes by: what was learned is worth less. (Under a ratio so large that nobody is admitted
+  // to a queue, nobody would ever show that it is wrong.)
+  void forget() noexcept { waited_ += (expected_ - waited_) * kForgotten; }
   [[nodiscard]] double value() const noexcept {
     return expected_ > 0 ? std::clamp(waited_ / expected_, kLeast, kMost) : 1.0;
   }
 
  private:
   static constexpr double kWeight = 1.0 / 128;
+  static constexpr double kForgotten = 1.0 / 256;
   static constexpr double kLeast = 0.5;
   static constexpr double kMost = 16.0;
   double expected_ = 0;
@@ -116,8 +131,15 @@ struct AdmissionQuestion {
   const LatencyCurve* curve = nullptr;  // of its shape
 };
 
-// How long the rows ahead of it take as learned: what WaitRatio calls expected.
+// How long the rows ahead of it take as learned, after the execution that runs now: what WaitRatio
+// calls expected.
 [[nodiscard]] Nanoseconds expected_wait_ns(const AdmissionQuestion& question) noexcept;
+
+// How many of `rows` in its own lane a request does not overtake that is due in `due_in_ns`, where
+// requests are due `mean_due_in_ns` after they come in the mean; all of them where that is 0, since
+// the lane then keeps the order of arrival.
+[[nodiscard]] std::int64_t rows_due_before(std::int64_t rows, Nanoseconds due_in_ns,
+                                           Nanoseconds mean_due_in_ns) noexcept;
 
 // How long the request would wait and run.
 [[nodiscard]] Nanoseconds expected_latency_ns(const AdmissionQuestion& question) noexcept;

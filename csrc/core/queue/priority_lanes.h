@@ -44,6 +44,11 @@ class BasicPriorityLanes {
   }
 
   // Former only.
+  [[nodiscard]] bool try_peek(std::size_t lane, QueuedRequest& request) const noexcept {
+    return lanes_[lane]->try_peek(request);
+  }
+
+  // Former only.
   [[nodiscard]] bool try_pop(std::size_t lane, QueuedRequest& request) noexcept {
     return lanes_[lane]->try_pop(request);
   }
