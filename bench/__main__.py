@@ -1,4 +1,4 @@
-"""The command: ``python -m bench [forest] [--quick] [--output FILE.json]``.
+"""The command: ``python -m bench [forest | sim] [--quick] [--output FILE.json]``.
 
 The first word names a suite, whose options follow; without one it is the single network in process.
 """
@@ -26,10 +26,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from bench.forest.command import main as forest
 
         return forest(words[1:])
+    if words[:1] == ["sim"]:
+        from bench.sim.command import main as sim
+
+        return sim(words[1:])
     parser = argparse.ArgumentParser(
         prog="python -m bench",
         description="Compares slipstream with onnxruntime's own Python API, in one process.",
-        epilog="Other suites: python -m bench forest --help",
+        epilog="Other suites: python -m bench forest --help, python -m bench sim --help",
     )
     parser.add_argument(
         "--quick", action="store_true", help="few calls: shows that it runs, not how fast"
