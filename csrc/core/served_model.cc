@@ -260,6 +260,7 @@ void ServedModel::run_worker(InstanceSlot& slot, std::size_t number) noexcept {
   Batch batch;
   batch.parts.reserve(
       static_cast<std::size_t>(std::min<std::int64_t>(options_.batcher.max_batch_rows, 1024)));
+  batch.late.reserve(64);
   for (;;) {
     std::unique_lock lock(slot.in_use);
     Nanoseconds begin = now_ns();

@@ -36,6 +36,7 @@ Batcher::Batcher(RequestPool& pool, const BatcherConfig& config, const LatencyMo
   // Beyond the lookahead only rests of split requests come in, and only of ever higher priority.
   deferred_.reserve(kLookahead + 2 * kLaneCount);
   for (auto& ratio : wait_ratios_) ratio.set(1.0);
+  last_taken_ns_.fill(-kNoDeadline / 2);  // long ago
 }
 
 std::int64_t Batcher::row_limit(const RequestOptions& options) const noexcept {
@@ -87,11 +88,7 @@ bool Batcher::form(Batch& batch, Nanoseconds now) {
     }
     instance_free_ns_.set(now + forming.curve->mean_ns(batch.rows) / config_.instances);
   }
-  std::size_t held = deferred_.size();
-  for (std::size_t lane = 0; lane < kLaneCount; ++lane) {
-    held += states_[lane].order.size();
-  }
-  deferred_count_.store(held, std::memory_order_release);
+  deferred_count_.store(deferred_.size() + ordered_, std::memory_order_release);
   return head != nullptr || !batch.late.empty();
 }
 
@@ -127,6 +124,7 @@ Nanoseconds Batcher::look_at_head(std::size_t lane) noexcept {
     if (request == nullptr) break;
     const Nanoseconds due = due_of(*request);
     state.order.push(*request, due);
+    ++ordered_;
     state.mean_due_in_ns += (due - request->accepted_ns - state.mean_due_in_ns) / 64;
   }
   if (!state.order.is_empty()) {
@@ -155,6 +153,7 @@ Request* Batcher::pop_lane(Forming& forming, std::size_t lane) noexcept {
   if (order.is_needed()) {
     while (found == nullptr && !order.is_empty()) {
       Request& request = order.pop();
+      --ordered_;
       if (!drop_if_answered(request)) found = &request;
     }
   } else {
@@ -242,16 +241,18 @@ void Batcher::begin_batch(Forming& forming, Request& head) {
   Batch& batch = forming.batch;
   batch.row_limit = config_.max_batch_rows;
   const std::size_t lane = lane_of(head.options.priority);
-  states_[lane].last_taken_ns = forming.now;
+  last_taken_ns_[lane] = forming.now;
   states_[lane].wait.forget();
   wait_ratios_[lane].set(states_[lane].wait.value());
   std::size_t arriving = kLaneCount - 1;
-  while (states_[arriving].last_taken_ns <= forming.now - config_.policy.arriving_ns) --arriving;
+  while (last_taken_ns_[arriving] <= forming.now - config_.policy.arriving_ns) --arriving;
   forming.held_back_below = arriving - std::min(arriving, config_.policy.held_back_levels - 1);
   forming.curve = &latency_.curve(head.shape_key);
-  forming.held_back_rows =
-      held_back_rows(*forming.curve, lane < forming.held_back_below ? 0 : rows_left(head),
-                     batch.row_limit, config_.instances, config_.policy);
+  if (forming.held_back_below > 0) {
+    forming.held_back_rows =
+        held_back_rows(*forming.curve, lane < forming.held_back_below ? 0 : rows_left(head),
+                       batch.row_limit, config_.instances, config_.policy);
+  }
   forming.full_end_ns = forming.now + forming.curve->tail_ns(batch.row_limit);
   const std::int64_t rows =
       batchable_.load() ? std::min(rows_left(head), row_limit(head.options)) : rows_left(head);
@@ -265,7 +266,7 @@ void Batcher::take_rows(Forming& forming, Request& request, std::int64_t rows) {
   const std::size_t lane = lane_of(request.options.priority);
   const std::int64_t begin_row = request.next_row;
   if (begin_row == 0) learn_wait(request, forming.now);
-  states_[lane].last_taken_ns = forming.now;
+  last_taken_ns_[lane] = forming.now;
   waiting_.add(lane, -rows);
   request.next_row += rows;
   if (request.next_row < request.rows) {

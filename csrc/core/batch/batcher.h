@@ -100,7 +100,6 @@ class Batcher {
   // What a former knows of a lane, and remembers for the next.
   struct LaneState {
     DueOrder order;
-    Nanoseconds last_taken_ns = -kNoDeadline / 2;  // long ago
     Nanoseconds mean_due_in_ns = 0;
     WaitRatio wait;
   };
@@ -141,6 +140,8 @@ class Batcher {
   // Guarded by former_mutex_.
   std::vector<Deferred> deferred_;
   std::array<LaneState, kLaneCount> states_;
+  std::array<Nanoseconds, kLaneCount> last_taken_ns_;  // when rows of that lane last ran
+  std::size_t ordered_ = 0;                            // requests in the lanes' DueOrders
   // Requests that are in none of the rings; for those without the lock.
   std::atomic<std::size_t> deferred_count_{0};
 };
