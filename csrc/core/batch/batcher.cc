@@ -82,11 +82,15 @@ bool Batcher::form(Batch& batch, Nanoseconds now) {
   Request* const head = take_head(forming);
   if (head != nullptr) {
     begin_batch(forming, *head);
-    if (batchable_.load()) {
+    // Most requests of a quiet model are alone: they pay for no more than this.
+    Nanoseconds execute_ns = forming.curve->learned_ns(batch.rows);
+    if (!approx_empty() && batchable_.load()) {
+      set_limits(forming, *head);
       join_deferred(forming);
       join_queued(forming);
+      execute_ns = forming.curve->mean_ns(batch.rows);
     }
-    instance_free_ns_.set(now + forming.curve->mean_ns(batch.rows) / config_.instances);
+    instance_free_ns_.set(now + execute_ns / config_.instances);
   }
   deferred_count_.store(deferred_.size() + ordered_, std::memory_order_release);
   return head != nullptr || !batch.late.empty();
@@ -238,25 +242,32 @@ void Batcher::drop_late(Forming& forming, Request& request) {
 }
 
 void Batcher::begin_batch(Forming& forming, Request& head) {
-  Batch& batch = forming.batch;
-  batch.row_limit = config_.max_batch_rows;
-  const std::size_t lane = lane_of(head.options.priority);
-  last_taken_ns_[lane] = forming.now;
-  states_[lane].wait.forget();
-  wait_ratios_[lane].set(states_[lane].wait.value());
-  std::size_t arriving = kLaneCount - 1;
-  while (last_taken_ns_[arriving] <= forming.now - config_.policy.arriving_ns) --arriving;
-  forming.held_back_below = arriving - std::min(arriving, config_.policy.held_back_levels - 1);
+  LaneState& state = states_[lane_of(head.options.priority)];
+  if (state.wait.forget()) wait_ratios_[lane_of(head.options.priority)].set(state.wait.value());
   forming.curve = &latency_.curve(head.shape_key);
-  if (forming.held_back_below > 0) {
-    forming.held_back_rows =
-        held_back_rows(*forming.curve, lane < forming.held_back_below ? 0 : rows_left(head),
-                       batch.row_limit, config_.instances, config_.policy);
-  }
-  forming.full_end_ns = forming.now + forming.curve->tail_ns(batch.row_limit);
+  forming.batch.row_limit = config_.max_batch_rows;
   const std::int64_t rows =
       batchable_.load() ? std::min(rows_left(head), row_limit(head.options)) : rows_left(head);
   take_rows(forming, head, rows);
+}
+
+// What the head's company has to keep to.
+void Batcher::set_limits(Forming& forming, const Request& head) noexcept {
+  Batch& batch = forming.batch;
+  const LatencyCurve& curve = *forming.curve;
+  std::size_t arriving = kLaneCount - 1;
+  while (last_taken_ns_[arriving] <= forming.now - config_.policy.arriving_ns) --arriving;
+  forming.held_back_below = arriving - std::min(arriving, config_.policy.held_back_levels - 1);
+  if (forming.held_back_below > 0) {
+    const bool is_held_back = lane_of(head.options.priority) < forming.held_back_below;
+    forming.held_back_rows = held_back_rows(curve, is_held_back ? 0 : batch.rows, batch.row_limit,
+                                            config_.instances, config_.policy);
+  }
+  forming.full_end_ns = forming.now + curve.tail_ns(batch.row_limit);
+  if (head.options.deadline_ns < forming.full_end_ns) {
+    batch.row_limit =
+        deadline_rows(curve, head.options.deadline_ns, forming.now, batch.rows, batch.row_limit);
+  }
 }
 
 // Moves `rows` of the request into the batch. When that is all it had, the batch part inherits the

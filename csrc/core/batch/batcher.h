@@ -92,7 +92,7 @@ class Batcher {
     std::size_t held_back_below = 0;      // rows of lanes below it are held back
     const LatencyCurve* curve = nullptr;  // of the batch's shape
     std::int64_t held_back_rows = 0;      // to which they may fill the batch
-    Nanoseconds full_end_ns = 0;          // when a full batch would end; earlier deadlines limit it
+    Nanoseconds full_end_ns = 0;          // when a full batch would end: earlier deadlines limit it
   };
   // Requests looked at beyond those that fit, so that one odd shape does not end every batch.
   static constexpr std::size_t kLookahead = 64;
@@ -117,6 +117,7 @@ class Batcher {
   [[nodiscard]] Nanoseconds next_deadline(std::size_t lane) const noexcept;
   void drop_late(Forming& forming, Request& request);
   void begin_batch(Forming& forming, Request& head);
+  void set_limits(Forming& forming, const Request& head) noexcept;
   void join_deferred(Forming& forming);
   void join_queued(Forming& forming);
   bool try_join(Forming& forming, Request& candidate);

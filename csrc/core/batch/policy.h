@@ -104,7 +104,12 @@ class WaitRatio {
   }
   // Time goes by: what was learned is worth less. (Under a ratio so large that nobody is admitted
   // to a queue, nobody would ever show that it is wrong.)
-  void forget() noexcept { waited_ += (expected_ - waited_) * kForgotten; }
+  // False: there was nothing to forget.
+  bool forget() noexcept {
+    if (waited_ == expected_) return false;
+    waited_ += (expected_ - waited_) * kForgotten;
+    return true;
+  }
   [[nodiscard]] double value() const noexcept {
     return expected_ > 0 ? std::clamp(waited_ / expected_, kLeast, kMost) : 1.0;
   }
