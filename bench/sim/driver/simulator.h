@@ -55,9 +55,9 @@ struct ClassOutcome {
   std::size_t offered = 0;
   std::size_t good = 0;  // answered within the deadline
   std::size_t late = 0;
-  std::size_t refused = 0;  // when they arrived
-  std::size_t dropped = 0;  // later
-  std::int64_t good_rows = 0;
+  std::size_t refused = 0;     // when they arrived
+  std::size_t dropped = 0;     // later
+  std::int64_t good_rows = 0;  // until the last arrival
   std::vector<Nanoseconds> latencies_ns;
 };
 
