@@ -11,7 +11,8 @@ namespace sim {
 namespace {
 
 // First come first served. The largest batch is the one that two of fit into the objective; early
-// drop lets go of the oldest until those that are left can all make it in one such batch.
+// drop lets go of the oldest until one can make it in such a batch, and of those in the batch that
+// cannot. (Its requests all have one objective: mixed ones are not what it was made for.)
 class Nexus : public Scheduler {
  public:
   Nexus(const Scenario& scenario, const std::vector<Job>& jobs) : jobs_(jobs), scenario_(scenario) {
@@ -34,15 +35,16 @@ class Nexus : public Scheduler {
       if (jobs_[queue_.front()].deadline_ns >= end) break;
       pop();
     }
+    const Nanoseconds end = now + scenario_.curve.time_ns(std::min(rows_, limit_));
     std::int64_t room = limit_;
-    while (!queue_.empty()) {
+    while (!queue_.empty() && room > 0) {
       const std::uint32_t index = queue_.front();
       const Job& job = jobs_[index];
       if (job.rows > room && !decision.jobs.empty()) break;
+      pop();
+      if (job.deadline_ns < end) continue;
       room -= job.rows;
       decision.jobs.push_back(index);
-      pop();
-      if (room <= 0) break;
     }
     return decision;
   }
