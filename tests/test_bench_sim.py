@@ -69,11 +69,12 @@ def test_a_quick_run_compares_every_policy(root: Path, tmp_path: Path) -> None:
     record = json.loads(file.read_text(encoding="utf-8"))
     assert record["suite"] == "sim" and record["quick"] is True
     assert len(record["scenarios"]) == 26 and len(record["isolation"]) == 1
+    offered = record["requests"] * len(record["seeds"])
     for scenario in record["scenarios"]:
         assert [found["policy"] for found in scenario["policies"]][:2] == ["slipstream", "none"]
         assert len(scenario["policies"]) == 9
         for found in scenario["policies"]:
-            assert sum(each["offered"] for each in found["classes"]) == record["requests"]
+            assert sum(each["offered"] for each in found["classes"]) == offered
             for each in found["classes"]:
                 ends = (each["good"], each["late"], each["refused"], each["dropped"])
                 assert sum(ends) == each["offered"] and min(ends) >= 0

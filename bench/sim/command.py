@@ -13,7 +13,9 @@ from bench.sim import driver, report, scenarios
 
 SUITE = "sim"
 DEFAULT_OUTPUT = driver.WORK / "sim.json"
-REQUESTS = 60_000
+REQUESTS = 40_000
+SEEDS = (1, 2, 3, 4)
+"""Each scenario is simulated with all of them, and their outcomes are taken together."""
 QUICK_REQUESTS = 2_000
 
 
@@ -57,24 +59,33 @@ def run(requests: int, only: str) -> dict[str, Any]:
     driver.build()
     where = environment.describe(("slipstream",))
     compared = [each for each in scenarios.comparisons() if only in each.name]
-    outcomes = driver.outcomes([each.line(requests) for each in compared])
+    outcomes = [_together(each, requests) for each in compared]
     isolated = []
     for alone, beside in scenarios.isolations():
         if only not in beside.name:
             continue
         mine = ("slipstream",)
-        shown = (*mine, "triton", "clockwork")
         # The same number of urgent requests in both.
         share = alone.load / beside.load
-        [first] = driver.outcomes([alone.line(round(requests * share), mine)])
-        [others] = driver.outcomes([beside.line(requests, shown)])
-        isolated.append({"name": beside.name, "alone": first[0], "beside": others})
+        [first] = _together(alone, round(requests * share), mine)
+        others = _together(beside, requests, (*mine, "triton", "clockwork"))
+        isolated.append({"name": beside.name, "alone": first, "beside": others})
     return {
         "environment": environment.finish(where),
         "requests": requests,
+        "seeds": SEEDS,
         "scenarios": [
             {"name": each.name, "line": each.line(requests), "policies": found}
             for each, found in zip(compared, outcomes, strict=True)
         ],
         "isolation": isolated,
     }
+
+
+def _together(
+    scenario: scenarios.Scenario, requests: int, policies: tuple[str, ...] = ()
+) -> list[dict[str, Any]]:
+    """The policies' outcomes over all seeds."""
+    lines = [scenario._replace(seed=seed).line(requests, policies) for seed in SEEDS]
+    by_policy = zip(*driver.outcomes(lines), strict=True)
+    return [report.together(found) for found in by_policy]

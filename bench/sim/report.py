@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from bench.lib import tables
@@ -21,6 +22,30 @@ class Verdict(NamedTuple):
     rival: Outcome
     """The best of those that beat us; of all, if none does."""
     is_lost: bool
+
+
+def together(found: Sequence[Outcome]) -> Outcome:
+    """Runs of one policy with several seeds as one: requests are added up, figures averaged."""
+    first = found[0]
+    counted = ("offered", "good", "late", "refused", "dropped")
+    return {
+        "policy": first["policy"],
+        **{
+            key: sum(float(each[key]) for each in found) / len(found)
+            for key in ("goodput_rows_per_s", "goodput_of_peak", "mean_batch_rows")
+        },
+        "classes": [
+            {
+                "name": first["classes"][place]["name"],
+                **{key: sum(int(each["classes"][place][key]) for each in found) for key in counted},
+                **{
+                    key: sum(float(each["classes"][place][key]) for each in found) / len(found)
+                    for key in ("p50_us", "p99_us")
+                },
+            }
+            for place in range(len(first["classes"]))
+        ],
+    }
 
 
 def share_good(outcome: Outcome, place: int) -> float:

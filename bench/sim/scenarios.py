@@ -29,6 +29,10 @@ CURVES = (
 )
 
 
+SLOPE = Curve("slope", 2_000_000, 50_000, 0)
+"""Between flat and linear: where short executions cost most for what they bring."""
+
+
 class Class(NamedTuple):
     """Requests alike; deadlines are in times of a full batch, log-uniform between the two."""
 
@@ -104,7 +108,7 @@ def comparisons() -> Iterator[Scenario]:
 
 def isolations() -> Iterator[tuple[Scenario, Scenario]]:
     """An urgent class at a tenth of what the model can do: alone, and beside low priority at 2x."""
-    for curve in CURVES:
+    for curve in (*CURVES, SLOPE):
         alone = Scenario(f"{curve.name}, urgent alone", curve, "poisson", 0.1, (URGENT,))
         beside = Scenario(f"{curve.name}, urgent and low", curve, "poisson", 2.1, (URGENT, LOW))
         yield alone, beside

@@ -97,14 +97,15 @@ TEST(any_curve_is_monotone) {
       CHECK(curve.mean_ns(rows) > 0);
       CHECK(curve.mean_ns(rows + 1) >= curve.mean_ns(rows));
       CHECK(curve.tail_ns(rows + 1) >= curve.tail_ns(rows));
-      CHECK(curve.tail_ns(rows) >= curve.mean_ns(rows));
+      CHECK(curve.likely_ns(rows) >= curve.mean_ns(rows));
+      CHECK(curve.tail_ns(rows) >= curve.likely_ns(rows));
     }
     const auto limit = static_cast<std::int64_t>(random() % 200 + 1);
     const auto budget = static_cast<Nanoseconds>(random() % 2'000'000);
-    const std::int64_t fits = curve.rows_of_tail(budget, limit);
+    const std::int64_t fits = curve.rows_in_time(budget, limit);
     CHECK(fits >= 0 && fits <= limit);
-    CHECK(fits == 0 || curve.tail_ns(fits) <= budget);
-    CHECK(fits == limit || curve.tail_ns(fits + 1) > budget);
+    CHECK(fits == 0 || curve.likely_ns(fits) <= budget);
+    CHECK(fits == limit || curve.likely_ns(fits + 1) > budget);
   }
 }
 

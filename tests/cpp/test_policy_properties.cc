@@ -96,7 +96,7 @@ std::string complaint_about(const Fixture& fixture, const Batch& batch, Nanoseco
   if (rows != batch.rows) return "rows are miscounted";
   if (rows > fixture.config.max_batch_rows) return "more rows than an execution takes";
   // Company never makes a request late: a batch of several meets the earliest deadline.
-  if (batch.parts.size() > 1 && earliest != kNoDeadline && now + curve.tail_ns(rows) > earliest) {
+  if (batch.parts.size() > 1 && earliest != kNoDeadline && now + curve.likely_ns(rows) > earliest) {
     return "company breaks a deadline";
   }
   // Nothing runs that is late already, unless there was nothing else.
@@ -304,7 +304,7 @@ TEST(row_limits_follow_the_curve) {
     const auto budget = static_cast<Nanoseconds>(random.below(200'000));
     const std::int64_t rows = deadline_rows(curve, 1000 + budget, 1000, 1, 64);
     CHECK(rows >= 1 && rows <= 64);
-    CHECK(rows == 1 || curve.tail_ns(rows) <= budget);
+    CHECK(rows == 1 || curve.likely_ns(rows) <= budget);
     CHECK(rows <= deadline_rows(curve, 1000 + 2 * budget, 1000, 1, 64));
     CHECK_EQ(deadline_rows(curve, kNoDeadline, 1000, 1, 64), 64);
     const std::int64_t before = rows_due_before(100, budget, 100'000);

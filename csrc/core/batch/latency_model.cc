@@ -95,8 +95,8 @@ std::int64_t LatencyCurve::rows_of_mean(Nanoseconds budget_ns, std::int64_t limi
   return most_rows(limit, [&](std::int64_t rows) { return mean_ns(rows) <= budget_ns; });
 }
 
-std::int64_t LatencyCurve::rows_of_tail(Nanoseconds budget_ns, std::int64_t limit) const noexcept {
-  return most_rows(limit, [&](std::int64_t rows) { return tail_ns(rows) <= budget_ns; });
+std::int64_t LatencyCurve::rows_in_time(Nanoseconds budget_ns, std::int64_t limit) const noexcept {
+  return most_rows(limit, [&](std::int64_t rows) { return likely_ns(rows) <= budget_ns; });
 }
 
 const LatencyModel::Shape* LatencyModel::find(std::uint64_t key) const noexcept {

@@ -50,13 +50,18 @@ class LatencyCurve {
   // `rows` grow. 0 while nothing was seen.
   [[nodiscard]] Nanoseconds mean_ns(std::int64_t rows) const noexcept;
   [[nodiscard]] Nanoseconds tail_ns(std::int64_t rows) const noexcept {
-    return tail_of(mean_ns(rows));
+    return mean_ns(rows) + kTailDeviations * deviation_of(mean_ns(rows));
+  }
+  // Half way between the two. What a request needs that was admitted by the tail: the other half is
+  // for what its queue did not foresee.
+  [[nodiscard]] Nanoseconds likely_ns(std::int64_t rows) const noexcept {
+    return mean_ns(rows) + kTailDeviations * deviation_of(mean_ns(rows)) / 2;
   }
 
-  // The most rows, up to `limit`, whose mean (tail) is within `budget_ns`; `limit` while nothing
-  // was seen.
+  // The most rows, up to `limit`, whose mean (likely time) is within `budget_ns`; `limit` while
+  // nothing was seen.
   [[nodiscard]] std::int64_t rows_of_mean(Nanoseconds budget_ns, std::int64_t limit) const noexcept;
-  [[nodiscard]] std::int64_t rows_of_tail(Nanoseconds budget_ns, std::int64_t limit) const noexcept;
+  [[nodiscard]] std::int64_t rows_in_time(Nanoseconds budget_ns, std::int64_t limit) const noexcept;
 
  private:
   static constexpr std::int64_t kMeanShift = 3;       // each observation counts 1/8
@@ -71,8 +76,8 @@ class LatencyCurve {
     RelaxedGauge<std::int64_t> scaled_rows;
   };
 
-  [[nodiscard]] Nanoseconds tail_of(Nanoseconds mean) const noexcept {
-    return mean + mean * kTailDeviations * scaled_deviation_.value() / kDeviationScale;
+  [[nodiscard]] Nanoseconds deviation_of(Nanoseconds mean) const noexcept {
+    return mean * scaled_deviation_.value() / kDeviationScale;
   }
 
   std::array<Bucket, kBuckets> buckets_;

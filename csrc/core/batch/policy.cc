@@ -45,19 +45,20 @@ std::int64_t held_back_rows(const LatencyCurve& curve, std::int64_t rows, std::i
 
 bool costs_too_much(const CostQuestion& question, const LatencyCurve& curve) noexcept {
   const std::int64_t batch = std::min(question.rows_waiting, question.row_limit);
-  const std::int64_t fits = curve.rows_of_tail(question.slack_ns, batch);
+  const std::int64_t fits = curve.rows_in_time(question.slack_ns, batch);
   if (fits >= batch) return false;
   const Nanoseconds small_ns = curve.mean_ns(fits);
   if (question.next_slack_ns >= small_ns + curve.tail_ns(batch)) return false;
-  // What larger batches run in the time of the small one.
-  const std::int64_t instead = batch * small_ns / std::max<Nanoseconds>(curve.mean_ns(batch), 1);
-  return instead - fits > question.rows;
+  // What larger batches run in the time of the small one. Half counts too: it will be so again.
+  const double instead = static_cast<double>(batch * small_ns) /
+                         static_cast<double>(std::max<Nanoseconds>(curve.mean_ns(batch), 1));
+  return instead - static_cast<double>(fits) > static_cast<double>(question.rows) / 2;
 }
 
 std::int64_t deadline_rows(const LatencyCurve& curve, Nanoseconds deadline_ns, Nanoseconds now,
                            std::int64_t rows_taken, std::int64_t row_limit) noexcept {
   if (deadline_ns == kNoDeadline) return row_limit;
-  return std::max(curve.rows_of_tail(deadline_ns - now, row_limit), rows_taken);
+  return std::max(curve.rows_in_time(deadline_ns - now, row_limit), rows_taken);
 }
 
 Nanoseconds expected_wait_ns(const AdmissionQuestion& question) noexcept {

@@ -29,8 +29,8 @@ struct PolicyConfig {
   // several is free sooner), and they join one of its rows only while that takes no longer than
   // company_factor times what it would without them.
   std::size_t held_back_levels = 5;
-  double occupancy_factor = 2.4;
-  double company_factor = 1.5;
+  double occupancy_factor = 2.2;
+  double company_factor = 1.7;
 };
 
 // A request's lane raised by its waiting time. Larger goes first.
@@ -87,8 +87,8 @@ struct CostQuestion {
 };
 [[nodiscard]] bool costs_too_much(const CostQuestion& question, const LatencyCurve& curve) noexcept;
 
-// The most rows of a batch whose earliest deadline is `deadline_ns`, so that it is met even if the
-// execution takes its tail; never under `rows_taken`, which are in it already.
+// The most rows of a batch whose earliest deadline is `deadline_ns`, so that it is met if the
+// execution takes its likely time; never under `rows_taken`, which are in it already.
 [[nodiscard]] std::int64_t deadline_rows(const LatencyCurve& curve, Nanoseconds deadline_ns,
                                          Nanoseconds now, std::int64_t rows_taken,
                                          std::int64_t row_limit) noexcept;
