@@ -29,8 +29,8 @@ struct PolicyConfig {
   // several is free sooner), and they join one of its rows only while that takes no longer than
   // company_factor times what it would without them.
   std::size_t held_back_levels = 5;
-  double occupancy_factor = 2.2;
-  double company_factor = 1.7;
+  double occupancy_factor = 2.4;
+  double company_factor = 1.6;
 };
 
 // A request's lane raised by its waiting time. Larger goes first.
