@@ -116,10 +116,10 @@ void Front::add_route(py::object route, const py::str& path, std::string id_pref
       FrontRoute{path, std::move(route), std::move(express), predict, std::move(id_prefix)}));
 }
 
-py::object Front::call_soon(const py::args& args, const py::kwargs& keywords) {
-  if (args.size() > 1) {
-    PyObject* const callback = PyTuple_GET_ITEM(args.ptr(), 0);
-    PyObject* const first = PyTuple_GET_ITEM(args.ptr(), 1);
+py::object Front::call_soon(PyObject* const* arguments, std::size_t count, PyObject* keywords) {
+  if (count > 1) {
+    PyObject* const callback = arguments[0];
+    PyObject* const first = arguments[1];
     if (is_exchange(callback)) {
       if (!body_arrived(*reinterpret_cast<Exchange*>(callback), first)) {
         throw py::error_already_set();
@@ -139,10 +139,10 @@ py::object Front::call_soon(const py::args& args, const py::kwargs& keywords) {
       }
     }
   }
-  return owned(PyObject_Call(pass_on_.ptr(), args.ptr(), keywords.ptr()));
+  return owned(PyObject_Vectorcall(pass_on_.ptr(), arguments, count, keywords));
 }
 
-py::object Front::admit(const py::object& scope, const py::object& proto) {
+py::object Front::admit(const py::handle& scope, const py::handle& proto, PyObject* keeper) {
   if (!is_stirred) {
     is_stirred = true;
     hooks_.attr("stir")();
@@ -171,7 +171,7 @@ py::object Front::admit(const py::object& scope, const py::object& proto) {
     gate_->leave(0);
     return py::none();
   }
-  Exchange* const made = new_exchange(*this, py::cast(this).ptr(), *found, scope.ptr(), proto.ptr(),
+  Exchange* const made = new_exchange(*this, keeper, *found, scope.ptr(), proto.ptr(),
                                       headers.ptr(), request_id.ptr(), length);
   if (made == nullptr) {
     gate_->leave(length);

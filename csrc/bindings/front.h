@@ -47,13 +47,14 @@ class Front {
   void add_route(pybind11::object route, const pybind11::str& path, std::string id_prefix,
                  pybind11::object express);
 
-  // call_soon_threadsafe(callback, *args, context=None).
-  [[nodiscard]] pybind11::object call_soon(const pybind11::args& args,
-                                           const pybind11::kwargs& keywords);
+  // call_soon_threadsafe(callback, *args, context=None), as arguments of a vectorcall.
+  [[nodiscard]] pybind11::object call_soon(PyObject* const* arguments, std::size_t count,
+                                           PyObject* keywords);
 
-  // The Exchange of a request whose head this is; None where the general way must answer.
-  [[nodiscard]] pybind11::object admit(const pybind11::object& scope,
-                                       const pybind11::object& proto);
+  // The Exchange of a request whose head this is; None where the general way must answer. `keeper`
+  // is a Python object that keeps this front alive.
+  [[nodiscard]] pybind11::object admit(const pybind11::handle& scope, const pybind11::handle& proto,
+                                       PyObject* keeper);
 
   // Answers what has ended on the route whose PredictRoute this is. On one thread.
   void drain(const pybind11::object& express);

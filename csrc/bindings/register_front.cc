@@ -13,6 +13,62 @@ namespace py = pybind11;
 using namespace py::literals;
 
 namespace slipstream::bindings {
+namespace {
+
+// The two calls that every request takes, as plain C functions: pybind11 would pack and unpack
+// their arguments. Their `self` is a capsule with a share in the front.
+constexpr const char* kCapsule = "slipstream.Front";
+
+Front& front_of(PyObject* capsule) noexcept {
+  return **static_cast<std::shared_ptr<Front>*>(PyCapsule_GetPointer(capsule, kCapsule));
+}
+
+template <class Call>
+PyObject* guarded(const Call& call) noexcept {
+  try {
+    return call().release().ptr();
+  } catch (py::error_already_set& error) {
+    error.restore();
+  } catch (const std::exception& error) {
+    PyErr_SetString(PyExc_RuntimeError, error.what());
+  }
+  return nullptr;
+}
+
+PyObject* call_soon(PyObject* self, PyObject* const* arguments, Py_ssize_t count,
+                    PyObject* keywords) {
+  return guarded([&] {
+    return front_of(self).call_soon(arguments, static_cast<std::size_t>(count), keywords);
+  });
+}
+
+PyObject* admit(PyObject* self, PyObject* const* arguments, Py_ssize_t count) {
+  if (count != 2) {
+    PyErr_SetString(PyExc_TypeError, "admit takes a scope and a transport");
+    return nullptr;
+  }
+  return guarded([&] { return front_of(self).admit(arguments[0], arguments[1], self); });
+}
+
+template <class Function>
+PyCFunction method_of(Function* function) noexcept {
+  return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function));
+}
+
+PyMethodDef call_soon_method{"call_soon", method_of(&call_soon), METH_FASTCALL | METH_KEYWORDS,
+                             nullptr};
+PyMethodDef admit_method{"admit", method_of(&admit), METH_FASTCALL, nullptr};
+
+py::object function_of(PyMethodDef& method, const std::shared_ptr<Front>& front) {
+  const py::capsule share(new std::shared_ptr<Front>(front), kCapsule, [](PyObject* capsule) {
+    delete static_cast<std::shared_ptr<Front>*>(PyCapsule_GetPointer(capsule, kCapsule));
+  });
+  PyObject* const made = PyCFunction_New(&method, share.ptr());
+  if (made == nullptr) throw py::error_already_set();
+  return py::reinterpret_steal<py::object>(made);
+}
+
+}  // namespace
 
 void register_front(py::module_& module) {
   make_exchange_type(module);
@@ -31,8 +87,12 @@ void register_front(py::module_& module) {
            "hooks"_a, "pass_on"_a, "gate"_a, "keys"_a, "max_body_bytes"_a, "process_id"_a,
            "statuses"_a)
       .def("add_route", &Front::add_route, "route"_a, "path"_a, "id_prefix"_a, "express"_a)
-      .def("call_soon", &Front::call_soon)
-      .def("admit", &Front::admit, "scope"_a, "proto"_a)
+      .def_property_readonly(
+          "call_soon",
+          [](const std::shared_ptr<Front>& front) { return function_of(call_soon_method, front); })
+      .def_property_readonly(
+          "admit",
+          [](const std::shared_ptr<Front>& front) { return function_of(admit_method, front); })
       .def("drain", &Front::drain, "express"_a)
       .def("older_than", &Front::older_than, "seconds"_a)
       .def_readwrite("is_stirred", &Front::is_stirred);

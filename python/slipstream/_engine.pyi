@@ -292,10 +292,15 @@ class Front:
     ) -> None: ...
     def add_route(self, route: object, path: str, id_prefix: str, express: object) -> None:
         """Serves POST ``path``, which nothing may follow, by a `PredictRoute`."""
-    def call_soon(self, callback: Callable[..., Any], *args: Any, context: Any = None) -> Any:
+    @property
+    def call_soon(self) -> Callable[..., Any]:
         """What takes the place of the loop's ``call_soon_threadsafe``."""
-    def admit(self, scope: object, proto: object) -> Exchange | None:
-        """The exchange of a request; None where the general way must answer, or refuse."""
+    @property
+    def admit(self) -> Callable[[object, object], Exchange | None]:
+        """The exchange of a request, from its scope and its transport.
+
+        None where the general way must answer, or refuse.
+        """
     def drain(self, express: object) -> None:
         """Answers what has ended on that route. One thread only."""
     def older_than(self, seconds: float) -> list[Exchange]:
