@@ -3,6 +3,7 @@
 #include <structmember.h>
 
 #include <cstddef>
+#include <exception>
 
 #include "bindings/front.h"
 
@@ -45,8 +46,15 @@ PyObject* next_step(PyObject* object) {
 PyObject* call(PyObject* object, PyObject* arguments, PyObject* /*keywords*/) {
   PyObject* arriving = nullptr;
   if (PyArg_ParseTuple(arguments, "O", &arriving) == 0) return nullptr;
-  return self_of(object)->front->body_arrived(*self_of(object), arriving) ? Py_NewRef(Py_None)
-                                                                          : nullptr;
+  try {
+    self_of(object)->front->body_arrived(*self_of(object), arriving);
+    return Py_NewRef(Py_None);
+  } catch (py::error_already_set& error) {
+    error.restore();
+  } catch (const std::exception& error) {
+    PyErr_SetString(PyExc_RuntimeError, error.what());
+  }
+  return nullptr;
 }
 
 PyObject* close(PyObject* object, PyObject* /*none*/) {

@@ -121,9 +121,7 @@ py::object Front::call_soon(PyObject* const* arguments, std::size_t count, PyObj
     PyObject* const callback = arguments[0];
     PyObject* const first = arguments[1];
     if (is_exchange(callback)) {
-      if (!body_arrived(*reinterpret_cast<Exchange*>(callback), first)) {
-        throw py::error_already_set();
-      }
+      body_arrived(*reinterpret_cast<Exchange*>(callback), first);
       return py::none();
     }
     // Only Granian's scheduler hands a coroutine over: a new request's, not yet begun.
@@ -219,17 +217,9 @@ void Front::begin(const py::object& exchange, const py::object& coroutine) {
   call_method(arriving, names().add_done_callback, exchange);
 }
 
-bool Front::body_arrived(Exchange& exchange, PyObject* arriving) noexcept {
-  try {
-    Py_CLEAR(exchange.arriving);
-    answer(exchange, py::reinterpret_borrow<py::object>(arriving));
-    return true;
-  } catch (py::error_already_set& error) {
-    error.restore();
-  } catch (const std::bad_alloc&) {
-    PyErr_NoMemory();
-  }
-  return false;
+void Front::body_arrived(Exchange& exchange, PyObject* arriving) {
+  Py_CLEAR(exchange.arriving);
+  answer(exchange, py::reinterpret_borrow<py::object>(arriving));
 }
 
 void Front::answer(Exchange& exchange, const py::object& arriving) {

@@ -65,11 +65,11 @@ class Front {
   // While false, the next request calls hooks.stir() and sets it.
   bool is_stirred = false;
 
-  // What follows is for Exchange. The bools are false when Python has raised.
-  bool body_arrived(Exchange& exchange, PyObject* arriving) noexcept;
+  // What follows is for Exchange.
+  void body_arrived(Exchange& exchange, PyObject* arriving);
   // Gives up everything the exchange holds, before its one answer; false: it had been over.
   bool close(Exchange& exchange) noexcept;
-  // Lets the coroutine that awaits the exchange come to its end.
+  // Lets the coroutine that awaits the exchange come to its end; false: Python has raised.
   bool finish(Exchange& exchange) noexcept;
 
  private:

@@ -47,8 +47,9 @@ Outcome answered(py::bytes body) {
 
 // Whether JSON holds the text as it is.
 bool is_plain(std::string_view text) noexcept {
-  const char* const end = text.data() + text.size();
-  return wire::skip_plain_text(text.data(), end) == end;
+  const char* const begin = text.data();
+  const char* const end = begin + text.size();
+  return wire::skip_plain_text(begin, end) == end;
 }
 
 }  // namespace
@@ -134,7 +135,7 @@ Outcome PredictRoute::submit(std::vector<Tensor>&& inputs, const RequestOptions&
 py::bytes PredictRoute::write(const Endpoint& endpoint, const Response& response,
                               bool probabilities, std::string_view model_id,
                               std::string_view request_id, std::string_view timestamp,
-                              std::int64_t rows) {
+                              std::int64_t rows) const {
   std::string text;
   text.reserve(512);
   endpoint.append_arrays(response, probabilities, text);

@@ -82,7 +82,7 @@ class PredictRoute {
   [[nodiscard]] pybind11::bytes write(const Endpoint& endpoint, const Response& response,
                                       bool probabilities, std::string_view model_id,
                                       std::string_view request_id, std::string_view timestamp,
-                                      std::int64_t rows);
+                                      std::int64_t rows) const;
 
   pybind11::dict endpoints_;
   double default_timeout_ms_;
