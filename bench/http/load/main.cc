@@ -1,0 +1,25 @@
+// The load generator: sends prepared requests, counts and times every answer, prints one line of
+// JSON (options.h lists what it understands).
+#include <cstdio>
+#include <exception>
+
+#include "options.h"
+#include "report.h"
+#include "runner.h"
+
+int main(int count, char** words) {
+  using slipstream::load::Runner;
+  try {
+    Runner runner(slipstream::load::parse_options({words + 1, words + count}));
+    runner.run();
+    for (const auto& traffic : runner.traffics()) {
+      const auto& file = traffic->options().answers;
+      if (!file.empty()) traffic->answers().write(file);
+    }
+    std::printf("%s\n", slipstream::load::report(runner).c_str());
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "http_load: %s\n", error.what());
+    return 1;
+  }
+  return 0;
+}
