@@ -1,0 +1,184 @@
+"""The models that are served, made once into ``build/bench/http/models``, and what they answer.
+
+Three of them, so small or so quick that what surrounds them decides: a network of one hidden layer
+(16→64→3), a wide one (512→1024→1024→10), and a boosted forest (XGBoost, 100 rounds, 3 classes,
+depth 6, 30 features). slipstream serves the forest from XGBoost's own file; the rivals run the same
+forest in ONNX Runtime, converted by onnxmltools, as their users do.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
+
+from bench.lib import tools
+
+FOLDER = tools.WORK / "http" / "models"
+FOREST_RECIPES = tools.ROOT / "bench" / "forest" / "recipes"
+BODIES = 64
+"""Different bodies that every measurement rotates."""
+_RELATIVE, _ABSOLUTE = 2e-4, 2e-6
+_TRAINING_ROWS = 6_000
+
+Array = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model.
+
+    Attributes:
+        name: Also its id in every server.
+        served: The file that slipstream serves.
+        onnx: The file that the rivals serve.
+        width: Columns of a row.
+        output: Name of the ONNX output that is answered.
+        probabilities: Whether the answer is probabilities beside labels.
+    """
+
+    name: str
+    served: Path
+    onnx: Path
+    width: int
+    output: str
+    probabilities: bool
+
+    def expected(self, rows: Array) -> Array:
+        """What is right: by ONNX Runtime for networks, by XGBoost itself for the forest."""
+        return _reference(self)(rows)
+
+    def rows(self, count: int, seed: int) -> Array:
+        """Rows that nothing was trained on, with four decimals as people send them."""
+        values = np.random.default_rng(seed).normal(size=(count, self.width))
+        return np.round(values, 4).astype(np.float32)
+
+
+SMALL_WIDTHS = (16, 64, 3)
+WIDE_WIDTHS = (512, 1024, 1024, 10)
+SMALL = Model(
+    name="small",
+    served=FOLDER / "small.onnx",
+    onnx=FOLDER / "small.onnx",
+    width=SMALL_WIDTHS[0],
+    output="y",
+    probabilities=False,
+)
+WIDE = Model(
+    name="wide",
+    served=FOLDER / "wide.onnx",
+    onnx=FOLDER / "wide.onnx",
+    width=WIDE_WIDTHS[0],
+    output="y",
+    probabilities=False,
+)
+GBDT = Model(
+    name="gbdt",
+    served=FOLDER / "gbdt.ubj",
+    onnx=FOLDER / "gbdt.onnx",
+    width=30,
+    output="probabilities",
+    probabilities=True,
+)
+MODELS = {model.name: model for model in (SMALL, WIDE, GBDT)}
+
+
+def make_all() -> None:
+    """Makes what is not there yet.
+
+    Raises:
+        SetupError: the converter could not be installed, or failed.
+    """
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for model, widths in ((SMALL, SMALL_WIDTHS), (WIDE, WIDE_WIDTHS)):
+        if not model.onnx.is_file():
+            onnx.save(network(widths, seed=len(widths)), model.onnx)
+    if not GBDT.served.is_file():
+        _train(GBDT.served)
+    if not GBDT.onnx.is_file():
+        python = tools.environment(FOREST_RECIPES / "onnx.txt", "onnx")
+        wrapper = GBDT.served.with_suffix(".joblib")
+        tools.call([python, FOREST_RECIPES / "convert_onnx.py", "xgboost", wrapper, GBDT.onnx])
+
+
+def network(widths: tuple[int, ...], seed: int) -> onnx.ModelProto:
+    """Dense layers with ReLU between and a softmax at the end; weights are fixed random ones."""
+    rng = np.random.default_rng(seed)
+    nodes, weights, value = [], [], "x"
+    for number, (inputs, outputs) in enumerate(pairwise(widths)):
+        last = number == len(widths) - 2
+        for name, array in (
+            (f"w{number}", rng.normal(0, (2 / inputs) ** 0.5, (inputs, outputs))),
+            (f"b{number}", rng.normal(0, 0.1, outputs)),
+        ):
+            weights.append(numpy_helper.from_array(array.astype(np.float32), name))
+        sums = f"sums{number}"
+        nodes.append(helper.make_node("Gemm", [value, f"w{number}", f"b{number}"], [sums]))
+        value = "y" if last else f"hidden{number}"
+        kind, options = ("Softmax", {"axis": 1}) if last else ("Relu", {})
+        nodes.append(helper.make_node(kind, [sums], [value], **options))
+    graph = helper.make_graph(
+        nodes,
+        "network",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["rows", widths[0]])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["rows", widths[-1]])],
+        weights,
+    )
+    made: onnx.ModelProto = helper.make_model(
+        graph, ir_version=8, opset_imports=[helper.make_opsetid("", 17)]
+    )
+    onnx.checker.check_model(made)
+    return made
+
+
+def _train(file: Path) -> None:
+    """Trains the forest on rows of three overlapping classes; always the same."""
+    import xgboost
+
+    rng = np.random.default_rng(7)
+    x = rng.normal(size=(_TRAINING_ROWS, GBDT.width)).astype(np.float32)
+    scores = x[:, :6] @ rng.normal(size=(6, 3)) + np.sin(2 * x[:, 6:9]) + rng.gumbel(size=(1, 3))
+    y = np.argmax(scores + rng.gumbel(0, 0.5, scores.shape), axis=1)
+    model = xgboost.XGBClassifier(n_estimators=100, max_depth=6, n_jobs=1, random_state=7)
+    model.fit(x, y)
+    joblib.dump(model, file.with_suffix(".joblib"))
+    model.save_model(file)
+
+
+@cache
+def _reference(model: Model) -> Callable[[Array], Array]:
+    if model.probabilities:
+        wrapper: Any = joblib.load(model.served.with_suffix(".joblib"))
+        return lambda rows: wrapper.predict_proba(rows).astype(np.float32)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(
+        str(model.onnx), options, providers=["CPUExecutionProvider"]
+    )
+    return lambda rows: session.run([model.output], {"x": rows})[0]
+
+
+def differs(answer: bytes, right: Array) -> str | None:
+    """None where the JSON of an answer is ``right`` as numbers; else what is wrong."""
+    try:
+        got = np.asarray(json.loads(answer), dtype=np.float64)
+    except ValueError as error:
+        return f"{answer[:120]!r} is no array: {error}"
+    if got.size != right.size:
+        return f"{got.size} numbers where {right.size} are right"
+    got = got.reshape(right.shape)
+    if np.allclose(got, right, rtol=_RELATIVE, atol=_ABSOLUTE):
+        return None
+    row = int(np.argmax(np.abs(got - right).max(axis=1)))
+    return f"row {row}: {got[row].tolist()} where {right[row].tolist()} is right"
