@@ -1,4 +1,4 @@
-"""The command: ``python -m bench [forest | sim] [--quick] [--output FILE.json]``.
+"""The command: ``python -m bench [SUITE] [--quick] [--output FILE.json]``.
 
 The first word names a suite, whose options follow; without one it is the single network in process.
 """
@@ -6,34 +6,36 @@ The first word names a suite, whose options follow; without one it is the single
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench import inprocess
 from bench.lib import environment
 
+SUITES = {
+    "sim": "bench.sim.command",
+    "forest": "bench.forest.command",
+    "http": "bench.http.command",
+}
+"""Modules whose ``main`` takes the words after the suite's name."""
 PACKAGES = ("slipstream", "onnxruntime", "numpy", "onnx")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measures and prints; returns the exit status: 1 when an answer was wrong."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if words[:1] == ["forest"]:
-        # Imported here: it needs every library that is compared, the plain one only onnxruntime.
-        from bench.forest.command import main as forest
-
-        return forest(words[1:])
-    if words[:1] == ["sim"]:
-        from bench.sim.command import main as sim
-
-        return sim(words[1:])
+    if words and words[0] in SUITES:
+        # Imported here: suites need libraries that the plain one does without.
+        suite: Callable[[Sequence[str]], int] = importlib.import_module(SUITES[words[0]]).main
+        return suite(words[1:])
     parser = argparse.ArgumentParser(
         prog="python -m bench",
         description="Compares slipstream with onnxruntime's own Python API, in one process.",
-        epilog="Other suites: python -m bench forest --help, python -m bench sim --help",
+        epilog=f"Other suites: python -m bench SUITE --help, of {', '.join(SUITES)}",
     )
     parser.add_argument(
         "--quick", action="store_true", help="few calls: shows that it runs, not how fast"

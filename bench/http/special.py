@@ -1,0 +1,96 @@
+"""Scenarios with rules of their own: bad clients, overload with a deadline, urgent requests.
+
+Each returns the figures of one round. `overload` and `urgent` ask the wide network, whose
+executions, not whose HTTP, are what there is too little of.
+"""
+
+from __future__ import annotations
+
+from bench.http import bodies, generator
+from bench.http.bodies import OWN, Dialect
+from bench.http.generator import Traffic
+from bench.http.models import GBDT, WIDE
+from bench.http.rounds import Figures
+from bench.lib.servers import Server
+
+TITLES = {
+    "bad_clients": "4 clients that send a string in a row, beside 12 good ones",
+    "overload": "wide network, 2× the peak, a deadline of 100 ms",
+    "urgent": "wide network, urgent requests (a tenth of the peak), alone and beside 2× the peak",
+}
+BAD, GOOD = 4, 12
+DEADLINE_MS = 100.0
+OVER = 2.0
+"""How many times its peak is offered."""
+URGENT_SHARE = 0.1
+_PEAK_CONNECTIONS = 64
+_OPEN_CONNECTIONS = 2048
+"""More than a server that keeps the deadline ever holds: the backlog is its, not the client's."""
+
+
+def bad_clients(server: Server, dialect: Dialect, seconds: float) -> Figures:
+    """Good requests beside those of clients that send a string in a row."""
+    good = bodies.traffic(dialect, GBDT, 1, "good", connections=GOOD, refusals=True)
+    bad = Traffic(
+        name="bad",
+        requests=bodies.spoiled(dialect, GBDT),
+        check=lambda body, answer: "a string was taken for a number",
+        key=None,
+        connections=BAD,
+        refusals=True,
+    )
+    found = generator.run(server.address, [good, bad], seconds, warmup_s=0)
+    middle = found["good"].latency.percentile_us(50)
+    return {
+        "failed": float(found["good"].failed),
+        "good_per_s": found["good"].per_s,
+        "bad_sent": float(found["bad"].sent),
+        **({} if middle is None else {"p50_us": middle}),
+    }
+
+
+def peak(server: Server, seconds: float, warmup_s: float) -> float:
+    """The most requests a second that the wide network answers, in a closed loop."""
+    traffic = bodies.traffic(OWN, WIDE, 1, connections=_PEAK_CONNECTIONS)
+    return generator.run(server.address, [traffic], seconds, warmup_s)["all"].per_s
+
+
+def overload(server: Server, seconds: float, warmup_s: float) -> Figures:
+    """Twice the peak, in an open loop with a deadline: what is answered in time?"""
+    most = peak(server, seconds, warmup_s)
+    offered = bodies.traffic(
+        OWN, WIDE, 1, extra={"timeout_ms": DEADLINE_MS}, connections=_OPEN_CONNECTIONS,
+        rate=OVER * most, deadline_ms=DEADLINE_MS, refusals=True,
+    )  # fmt: skip
+    found = generator.run(server.address, [offered], seconds, max(warmup_s, 0.5))["all"]
+    tail = found.latency.percentile_us(99)
+    return {
+        "peak_per_s": most,
+        "offered_per_s": found.due / found.seconds,
+        "goodput_per_s": found.in_time_per_s,
+        "goodput_over_peak": found.in_time_per_s / most,
+        "broken": float(found.broken + found.unfinished),
+        **({} if tail is None else {"p99_over_deadline": tail / 1e3 / DEADLINE_MS}),
+        "generator_share": found.generator_share,
+    }
+
+
+def urgent(server: Server, seconds: float, warmup_s: float) -> Figures:
+    """Urgent requests at a tenth of the peak, alone and beside twice the peak of low ones."""
+    most = peak(server, seconds, warmup_s)
+    first = bodies.traffic(
+        OWN, WIDE, 1, "urgent", extra={"priority": "urgent"}, connections=256,
+        rate=URGENT_SHARE * most, refusals=True,
+    )  # fmt: skip
+    low = bodies.traffic(
+        OWN, WIDE, 1, "low", extra={"priority": "low", "timeout_ms": DEADLINE_MS},
+        connections=_OPEN_CONNECTIONS, rate=OVER * most, refusals=True, seed=2,
+    )  # fmt: skip
+    warmup_s = max(warmup_s, 0.5)
+    alone = generator.run(server.address, [first], seconds, warmup_s)["urgent"]
+    beside = generator.run(server.address, [first, low], seconds, warmup_s)["urgent"]
+    before, after = alone.latency.percentile_us(99), beside.latency.percentile_us(99)
+    found = {"peak_per_s": most, "urgent_failed": float(beside.failed)}
+    if before is not None and after is not None:
+        found |= {"alone_p99_us": before, "p99_us": after, "p99_over_alone": after / before}
+    return found

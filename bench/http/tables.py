@@ -1,0 +1,70 @@
+"""What a run of the HTTP suite came to, as Markdown tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from bench.http import special
+from bench.lib.spread import spread_of
+from bench.lib.tables import NOTHING, figure, markdown, with_spread
+
+BIAS = (
+    "Bias: we wrote this and chose the models; the rivals' server files are ours too. The load "
+    "generator and the servers share the machine's cores, which brings ratios of fast servers "
+    "nearer to 1. All contenders of a table took turns in one run; while one is measured, the "
+    "others are stopped."
+)
+
+
+def markdown_of(record: Mapping[str, Any]) -> str:
+    """All scenarios of a record."""
+    return "\n".join(_parts(record))
+
+
+def _parts(record: Mapping[str, Any]) -> Iterator[str]:
+    yield BIAS + "\n"
+    if record["size"] != "full":
+        yield f"**`--{record['size']}`: too few rounds to quote these figures.**\n"
+    for name, taken in record["scenarios"].items():
+        yield f"### {name}: {record['titles'].get(name) or special.TITLES.get(name, '')}\n"
+        yield _special(taken) if name in special.TITLES else _plain(taken)
+    if record["left_out"]:
+        yield "Left out:\n"
+        yield "".join(f"- {name}: {why}\n" for name, why in record["left_out"].items())
+    if record.get("wrk"):
+        yield _wrk(record["wrk"])
+
+
+def _plain(taken: Sequence[Mapping[str, Any]]) -> str:
+    rows = []
+    for one in taken:
+        if one["left_out"] is not None:
+            rows.append([one["name"], *[NOTHING] * 5, one["left_out"][:120]])
+            continue
+        rate = spread_of([values["per_s"] for values in one["rounds"]])
+        latency, share = one["latency"], one["medians"]["generator_share"]
+        times = (latency[key] for key in ("p50_us", "p90_us", "p99_us", "p99_9_us"))
+        cells = [NOTHING if time is None else figure(time) for time in times]
+        rows.append([one["name"], with_spread(rate), *cells, f"{share:.0%}"])
+    header = ["", "req/s", "p50 µs", "p90 µs", "p99 µs", "p99.9 µs", "generator"]
+    return markdown(header, rows)
+
+
+def _special(taken: Sequence[Mapping[str, Any]]) -> str:
+    names = list(dict.fromkeys(name for one in taken for name in one["medians"]))
+    rows = []
+    for one in taken:
+        values = one["medians"]
+        cells = [figure(values[name]) if name in values else NOTHING for name in names]
+        rows.append([one["name"] + (f" ({one['left_out']})" if one["left_out"] else ""), *cells])
+    return markdown(["", *(name.replace("_", " ") for name in names)], rows)
+
+
+def _wrk(found: Mapping[str, Any]) -> str:
+    if "why" in found:
+        return f"Cross-check by wrk: {found['why']}\n"
+    return (
+        f"Cross-check of the closed loop at 64 connections, one block each: wrk "
+        f"{figure(found['wrk_per_s'])}/s, this generator {figure(found['ours_per_s'])}/s.\n"
+    )
