@@ -20,6 +20,11 @@ SUITES = {
     "sim": "bench.sim.command",
     "forest": "bench.forest.command",
     "http": "bench.http.command",
+    "stages": "bench.stages",
+    "threads": "bench.threads",
+    "startup": "bench.startup",
+    "memory": "bench.memory",
+    "scale": "bench.scale",
 }
 """Modules whose ``main`` takes the words after the suite's name."""
 PACKAGES = ("slipstream", "onnxruntime", "numpy", "onnx")

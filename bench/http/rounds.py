@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from bench.http.generator import LoadError, Measured
-from bench.lib.latency import Latency
 from bench.lib.servers import Server, only
-from bench.lib.spread import spread_of
-
-Figures = dict[str, float]
+from bench.lib.taken import Figures, Taken
 
 
 @dataclass(frozen=True)
@@ -30,27 +26,6 @@ class Contender:
     measure: Callable[[], Measured]
 
 
-@dataclass
-class Taken:
-    """The blocks of one contender, one a round."""
-
-    name: str
-    rounds: list[Figures] = field(default_factory=list)
-    latencies: list[Latency] = field(default_factory=list)
-    left_out: str | None = None
-
-    def record(self) -> dict[str, Any]:
-        """For the result file."""
-        latency = Latency.merged(self.latencies)
-        return {
-            "name": self.name,
-            "rounds": self.rounds,
-            "medians": medians(self.rounds),
-            "latency": latency.figures() if latency.count else None,
-            "left_out": self.left_out,
-        }
-
-
 def figures_of(measured: Measured) -> Figures:
     """What goals and tables ask of one block; no percentiles where nothing was answered."""
     found = {
@@ -66,15 +41,6 @@ def figures_of(measured: Measured) -> Figures:
     if late is not None:
         found["lag_p99_us"] = late
     return found
-
-
-def medians(rounds: Sequence[Figures]) -> Figures:
-    """The median of every figure over the rounds."""
-    names = {name for one in rounds for name in one}
-    return {
-        name: spread_of([one[name] for one in rounds if name in one]).median
-        for name in sorted(names)
-    }
 
 
 def run(

@@ -6,7 +6,6 @@ No server caches predictions, and every one runs its model on one thread per exe
 from __future__ import annotations
 
 import json
-import os
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -25,12 +24,11 @@ LIMITS = {"MAX_CONCURRENT_REQUESTS": "4096", "MAX_CONNECTIONS": "8192"}
 _READY_S = 60.0
 
 
-def clean_environment() -> dict[str, str]:
-    """This process's variables, without settings of slipstream: its defaults are measured."""
+def no_settings() -> dict[str, str]:
+    """Empty variables for every setting of slipstream: its defaults are measured."""
     from slipstream.settings import OPTIONS
 
-    mine = {option.env for option in OPTIONS.values()}
-    return {key: value for key, value in os.environ.items() if key not in mine}
+    return {option.env: "" for option in OPTIONS.values() if option.env}
 
 
 def slipstream(
@@ -38,6 +36,8 @@ def slipstream(
     name: str = OURS,
     python: Path | str = sys.executable,
     env: dict[str, str] | None = None,
+    program: Sequence[str] = ("-m", "slipstream.cli.main"),
+    prefix: Sequence[str] = (),
 ) -> Server:
     """``slipstream serve`` with these models, answering rightly.
 
@@ -46,20 +46,31 @@ def slipstream(
         name: Of the contender.
         python: The interpreter that has the slipstream to measure.
         env: Further settings.
+        program: What the interpreter runs, before ``serve``.
+        prefix: What runs the interpreter, such as ``taskset -c 0``.
     """
     port = free_port()
-    state = tools.WORK / "http" / "state" / name
     command: list[str | Path] = [
-        python, "-m", "slipstream.cli.main", "serve", "--port", str(port),
+        *prefix, python, *program, "serve", "--port", str(port),
         "--model-dir", str(models.FOLDER),
     ]  # fmt: skip
     for model in served:
         command += ["--load", f"{model.served}={model.name}"]
-    settings = {"STATE_DIR": str(state), **LIMITS, **(env or {})}
+    settings = {**no_settings(), "STATE_DIR": str(state_folder(name)), **LIMITS, **(env or {})}
     # Nothing but these settings: neither variables, nor a file in the working directory.
     folder = tempfile.gettempdir()
     server = Server(name, command, port, settings, cwd=Path(folder))
     return started(server, OWN, served[0], _READY_S)
+
+
+def state_folder(name: str) -> Path:
+    """Where the slipstream of that name keeps what it prepared."""
+    return tools.WORK / "http" / "state" / name
+
+
+def our_path() -> dict[str, str]:
+    """Variables with which an interpreter finds `bench`, wherever it runs."""
+    return {"PYTHONPATH": str(tools.ROOT)}
 
 
 def constant(model: Model, like: Server) -> Server:

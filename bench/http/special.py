@@ -10,8 +10,8 @@ from bench.http import bodies, generator
 from bench.http.bodies import OWN, Dialect
 from bench.http.generator import Traffic
 from bench.http.models import GBDT, WIDE
-from bench.http.rounds import Figures
 from bench.lib.servers import Server
+from bench.lib.taken import Figures
 
 TITLES = {
     "bad_clients": "4 clients that send a string in a row, beside 12 good ones",

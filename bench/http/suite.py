@@ -16,10 +16,11 @@ from bench.http import bodies, generator, servers, special
 from bench.http.bodies import OWN, Dialect
 from bench.http.generator import LoadError, Measured, Traffic
 from bench.http.models import GBDT, SMALL, WIDE, Model
-from bench.http.rounds import Contender, Figures, Taken, run
+from bench.http.rounds import Contender, run
 from bench.http.scenarios import IDLE, RIVALS, SCENARIOS, WITH_IDLE, Plan, Scenario
 from bench.http.servers import CONSTANT, OURS
 from bench.lib.servers import Server, ask, only
+from bench.lib.taken import Figures, Taken
 from bench.rivals import registry
 
 Say = Callable[[str], None]

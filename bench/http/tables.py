@@ -8,6 +8,7 @@ from typing import Any
 from bench.http import special
 from bench.lib.spread import spread_of
 from bench.lib.tables import NOTHING, figure, markdown, with_spread
+from bench.lib.taken import table
 
 BIAS = (
     "Bias: we wrote this and chose the models; the rivals' server files are ours too. The load "
@@ -28,7 +29,7 @@ def _parts(record: Mapping[str, Any]) -> Iterator[str]:
         yield f"**`--{record['size']}`: too few rounds to quote these figures.**\n"
     for name, taken in record["scenarios"].items():
         yield f"### {name}: {record['titles'].get(name) or special.TITLES.get(name, '')}\n"
-        yield _special(taken) if name in special.TITLES else _plain(taken)
+        yield table(taken) if name in special.TITLES else _plain(taken)
     if record["left_out"]:
         yield "Left out:\n"
         yield "".join(f"- {name}: {why}\n" for name, why in record["left_out"].items())
@@ -49,16 +50,6 @@ def _plain(taken: Sequence[Mapping[str, Any]]) -> str:
         rows.append([one["name"], with_spread(rate), *cells, f"{share:.0%}"])
     header = ["", "req/s", "p50 µs", "p90 µs", "p99 µs", "p99.9 µs", "generator"]
     return markdown(header, rows)
-
-
-def _special(taken: Sequence[Mapping[str, Any]]) -> str:
-    names = list(dict.fromkeys(name for one in taken for name in one["medians"]))
-    rows = []
-    for one in taken:
-        values = one["medians"]
-        cells = [figure(values[name]) if name in values else NOTHING for name in names]
-        rows.append([one["name"] + (f" ({one['left_out']})" if one["left_out"] else ""), *cells])
-    return markdown(["", *(name.replace("_", " ") for name in names)], rows)
 
 
 def _wrk(found: Mapping[str, Any]) -> str:

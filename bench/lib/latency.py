@@ -60,6 +60,13 @@ class Latency:
                 return min(end, self.max_ns) / 1e3
         raise AssertionError("ranks do not exceed the count")
 
+    def mean_us(self) -> float:
+        """The mean, to within 1%; 0 without values."""
+        if not self.counts:
+            return 0.0
+        pairs = zip(self.ends_ns, self.counts, strict=True)
+        return sum(end * count for end, count in pairs) / self.count / 1e3
+
     def share_within(self, limit_us: float) -> float:
         """Share of all values in buckets that end by ``limit_us``; 0 without values."""
         if not self.counts:

@@ -54,6 +54,7 @@ class Server:
         self.name = name
         self.port = port
         self.pausable = pausable
+        self.first_answer_s = 0.0
         LOGS.mkdir(parents=True, exist_ok=True)
         self.log = LOGS / f"{name.replace(' ', '_').replace('/', '_')}.log"
         self.started_ns = time.perf_counter_ns()
@@ -87,8 +88,8 @@ class Server:
         """Of the process that was started."""
         return self._process.pid
 
-    def wait(self, request: bytes, check: Callable[[bytes], str | None], within_s: float) -> float:
-        """Asks until there is an answer with status 200; returns seconds since the start.
+    def wait(self, request: bytes, check: Callable[[bytes], str | None], within_s: float) -> None:
+        """Asks until there is an answer with status 200; `first_answer_s` is when that was.
 
         Raises:
             SetupError: the answer is wrong, the server ended, or there was none in time.
@@ -108,7 +109,8 @@ class Server:
                 wrong = check(body)
                 if wrong is not None:
                     raise SetupError(f"{self.name} answers wrongly: {wrong}")
-                return took_s
+                self.first_answer_s = took_s
+                return
             said = f"status {status}: {body[:200]!r}"
             time.sleep(0.05)
         raise SetupError(
