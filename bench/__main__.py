@@ -18,6 +18,7 @@ from bench.lib import environment
 
 SUITES = {
     "sim": "bench.sim.command",
+    "all": "bench.everything",
     "forest": "bench.forest.command",
     "http": "bench.http.command",
     "stages": "bench.stages",
@@ -25,6 +26,8 @@ SUITES = {
     "startup": "bench.startup",
     "memory": "bench.memory",
     "scale": "bench.scale",
+    "compare": "bench.compare",
+    "report": "bench.report.page",
 }
 """Modules whose ``main`` takes the words after the suite's name."""
 PACKAGES = ("slipstream", "onnxruntime", "numpy", "onnx")

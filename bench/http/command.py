@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench import goals
 from bench.http import generator, models, scenarios, tables, wrk
+from bench.http.generator import LoadError
 from bench.http.suite import Suite
 from bench.lib import environment, results, tools
 from bench.lib.goals import evaluate, table
 from bench.rivals import registry
 
+__all__ = ["LoadError", "main", "measure", "names"]
+
 SUITE = "http"
 PACKAGES = ("slipstream", "granian", "uvloop", "onnxruntime", "numpy", "xgboost-cpu")
 DEFAULT_OUTPUT = tools.WORK / "http.json"
+RIVALS = (*registry.BY_NAME, "none")
 PLANS = {"full": scenarios.FULL, "quick": scenarios.QUICK, "smoke": scenarios.SMOKE}
 
 
@@ -36,11 +40,11 @@ def parser() -> argparse.ArgumentParser:
         help="blocks of 0.3 s: shows that it runs, not how fast",
     )  # fmt: skip
     made.add_argument(
-        "--scenarios", type=_names(scenarios.EVERY), metavar="A,B",
+        "--scenarios", type=names(scenarios.EVERY), metavar="A,B",
         help=f"only these of: {', '.join(scenarios.EVERY)}",
     )  # fmt: skip
     made.add_argument(
-        "--rivals", type=_names([*registry.BY_NAME, "none"]), metavar="A,B",
+        "--rivals", type=names(RIVALS), metavar="A,B",
         help=f"only these of: {', '.join(registry.BY_NAME)}; or none",
     )  # fmt: skip
     made.add_argument(
@@ -50,13 +54,15 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def _names(known: Sequence[str]) -> Any:
+def names(known: Sequence[str]) -> Callable[[str], list[str]]:
+    """What parses a list of these names, set apart by commas."""
+
     def parse(text: str) -> list[str]:
-        names = text.split(",")
-        for name in names:
+        found = text.split(",")
+        for name in found:
             if name not in known:
                 raise argparse.ArgumentTypeError(f"no {name!r}; there are {', '.join(known)}")
-        return names
+        return found
 
     return parse
 
@@ -66,7 +72,7 @@ def main(arguments: Sequence[str]) -> int:
     options = parser().parse_args(arguments)
     try:
         record = measure(options.size, options.scenarios, options.rivals, options.output)
-    except (tools.SetupError, generator.LoadError, OSError) as error:
+    except (tools.SetupError, LoadError, OSError) as error:
         print(f"bench http: error: {error}", file=sys.stderr)
         return 1
     print(tables.markdown_of(record))

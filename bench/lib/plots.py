@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 MISSING = "plots skipped: matplotlib is not installed (.venv/bin/pip install matplotlib)"
 _OURS = "#d1495b"
@@ -33,16 +34,11 @@ def lines(
     Returns:
         None, or why nothing was drawn.
     """
-    try:
-        import matplotlib
-    except ImportError:
+    pyplot = _pyplot()
+    if pyplot is None:
         return MISSING
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
     from matplotlib.ticker import LogLocator, StrMethodFormatter
 
-    matplotlib.rcParams["svg.hashsalt"] = "slipstream"  # the same figures give the same file
-    matplotlib.rcParams["svg.fonttype"] = "none"  # text as text, not as outlines: a small file
     figure, axes = pyplot.subplots(figsize=(6.4, 3.8), layout="constrained")
     others = iter(_OTHERS * 4)
     for name, values in series.items():
@@ -64,6 +60,111 @@ def lines(
     axes.minorticks_off()
     axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    _finish(pyplot, figure, axes, file, title, x_label, y_label)
+    return None
+
+
+def curves(
+    file: Path,
+    title: str,
+    x_label: str,
+    y_label: str,
+    series: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    ours: str,
+    *,
+    marks: bool = False,
+    log_y: bool = False,
+) -> str | None:
+    """Draws every series over its own x, which is logarithmic.
+
+    Args:
+        file: Where to write; its folder is made.
+        title: Above the plot.
+        x_label: With the unit.
+        y_label: With the unit.
+        series: By name: places, and values there.
+        ours: The series to draw boldly, and all whose names begin so.
+        marks: Whether the points are marked (they are few, and were measured one by one).
+        log_y: Whether the values are logarithmic too.
+
+    Returns:
+        None, or why nothing was drawn.
+    """
+    pyplot = _pyplot()
+    if pyplot is None:
+        return MISSING
+    figure, axes = pyplot.subplots(figsize=(7.2, 3.9), layout="constrained")
+    others = iter(_OTHERS * 4)
+    for name, (places, values) in series.items():
+        bold = name.startswith(ours)
+        axes.plot(
+            places,
+            values,
+            marker="o" if marks else None,
+            markersize=4,
+            linewidth=2.4 if bold else 1.3,
+            color=_OURS if bold else next(others),
+            label=name,
+            zorder=3 if bold else 2,
+        )
+    axes.set_xscale("log")
+    if log_y:
+        axes.set_yscale("log")
+    _finish(pyplot, figure, axes, file, title, x_label, y_label)
+    return None
+
+
+def stacks(
+    file: Path,
+    title: str,
+    x_label: str,
+    rows: Sequence[str],
+    parts: Mapping[str, Sequence[float]],
+) -> str | None:
+    """Draws a bar a row, made of the parts, as shares of the whole.
+
+    Args:
+        file: Where to write; its folder is made.
+        title: Above the plot.
+        x_label: Of the shares.
+        rows: Names of the bars, from top to bottom.
+        parts: By name: one value a row, in the unit of the others.
+
+    Returns:
+        None, or why nothing was drawn.
+    """
+    pyplot = _pyplot()
+    if pyplot is None:
+        return MISSING
+    figure, axes = pyplot.subplots(figsize=(7.2, 0.45 * len(rows) + 1.4), layout="constrained")
+    totals = [sum(values[row] for values in parts.values()) or 1.0 for row in range(len(rows))]
+    lefts = [0.0] * len(rows)
+    for (name, values), color in zip(parts.items(), (_OURS, *_OTHERS), strict=False):
+        shares = [100 * value / total for value, total in zip(values, totals, strict=True)]
+        axes.barh(rows, shares, left=lefts, label=name, color=color, height=0.7)
+        lefts = [left + share for left, share in zip(lefts, shares, strict=True)]
+    axes.invert_yaxis()
+    _finish(pyplot, figure, axes, file, title, x_label, "")
+    return None
+
+
+def _pyplot() -> Any:
+    """Matplotlib's module that draws into files; None where it is not installed."""
+    try:
+        import matplotlib
+    except ImportError:
+        return None
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    matplotlib.rcParams["svg.hashsalt"] = "slipstream"  # the same figures give the same file
+    matplotlib.rcParams["svg.fonttype"] = "none"  # text as text, not as outlines: a small file
+    return pyplot
+
+
+def _finish(
+    pyplot: Any, figure: Any, axes: Any, file: Path, title: str, x_label: str, y_label: str
+) -> None:
     axes.set_title(title, loc="left", fontsize=11)
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
@@ -71,6 +172,5 @@ def lines(
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     file.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(file, metadata={"Date": None} if file.suffix == ".svg" else None)
+    figure.savefig(file, dpi=130, metadata={"Date": None} if file.suffix == ".svg" else None)
     pyplot.close(figure)
-    return None
