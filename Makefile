@@ -83,9 +83,11 @@ sanitize: install-serve ## Run the C++ tests under ASan+UBSan and under TSan
 	cmake --build --preset tsan -j$(JOBS)
 	$(fixed_addresses) ctest --preset tsan -j$(JOBS)
 
-.PHONY: bench
-bench: install ## Measure (BENCH_ARGS are passed on)
-	$(py) -m bench $(BENCH_ARGS)
+.PHONY: bench bench-full
+bench: install ## Measure in minutes: our figures beside the goals, a report (BENCH_ARGS)
+	$(py) -m bench all --quick $(BENCH_ARGS)
+bench-full: install ## The same with every rival, long enough to quote (BENCH_ARGS)
+	$(py) -m bench all $(BENCH_ARGS)
 
 .PHONY: format
 format: install ## Rewrite sources in the project's style

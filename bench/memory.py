@@ -7,6 +7,7 @@ processes look a little larger than they are.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from bench.http import bodies, generator, models, servers
 from bench.http.bodies import OWN, Dialect
@@ -45,8 +46,7 @@ def measure(size: Size, say: Say) -> Mapping[str, Sequence[Taken]]:
         one = Taken(rival.name)
         every.append(one)
         try:
-            start = rival.start
-            one.rounds.append(_figures(lambda start=start: start(SMALL), rival.dialect, seconds))
+            one.rounds.append(_figures(partial(rival.start, SMALL), rival.dialect, seconds))
         except (tools.SetupError, LoadError) as error:
             one.left_out = str(error)
             continue

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from bench.http import models, servers
 from bench.http.models import SMALL
@@ -31,7 +32,7 @@ def measure(size: Size, say: Say) -> Mapping[str, Sequence[Taken]]:
     }
     if size.rivals:
         names = [rival.name for rival in registry.RIVALS if not rival.batching]
-        ways |= {name: lambda name=name: registry.BY_NAME[name].start(SMALL) for name in names}
+        ways |= {name: partial(registry.BY_NAME[name].start, SMALL) for name in names}
     taken = {name: Taken(name) for name in ways}
     with servers.slipstream([SMALL]):
         say("  warmed up")  # files are in the page cache, bytecode is compiled

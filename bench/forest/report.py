@@ -12,13 +12,12 @@ from typing import Any
 from bench.forest import environments, goals
 from bench.forest.cases import CASES
 from bench.forest.rivals import OURS
-from bench.lib import environment, plots
+from bench.lib import environment, marked, plots
 from bench.lib.spread import Spread
 from bench.lib.tables import NOTHING, figure, markdown, times, with_spread
 
 PAGE = environments.ROOT / "docs" / "performance.md"
-BEGIN, END = "<!-- bench forest: begin -->", "<!-- bench forest: end -->"
-_NEW_PAGE = f"# Performance\n\n{BEGIN}\n{END}\n"
+SUITE = "forest"
 _KINDS = "wrong rows: plain / NaN anywhere / on thresholds / beside thresholds"
 
 
@@ -28,13 +27,9 @@ def write(record: dict[str, Any], page: Path = PAGE) -> list[str]:
     Raises:
         ValueError: the page is there without the marks, so nothing says where to write.
     """
-    text = page.read_text(encoding="utf-8") if page.is_file() else _NEW_PAGE
-    if BEGIN not in text or END not in text:
-        raise ValueError(f"{page} lacks the marks {BEGIN} and {END}: add them where to write")
+    marked.require(page, SUITE)  # before anything is drawn
     drawn, said = _draw(record, page.parent / "performance")
-    before, rest = text.split(BEGIN, 1)
-    after = rest.split(END, 1)[1]
-    page.write_text(f"{before}{BEGIN}\n{markdown_of(record, drawn)}{END}{after}", encoding="utf-8")
+    marked.replace(page, SUITE, markdown_of(record, drawn))
     return said
 
 

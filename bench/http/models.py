@@ -1,4 +1,4 @@
-"""The models that are served, made once into ``build/bench/http/models``, and what they answer.
+"""The models that are served, made once into ``build/bench/http``, and what they answer.
 
 Three of them, so small or so quick that what surrounds them decides: a network of one hidden layer
 (16→64→3), a wide one (512→1024→1024→10), and a boosted forest (XGBoost, 100 rounds, 3 classes,
@@ -25,7 +25,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from bench.lib import tools
 
-FOLDER = tools.WORK / "http" / "models"
+_MADE_FROM = tools.digest(Path(__file__).read_bytes())[:12]
+FOLDER = tools.WORK / "http" / f"models-{_MADE_FROM}"
 FOREST_RECIPES = tools.ROOT / "bench" / "forest" / "recipes"
 BODIES = 64
 """Different bodies that every measurement rotates."""
@@ -126,8 +127,8 @@ def network(widths: tuple[int, ...], seed: int) -> onnx.ModelProto:
         sums = f"sums{number}"
         nodes.append(helper.make_node("Gemm", [value, f"w{number}", f"b{number}"], [sums]))
         value = "y" if last else f"hidden{number}"
-        kind, options = ("Softmax", {"axis": 1}) if last else ("Relu", {})
-        nodes.append(helper.make_node(kind, [sums], [value], **options))
+        # A softmax goes along the last axis where it is not told otherwise.
+        nodes.append(helper.make_node("Softmax" if last else "Relu", [sums], [value]))
     graph = helper.make_graph(
         nodes,
         "network",

@@ -28,7 +28,7 @@ def _parts(record: Mapping[str, Any]) -> Iterator[str]:
     if record["size"] != "full":
         yield f"**`--{record['size']}`: too few rounds to quote these figures.**\n"
     for name, taken in record["scenarios"].items():
-        yield f"### {name}: {record['titles'].get(name) or special.TITLES.get(name, '')}\n"
+        yield f"#### {name}: {record['titles'].get(name) or special.TITLES.get(name, '')}\n"
         yield table(taken) if name in special.TITLES else _plain(taken)
     if record["left_out"]:
         yield "Left out:\n"

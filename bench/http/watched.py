@@ -22,7 +22,7 @@ def watch(file: Path) -> None:
         file.write_text(json.dumps(stats), encoding="utf-8")
         close(engine, drain_timeout_s)
 
-    Engine.close = write_and_close  # type: ignore[method-assign]
+    setattr(Engine, "close", write_and_close)  # noqa: B010 - a method is not assigned otherwise
 
 
 if __name__ == "__main__":

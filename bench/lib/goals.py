@@ -84,15 +84,15 @@ def evaluate(goal: Goal, scenarios: Scenarios, not_rivals: Sequence[str] = ()) -
 
 def best(contenders: Sequence[Mapping[str, Any]], metric: str) -> str | None:
     """Who has the best median: the largest rate, the smallest time; None: nobody has one."""
-    scores = {
+    scores: dict[str, float] = {
         one["name"]: spread_of([values[metric] for values in one["rounds"]]).median
         for one in contenders
         if one["rounds"] and all(metric in values for values in one["rounds"])
     }
     if not scores:
         return None
-    pick = max if metric.endswith("per_s") else min
-    return pick(scores, key=lambda name: scores[name])
+    ranked = sorted(scores, key=lambda name: scores[name])
+    return ranked[-1] if metric.endswith("per_s") else ranked[0]
 
 
 def table(outcomes: Sequence[Outcome]) -> str:

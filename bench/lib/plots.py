@@ -108,8 +108,10 @@ def curves(
             zorder=3 if bold else 2,
         )
     axes.set_xscale("log")
+    _plain_numbers(axes.xaxis)
     if log_y:
         axes.set_yscale("log")
+        _plain_numbers(axes.yaxis)
     _finish(pyplot, figure, axes, file, title, x_label, y_label)
     return None
 
@@ -146,6 +148,15 @@ def stacks(
     axes.invert_yaxis()
     _finish(pyplot, figure, axes, file, title, x_label, "")
     return None
+
+
+def _plain_numbers(axis: Any) -> None:
+    """Numbers as people read them on a logarithmic axis, few enough not to touch."""
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _pyplot() -> Any:

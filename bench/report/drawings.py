@@ -28,7 +28,7 @@ def draw(
     scenarios: Scenarios, titles: Mapping[str, str], folder: Path
 ) -> tuple[list[Drawing], str | None]:
     """Draws all that the scenarios allow as PNG; what was drawn, and why the rest was not."""
-    drawn = []
+    drawn: list[Drawing] = []
     for drawing, failed in _all(scenarios, titles, folder):
         if failed is not None:
             return drawn, failed
@@ -63,7 +63,9 @@ def _all(
     measured = [one for one in scenarios.get(_STAGES, ()) if one["medians"]]
     if measured:
         names = (AROUND, *STAGES, "rest_of_core")
-        parts = {name: [one["medians"][name] for one in measured] for name in names}
+        parts = {
+            name.replace("_", " "): [one["medians"][name] for one in measured] for name in names
+        }
         drawing = Drawing(folder / "stages.png", "Where a request's time goes")
         rows = [one["name"] for one in measured]
         yield drawing, plots.stacks(drawing.file, drawing.title, "% of the mean", rows, parts)

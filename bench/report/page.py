@@ -11,11 +11,13 @@ from typing import Any
 
 from bench import goals
 from bench.http import scenarios, tables
-from bench.lib import environment, results, tools
+from bench.lib import environment, marked, results, tools
 from bench.lib.goals import evaluate, table
 from bench.lib.taken import table as table_of
 from bench.report import drawings, html
 
+SUITE = "all"
+DOCS = tools.ROOT / "docs" / "performance.md"
 TITLE = "slipstream: what was measured"
 
 
@@ -28,6 +30,24 @@ def write(record: Mapping[str, Any], folder: Path) -> list[str]:
     parts += [_image(one.file, one.title) for one in drawn]
     page = folder / "index.html"
     page.write_text(html.document(TITLE, "\n".join(parts)), encoding="utf-8")
+    return [*([failed] if failed else []), f"wrote {page}"]
+
+
+def write_docs(record: Mapping[str, Any], page: Path = DOCS) -> list[str]:
+    """Writes the figures into ``docs/performance.md``, and the plots beside it.
+
+    Raises:
+        ValueError: the page has no marks that say where.
+    """
+    marked.require(page, SUITE)
+    folder = page.parent / page.stem
+    titles = {one.name: one.title for one in scenarios.SCENARIOS}
+    drawn, failed = drawings.draw(record["scenarios"], titles, folder)
+    images = [f"![{one.title}]({folder.name}/{one.file.name})\n" for one in drawn]
+    body = markdown_of(record).partition("\n")[2].lstrip()  # the page has a title
+    marked.replace(
+        page, SUITE, "\n".join(["## The server\n", body.replace("\n## ", "\n### "), *images])
+    )
     return [*([failed] if failed else []), f"wrote {page}"]
 
 
@@ -70,9 +90,14 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench report", description=__doc__)
     parser.add_argument("file", type=Path, nargs="?", default=tools.WORK / "all.json")
     parser.add_argument("--folder", type=Path, default=tools.WORK / "report")
+    parser.add_argument(
+        "--docs", action="store_true", help="write docs/performance.md and its plots too"
+    )
     options = parser.parse_args(arguments)
     try:
-        print("\n".join(write(results.read(options.file, "all"), options.folder)))
+        record = results.read(options.file, SUITE)
+        said = write(record, options.folder) + (write_docs(record) if options.docs else [])
+        print("\n".join(said))
     except (OSError, ValueError) as error:
         print(f"bench report: error: {error}", file=sys.stderr)
         return 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from bench.lib import tools
 from bench.lib.servers import free_port
@@ -26,7 +27,7 @@ def command(launch: Launch) -> list[str | Path]:
         "parallel_workers": 0,  # one process: a second one is another hop, and no faster
         "debug": False,
     }
-    model = {
+    model: dict[str, Any] = {
         "name": launch.model.name,
         "implementation": "mlserver_server.Network",
         "inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, launch.model.width]}],
