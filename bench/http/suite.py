@@ -78,10 +78,9 @@ class Suite:
         if CONSTANT in wanted:
             running[CONSTANT] = (stack.enter_context(servers.constant(model, ours)), OWN)
         if RIVALS in wanted or "bad_clients" in extra:
-            found, left_out = registry.start_all(self.rivals, model)
+            found, left_out = registry.start_all(self.rivals, model, stack)
             self.left_out |= {f"{name}, {model.name}": why for name, why in left_out.items()}
             for name, server in found.items():
-                stack.enter_context(server)
                 running[name] = (server, registry.BY_NAME[name].dialect)
         for scenario in mine:
             self.say(f"{scenario.name}: {scenario.title}")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,14 +110,20 @@ QUICK = ("mosec batched", "mosec", "FastAPI", "Triton batched", "Triton")
 """Those that the goals name."""
 
 
-def start_all(names: tuple[str, ...], model: Model) -> tuple[dict[str, Server], dict[str, str]]:
-    """Starts rivals one after the other: those that answer, and why the others do not."""
+def start_all(
+    names: Sequence[str], model: Model, stack: ExitStack
+) -> tuple[dict[str, Server], dict[str, str]]:
+    """Starts rivals one after the other, to run until the stack unwinds.
+
+    Returns:
+        Those that answer, and why the others do not.
+    """
     running: dict[str, Server] = {}
     left_out: dict[str, str] = {}
     for name in names:
         print(f"starting {name} with {model.name}", flush=True)
         try:
-            running[name] = BY_NAME[name].start(model)
+            running[name] = stack.enter_context(BY_NAME[name].start(model))
         except SetupError as error:
             left_out[name] = str(error)
             print(f"  left out: {error}", flush=True)
