@@ -37,9 +37,18 @@ GOALS = (
     _most("good requests that fail beside bad clients", "bad_clients", "failed", 0, unit=""),
     _most("in process, predict of one row: p50", "inprocess", "p50_us", 0.75, over=ORT),
     _least("in process, submit from 8 threads: req/s", "threads", "per_s", 2, over=ORT),
-    _least("overload, 2× peak: goodput over peak", "overload", "goodput_over_peak", 0.95),
-    _most("overload: p99 of accepted over deadline", "overload", "p99_over_deadline", 1),
-    _most("urgent beside 2× peak of low: p99 over alone", "urgent", "p99_over_alone", 2),
+    *(
+        goal
+        for network, end in (("deep", "_deep"), ("wide", ""))
+        for goal in (
+            _least(f"overload, {network} network, 2× peak: goodput over peak", f"overload{end}",
+                   "goodput_over_peak", 0.95),
+            _most(f"overload, {network} network: p99 of accepted over deadline", f"overload{end}",
+                  "p99_over_deadline", 1),
+            _most(f"urgent beside 2× peak of low, {network} network: p99 over alone",
+                  f"urgent{end}", "p99_over_alone", 2),
+        )
+    ),
     _most("start to first answer", "startup", "seconds", 0.5, unit="s"),
     _most("memory, one small model, under load", "memory", "rss_mb", 110, unit="MB"),
 )  # fmt: skip

@@ -119,6 +119,7 @@ def measure(
         "rivals": registry.versions(),
         "notes": {name: registry.BY_NAME[name].note for name in rivals},
         "titles": {name: scenarios.BY_NAME[name].title for name in scenarios.BY_NAME},
+        "rates": {name: one.rate for name, one in scenarios.BY_NAME.items() if one.rate},
         "scenarios": suite.scenarios,
         "left_out": suite.left_out,
         "wrong": suite.wrong,

@@ -60,7 +60,7 @@ class Traffic:
     arrivals: str = "poisson"
     shape: float = 0.25
     deadline_ms: float | None = None
-    variants: int = 16
+    variants: int = 64
     refusals: bool = False
     seed: int = 1
 

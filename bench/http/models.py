@@ -1,9 +1,10 @@
 """The models that are served, made once into ``build/bench/http``, and what they answer.
 
-Three of them, so small or so quick that what surrounds them decides: a network of one hidden layer
-(16→64→3), a wide one (512→1024→1024→10), and a boosted forest (XGBoost, 100 rounds, 3 classes,
-depth 6, 30 features). slipstream serves the forest from XGBoost's own file; the rivals run the same
-forest in ONNX Runtime, converted by onnxmltools, as their users do.
+Three of them are so small or so quick that what surrounds them decides: a network of one hidden
+layer (16→64→3), a wide one (512→1024→1024→10), and a boosted forest (XGBoost, 100 rounds, 3
+classes, depth 6, 30 features). A deep one (64→4096→4096→10) is slow enough that an overload is the
+model's, and not that of HTTP. slipstream serves the forest from XGBoost's own file; the rivals run
+the same forest in ONNX Runtime, converted by onnxmltools, as their users do.
 """
 
 from __future__ import annotations
@@ -68,6 +69,7 @@ class Model:
 
 SMALL_WIDTHS = (16, 64, 3)
 WIDE_WIDTHS = (512, 1024, 1024, 10)
+DEEP_WIDTHS = (64, 4096, 4096, 10)
 SMALL = Model(
     name="small",
     served=FOLDER / "small.onnx",
@@ -84,6 +86,14 @@ WIDE = Model(
     output="y",
     probabilities=False,
 )
+DEEP = Model(
+    name="deep",
+    served=FOLDER / "deep.onnx",
+    onnx=FOLDER / "deep.onnx",
+    width=DEEP_WIDTHS[0],
+    output="y",
+    probabilities=False,
+)
 GBDT = Model(
     name="gbdt",
     served=FOLDER / "gbdt.ubj",
@@ -92,7 +102,7 @@ GBDT = Model(
     output="probabilities",
     probabilities=True,
 )
-MODELS = {model.name: model for model in (SMALL, WIDE, GBDT)}
+MODELS = {model.name: model for model in (SMALL, WIDE, DEEP, GBDT)}
 
 
 def make_all() -> None:
@@ -102,7 +112,7 @@ def make_all() -> None:
         SetupError: the converter could not be installed, or failed.
     """
     FOLDER.mkdir(parents=True, exist_ok=True)
-    for model, widths in ((SMALL, SMALL_WIDTHS), (WIDE, WIDE_WIDTHS)):
+    for model, widths in ((SMALL, SMALL_WIDTHS), (WIDE, WIDE_WIDTHS), (DEEP, DEEP_WIDTHS)):
         if not model.onnx.is_file():
             onnx.save(network(widths, seed=len(widths)), model.onnx)
     if not GBDT.served.is_file():

@@ -62,7 +62,7 @@ SCENARIOS = (
 
 BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
 
-SPECIAL = ("bad_clients", "overload", "urgent")
+SPECIAL = ("bad_clients", "overload", "urgent", "overload_deep", "urgent_deep")
 """Those with rules of their own, in `bench.http.special`."""
 EVERY = (*BY_NAME, *SPECIAL)
 

@@ -1,7 +1,7 @@
 """Scenarios with rules of their own: bad clients, overload with a deadline, urgent requests.
 
-Each returns the figures of one round. `overload` and `urgent` ask the wide network, whose
-executions, not whose HTTP, are what there is too little of.
+Each returns the figures of one round. Overloads are made of two networks: of the wide one, HTTP
+with its 512 numbers a request is scarce as well; of the deep one, executions alone.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from bench.http import bodies, generator
 from bench.http.bodies import OWN, Dialect
 from bench.http.generator import Traffic
-from bench.http.models import GBDT, WIDE
+from bench.http.models import GBDT, Model
 from bench.lib.servers import Server
 from bench.lib.taken import Figures
 
@@ -17,13 +17,16 @@ TITLES = {
     "bad_clients": "4 clients that send a string in a row, beside 12 good ones",
     "overload": "wide network, 2× the peak, a deadline of 100 ms",
     "urgent": "wide network, urgent requests (a tenth of the peak), alone and beside 2× the peak",
+    "overload_deep": "deep network, 2× the peak, a deadline of 100 ms",
+    "urgent_deep": "deep network, urgent requests, alone and beside 2× the peak",
 }
 BAD, GOOD = 4, 12
 DEADLINE_MS = 100.0
 OVER = 2.0
 """How many times its peak is offered."""
 URGENT_SHARE = 0.1
-_PEAK_CONNECTIONS = 64
+_PEAK_CONNECTIONS = 256
+"""As many as fill the largest batches of a few instances, and the queue behind them."""
 _OPEN_CONNECTIONS = 2048
 """More than a server that keeps the deadline ever holds: the backlog is its, not the client's."""
 
@@ -49,17 +52,17 @@ def bad_clients(server: Server, dialect: Dialect, seconds: float) -> Figures:
     }
 
 
-def peak(server: Server, seconds: float, warmup_s: float) -> float:
-    """The most requests a second that the wide network answers, in a closed loop."""
-    traffic = bodies.traffic(OWN, WIDE, 1, connections=_PEAK_CONNECTIONS)
+def peak(server: Server, model: Model, seconds: float, warmup_s: float) -> float:
+    """The most requests a second that the model answers, in a closed loop."""
+    traffic = bodies.traffic(OWN, model, 1, connections=_PEAK_CONNECTIONS)
     return generator.run(server.address, [traffic], seconds, warmup_s)["all"].per_s
 
 
-def overload(server: Server, seconds: float, warmup_s: float) -> Figures:
+def overload(server: Server, model: Model, seconds: float, warmup_s: float) -> Figures:
     """Twice the peak, in an open loop with a deadline: what is answered in time?"""
-    most = peak(server, seconds, warmup_s)
+    most = peak(server, model, seconds, warmup_s)
     offered = bodies.traffic(
-        OWN, WIDE, 1, extra={"timeout_ms": DEADLINE_MS}, connections=_OPEN_CONNECTIONS,
+        OWN, model, 1, extra={"timeout_ms": DEADLINE_MS}, connections=_OPEN_CONNECTIONS,
         rate=OVER * most, deadline_ms=DEADLINE_MS, refusals=True,
     )  # fmt: skip
     found = generator.run(server.address, [offered], seconds, max(warmup_s, 0.5))["all"]
@@ -69,21 +72,24 @@ def overload(server: Server, seconds: float, warmup_s: float) -> Figures:
         "offered_per_s": found.due / found.seconds,
         "goodput_per_s": found.in_time_per_s,
         "goodput_over_peak": found.in_time_per_s / most,
-        "broken": float(found.broken + found.unfinished),
+        "refused_503": float(found.statuses.get(503, 0)),
+        "expired_504": float(found.statuses.get(504, 0)),
+        "broken": float(found.broken),
+        "unfinished": float(found.unfinished),
         **({} if tail is None else {"p99_over_deadline": tail / 1e3 / DEADLINE_MS}),
         "generator_share": found.generator_share,
     }
 
 
-def urgent(server: Server, seconds: float, warmup_s: float) -> Figures:
+def urgent(server: Server, model: Model, seconds: float, warmup_s: float) -> Figures:
     """Urgent requests at a tenth of the peak, alone and beside twice the peak of low ones."""
-    most = peak(server, seconds, warmup_s)
+    most = peak(server, model, seconds, warmup_s)
     first = bodies.traffic(
-        OWN, WIDE, 1, "urgent", extra={"priority": "urgent"}, connections=256,
+        OWN, model, 1, "urgent", extra={"priority": "urgent"}, connections=256,
         rate=URGENT_SHARE * most, refusals=True,
     )  # fmt: skip
     low = bodies.traffic(
-        OWN, WIDE, 1, "low", extra={"priority": "low", "timeout_ms": DEADLINE_MS},
+        OWN, model, 1, "low", extra={"priority": "low", "timeout_ms": DEADLINE_MS},
         connections=_OPEN_CONNECTIONS, rate=OVER * most, refusals=True, seed=2,
     )  # fmt: skip
     warmup_s = max(warmup_s, 0.5)

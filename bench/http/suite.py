@@ -15,7 +15,7 @@ from typing import Any
 from bench.http import bodies, generator, servers, special
 from bench.http.bodies import OWN, Dialect
 from bench.http.generator import LoadError, Measured, Traffic
-from bench.http.models import GBDT, SMALL, WIDE, Model
+from bench.http.models import DEEP, GBDT, SMALL, WIDE, Model
 from bench.http.rounds import Contender, run
 from bench.http.scenarios import IDLE, RIVALS, SCENARIOS, WITH_IDLE, Plan, Scenario
 from bench.http.servers import CONSTANT, OURS
@@ -62,7 +62,7 @@ class Suite:
         Raises:
             SetupError: slipstream or the constant server did not start.
         """
-        for model in (SMALL, GBDT, WIDE):
+        for model in (SMALL, GBDT, WIDE, DEEP):
             mine = [one for one in SCENARIOS if one.model is model and one.name in self.chosen]
             extra = [name for name in _specials_of(model) if name in self.chosen]
             if mine or extra:
@@ -86,7 +86,7 @@ class Suite:
             self.say(f"{scenario.name}: {scenario.title}")
             self._keep(scenario.name, self._run(scenario, running))
         for name in extra:
-            self._special(name, running)
+            self._special(name, model, running)
 
     def _run(self, scenario: Scenario, running: dict[str, tuple[Server, Dialect]]) -> list[Taken]:
         names = [
@@ -116,7 +116,7 @@ class Suite:
         traffic = bodies.traffic(dialect, scenario.model, scenario.rows, **options)
         return constant_traffic(traffic, server) if name == CONSTANT else traffic
 
-    def _special(self, name: str, running: dict[str, tuple[Server, Dialect]]) -> None:
+    def _special(self, name: str, model: Model, running: dict[str, tuple[Server, Dialect]]) -> None:
         seconds, warmup_s = self.plan.special_s, self.plan.warmup_s
         self.say(f"{name}: {special.TITLES[name]}")
         every = [server for server, _ in running.values()]
@@ -131,7 +131,8 @@ class Suite:
             self._keep(name, taken)
             return
         ours, _ = running[OURS]
-        block = partial(getattr(special, name), ours, seconds, warmup_s)
+        measure = special.overload if name.startswith("overload") else special.urgent
+        block = partial(measure, ours, model, seconds, warmup_s)
         with only(ours, every):
             self._keep(name, [self._rounds_of(OURS, self.plan.rounds, block)])
 
@@ -169,4 +170,9 @@ def constant_traffic(traffic: Traffic, server: Server) -> Traffic:
 
 
 def _specials_of(model: Model) -> tuple[str, ...]:
-    return {GBDT.name: ("bad_clients",), WIDE.name: ("overload", "urgent")}.get(model.name, ())
+    found = {
+        GBDT.name: ("bad_clients",),
+        WIDE.name: ("overload", "urgent"),
+        DEEP.name: ("overload_deep", "urgent_deep"),
+    }
+    return found.get(model.name, ())

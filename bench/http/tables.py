@@ -16,6 +16,8 @@ BIAS = (
     "nearer to 1. All contenders of a table took turns in one run; while one is measured, the "
     "others are stopped."
 )
+_KEEPS_UP = 0.8
+"""Of what is offered: in a short block, bursts may come to less than their rate."""
 
 
 def markdown_of(record: Mapping[str, Any]) -> str:
@@ -29,7 +31,8 @@ def _parts(record: Mapping[str, Any]) -> Iterator[str]:
         yield f"**`--{record['size']}`: too few rounds to quote these figures.**\n"
     for name, taken in record["scenarios"].items():
         yield f"#### {name}: {record['titles'].get(name) or special.TITLES.get(name, '')}\n"
-        yield table(taken) if name in special.TITLES else _plain(taken)
+        offered = record.get("rates", {}).get(name)
+        yield table(taken) if name in special.TITLES else _plain(taken, offered)
     if record["left_out"]:
         yield "Left out:\n"
         yield "".join(f"- {name}: {why}\n" for name, why in record["left_out"].items())
@@ -37,7 +40,7 @@ def _parts(record: Mapping[str, Any]) -> Iterator[str]:
         yield _wrk(record["wrk"])
 
 
-def _plain(taken: Sequence[Mapping[str, Any]]) -> str:
+def _plain(taken: Sequence[Mapping[str, Any]], offered: float | None) -> str:
     rows = []
     for one in taken:
         if one["left_out"] is not None:
@@ -47,7 +50,9 @@ def _plain(taken: Sequence[Mapping[str, Any]]) -> str:
         latency, share = one["latency"], one["medians"]["generator_share"]
         times = (latency[key] for key in ("p50_us", "p90_us", "p99_us", "p99_9_us"))
         cells = [NOTHING if time is None else figure(time) for time in times]
-        rows.append([one["name"], with_spread(rate), *cells, f"{share:.0%}"])
+        behind = offered is not None and rate.median < _KEEPS_UP * offered
+        name = f"{one['name']} (falls behind)" if behind else one["name"]
+        rows.append([name, with_spread(rate), *cells, f"{share:.0%}"])
     header = ["", "req/s", "p50 µs", "p90 µs", "p99 µs", "p99.9 µs", "generator"]
     return markdown(header, rows)
 
