@@ -1,9 +1,9 @@
 """Benchmarks of slipstream: ``make bench``, or ``python -m bench --help``.
 
-* ``python -m bench``: three ways to the same ONNX network are timed in one process, in turn:
-  slipstream's ``predict``, slipstream's ``submit().result()``, and onnxruntime's own
-  ``InferenceSession.run``. Their answers are compared first, and a wrong one fails the run, because
-  speed of wrong answers means nothing.
+* ``python -m bench``: four ways to the same ONNX network are timed in one process, in turn:
+  slipstream's ``predict``, its ``submit().result()`` as it is and forced through the queue, and
+  onnxruntime's own ``InferenceSession.run``. Their answers are compared first, and a wrong one
+  fails the run, because speed of wrong answers means nothing.
 * ``python -m bench forest``: tree models, beside every other library that runs them.
 * ``python -m bench sim``: the batch policy on a simulated clock, beside those of other servers.
 * ``python -m bench http``: slipstream over HTTP, beside other servers (`bench.rivals`).
