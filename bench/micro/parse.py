@@ -22,8 +22,8 @@ from slipstream import _engine
 
 PACKAGES = ("slipstream", "numpy", "msgspec")
 ROWS, WIDTH = 1000, 100
-DIGITS = (17, 3)
-"""Significant ones, of numbers below 100."""
+BODIES = ((17, ","), (3, ","), (17, ", "))
+"""Significant digits, of numbers below 100, and what stands between them (json.dumps: a space)."""
 OURS, MSGSPEC, TYPED = "slipstream", "msgspec + asarray", "msgspec typed + asarray"
 OURS_CPP, FROM_CHARS = "decode_inputs (C++)", "std::from_chars (C++)"
 GOALS = {MSGSPEC: 4.0, TYPED: 4.0, FROM_CHARS: 1.2}
@@ -34,21 +34,21 @@ class WrongAnswerError(Exception):
     """A contender read other values than the others."""
 
 
-def document(digits: int) -> bytes:
-    """Rows as a client would write them, without spaces."""
+def document(digits: int, separator: str = ",") -> bytes:
+    """Rows as a client would write them."""
     values = np.random.default_rng(digits).uniform(0, 100, (ROWS, WIDTH))
-    rows = (",".join(f"{value:.{digits}g}" for value in row) for row in values)
-    return ("[[" + "],[".join(rows) + "]]").encode()
+    rows = (separator.join(f"{value:.{digits}g}" for value in row) for row in values)
+    return ("[[" + f"]{separator}[".join(rows) + "]]").encode()
 
 
-def measure(digits: int, plan: interleave.Plan) -> dict[str, Any]:
+def measure(digits: int, separator: str, plan: interleave.Plan) -> dict[str, Any]:
     """Compares, then times; plain data for the result file.
 
     Raises:
         WrongAnswerError: values differ.
         SetupError: the C++ loops could not be compiled.
     """
-    body = document(digits)
+    body = document(digits, separator)
     decoder = _engine.InputDecoder("matrix", [("x", "float64", (-1, WIDTH))])
     typed = msgspec.json.Decoder(list[list[float]])
     by_chars, by_ours = np.zeros((ROWS, WIDTH)), np.zeros((ROWS, WIDTH))
@@ -76,6 +76,7 @@ def measure(digits: int, plan: interleave.Plan) -> dict[str, Any]:
     }
     return {
         "digits": digits,
+        "separator": separator,
         "bytes": len(body),
         "ns_per_call": {name: spread.spread_of(one.ns_per_row)._asdict()
                         for name, one in series.items()},
@@ -86,7 +87,10 @@ def measure(digits: int, plan: interleave.Plan) -> dict[str, Any]:
 def print_result(result: dict[str, Any]) -> None:
     """Prints one body's figures."""
     megabytes = result["bytes"] / 1e6
-    print(f"\n{ROWS}×{WIDTH} numbers of {result['digits']} digits, {megabytes:.2f} MB")
+    print(
+        f"\n{ROWS}×{WIDTH} numbers of {result['digits']} digits, {result['separator']!r} between, "
+        f"{megabytes:.2f} MB"
+    )
     for name, one in result["ns_per_call"].items():
         numbers = ROWS * WIDTH
         line = f"  {name:<26}{one['median'] / 1e6:8.3f} ms ± {one['mad'] / 1e6:.3f}"
@@ -110,7 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     try:
         plan = interleave.QUICK if options.quick else interleave.FULL
-        measured = [measure(digits, plan) for digits in DIGITS]
+        measured = [measure(digits, separator, plan) for digits, separator in BODIES]
     except (WrongAnswerError, loops.SetupError) as error:
         print(f"bench: error: {error}", file=sys.stderr)
         return 1

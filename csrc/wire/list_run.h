@@ -34,9 +34,12 @@ template <class Format, class Cell>
   typename Format::Frame list = shared_list;
   RunEnd end = RunEnd::kFull;
   Fault fault = Fault::kNone;
+  constexpr bool kMayBePlain = requires { Format::read_plain_run(cursor, next, limit); };
+  const bool is_plain_quick = kMayBePlain && can_read_plain();
   while (next != limit) {
-    if constexpr (requires { Format::read_plain_run(cursor, next, limit); }) {
-      const PlainEnd plain = Format::read_plain_run(cursor, next, limit);
+    if constexpr (kMayBePlain) {
+      const PlainEnd plain =
+          is_plain_quick ? Format::read_plain_run(cursor, next, limit) : PlainEnd::kValue;
       if (plain != PlainEnd::kValue) {
         end = plain == PlainEnd::kClosed ? RunEnd::kClosed : RunEnd::kFull;
         break;

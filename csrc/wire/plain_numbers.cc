@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "wire/decimal.h"
 #include "wire/number.h"
 
 #if defined(__x86_64__)
@@ -193,6 +194,7 @@ SLIPSTREAM_AVX512 PlainRun<T> read_avx512(const char* at, const char* end, T* ne
       ++next;
       at = behind + 1;
       if (*behind == ']') return {at, next, true};
+      if (at != end && *at == ' ') ++at;
       ends = _blsr_u64(ends);
     } while (ends != 0);
   }
@@ -219,6 +221,14 @@ PlainRun<T> read_any(const char* at, [[maybe_unused]] const char* end, T* next,
 }
 
 }  // namespace
+
+bool can_read_plain() noexcept {
+#if defined(__x86_64__)
+  return kHasAvx512;
+#else
+  return false;
+#endif
+}
 
 PlainRun<double> read_plain(const char* at, const char* end, double* next, double* limit) noexcept {
   return read_any(at, end, next, limit);

@@ -1,6 +1,7 @@
-// The quick way through a list of numbers: plain ones, "-12.345", with nothing but a comma between
-// them, which is how programs write rows. One load of 32 bytes finds where a number begins and ends
-// and turns its digits into an integer, whatever their count, without a branch to mispredict.
+// The quick way through a list of numbers: plain ones, "-12.345", with a comma between them and
+// at most one space behind it, which is how programs write rows. One load of 32 bytes finds where a
+// number begins and ends and turns its digits into an integer, whatever their count, without a
+// branch to mispredict.
 //
 // It reads nothing that parse_double would read otherwise, and leaves whatever is not plain to it:
 // exponents, more than 19 digits, spaces, null, what is no number at all. Needs AVX-512 VBMI, asked
@@ -24,6 +25,9 @@ struct PlainRun {
   T* next;         // behind the last element written
   bool is_closed;  // the list's ']' has been read
 };
+
+// Whether this machine can; without, read_plain reads nothing.
+[[nodiscard]] bool can_read_plain() noexcept;
 
 // Reads into [next, limit) from `at` on, the first byte of a value of a list.
 [[nodiscard]] PlainRun<double> read_plain(const char* at, const char* end, double* next,

@@ -174,13 +174,16 @@ std::uint64_t run_round(std::uint64_t seed) {
   Random random(seed);
   const std::size_t width = 1 + below(random, 12);
   const std::size_t rows = 1 + below(random, 6);
-  const bool spaced = chance(random, 4);
+  const std::vector<std::string> separators{",", ", ", " ,\n", ",  "};
+  const std::size_t habit = below(random, 2);  // and at times another
   std::string document = "[";
   std::vector<double> values;
   for (std::size_t row = 0; row < rows; ++row) {
     document += row > 0 ? ",[" : "[";
     for (std::size_t column = 0; column < width; ++column) {
-      if (column > 0) document += spaced && chance(random, 2) ? " ,\n" : ",";
+      if (column > 0) {
+        document += separators[chance(random, 20) ? below(random, separators.size()) : habit];
+      }
       std::string text = number(random);
       double value = 0;
       while (!check_number(text, seed, value)) text = number(random);
