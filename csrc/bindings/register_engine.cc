@@ -17,7 +17,8 @@ std::shared_ptr<ModelObject> load(const std::shared_ptr<Engine>& engine, const s
                                   const std::string& backend, const std::string& path,
                                   std::map<std::string, std::string> options, std::size_t instances,
                                   std::int64_t max_batch_rows, bool batching,
-                                  std::size_t queue_capacity, double inline_limit_us) {
+                                  std::size_t queue_capacity, double inline_limit_us,
+                                  int worker_nice) {
   Result<std::shared_ptr<ServedModel>> served = [&] {
     const py::gil_scoped_release release;
     ServeOptions serve;
@@ -26,6 +27,7 @@ std::shared_ptr<ModelObject> load(const std::shared_ptr<Engine>& engine, const s
     serve.batcher.max_batch_rows = max_batch_rows;
     serve.batcher.batchable = batching;
     serve.batcher.queue_capacity = queue_capacity;
+    serve.worker_nice = worker_nice;
     serve.inline_limit_ns = static_cast<Nanoseconds>(inline_limit_us * 1e3);
     return engine->load(backend, {.path = path, .options = std::move(options)}, std::move(serve));
   }();
@@ -46,7 +48,7 @@ void register_engine(py::module_& module) {
       .def("load", &load, py::kw_only(), "name"_a, "backend"_a, "path"_a,
            "options"_a = std::map<std::string, std::string>{}, "instances"_a = 1,
            "max_batch_rows"_a = 64, "batching"_a = true, "queue_capacity"_a = 1024,
-           "inline_limit_us"_a = 20.0)
+           "inline_limit_us"_a = 20.0, "worker_nice"_a = 0)
       .def("available_backends", [](Engine& self) { return self.backends().available(); })
       .def(
           "backend_version",

@@ -1,6 +1,6 @@
 #include "core/deadline_timer.h"
 
-#include "core/thread_name.h"
+#include "core/this_thread.h"
 
 #include <algorithm>
 

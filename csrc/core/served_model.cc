@@ -5,7 +5,7 @@
 #include <system_error>
 
 #include "core/executor.h"
-#include "core/thread_name.h"
+#include "core/this_thread.h"
 
 namespace slipstream {
 namespace {
@@ -256,6 +256,7 @@ bool ServedModel::cancel(Ticket ticket) noexcept {
 
 void ServedModel::run_worker(InstanceSlot& slot, std::size_t number) noexcept {
   set_current_thread_name("slip-" + std::to_string(number) + "-" + options_.name);
+  yield_precedence(options_.worker_nice);
   ExecutionContext context{model_->spec(), pool_, batcher_, latency_, stats_, options_.memory};
   Batch batch;
   batch.parts.reserve(

@@ -33,6 +33,8 @@ struct ServeOptions {
   // Executions learned to take less than this run on the caller's thread when the model is idle:
   // less than waking a worker costs. 0 turns the inline path off.
   Nanoseconds inline_limit_ns = 20'000;
+  // How far workers rank behind the threads that feed them (this_thread.h).
+  int worker_nice = 0;
   std::pmr::memory_resource* memory = std::pmr::new_delete_resource();
 };
 

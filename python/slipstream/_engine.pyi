@@ -403,6 +403,7 @@ class Engine:
         batching: bool = True,
         queue_capacity: int = 1024,
         inline_limit_us: float = 20.0,
+        worker_nice: int = 0,
     ) -> Model:
         """Loads an artifact and starts its instances; blocks without the GIL.
 

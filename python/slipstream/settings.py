@@ -85,6 +85,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How long a client may take to send a body."""
     drain_timeout_s: float = 10.0
     """How long SIGTERM waits for requests in progress."""
+    worker_nice: int = 5
+    """How far threads that execute models rank behind those that speak HTTP."""
     share_core: bool = True
     """Whether the threads that speak HTTP share one core while one is enough for them."""
 
@@ -223,6 +225,7 @@ OPTIONS: dict[str, Option] = {
     ),
     "body_timeout_s": Option("BODY_TIMEOUT_S", _number(0.1, 3600, "a number of seconds")),
     "drain_timeout_s": Option("DRAIN_TIMEOUT_S", _SECONDS),
+    "worker_nice": Option("WORKER_NICE", _whole_number(0, 19, "a nice value")),
     "share_core": Option("SHARE_CORE", _FLAG),
 }
 """Setting name → its environment variable and values. Keys of ``slipstream.toml`` are the names."""

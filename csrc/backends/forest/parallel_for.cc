@@ -10,7 +10,7 @@
 #include <system_error>
 #include <thread>
 
-#include "core/thread_name.h"
+#include "core/this_thread.h"
 
 namespace slipstream::forest {
 namespace {

@@ -94,7 +94,8 @@ bool can_meet_deadline(const AdmissionQuestion& question) noexcept {
   // With nothing ahead of it a request delays nobody, and running it is the only way to learn that
   // the model has become quicker than a first, cold execution said.
   if (question.deadline_ns == kNoDeadline || question.rows_ahead == 0) return true;
-  return expected_latency_ns(question) <= question.deadline_ns - question.now;
+  const Nanoseconds left = question.deadline_ns - question.now;
+  return expected_latency_ns(question) <= left - left / kWayBackShare;
 }
 
 }  // namespace slipstream

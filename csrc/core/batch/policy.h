@@ -151,7 +151,9 @@ struct AdmissionQuestion {
 
 // False: it would be answered late, and accepting it would only make others late too
 // (Gujarati et al., "Serving DNNs like Clockwork", OSDI 2020). Unknown times are admitted, and so
-// is everything while nothing is queued.
+// is everything while nothing is queued. A twentieth of the time left is for the answer's way back
+// to whoever counts it, which the core does not see.
+inline constexpr Nanoseconds kWayBackShare = 20;
 [[nodiscard]] bool can_meet_deadline(const AdmissionQuestion& question) noexcept;
 
 }  // namespace slipstream

@@ -53,7 +53,7 @@ class Engine:
     """
 
     def __init__(self, settings: Settings | None = None, **changes: Any) -> None:
-        settings = settings or Settings(state_dir=_user_cache_dir())
+        settings = settings or Settings(state_dir=_user_cache_dir(), worker_nice=0)
         self.settings = with_changes(settings, changes)
         self.version = __version__
         self.started_at = time.time()
@@ -202,6 +202,7 @@ class Engine:
                 instances=self._instances_for(manifest.backend, instances, promise, replaced),
                 max_batch_rows=settings.max_batch_size,
                 queue_capacity=_QUEUE_CAPACITY,
+                worker_nice=settings.worker_nice,
             )
         except InvalidInputError as error:  # of the artifact, whose path is nobody's business
             text = error.message.replace(str(prepared.artifact_path), file.name)
