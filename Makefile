@@ -83,6 +83,10 @@ sanitize: install-serve ## Run the C++ tests under ASan+UBSan and under TSan
 	cmake --build --preset tsan -j$(JOBS)
 	$(fixed_addresses) ctest --preset tsan -j$(JOBS)
 
+.PHONY: sanitize-http
+sanitize-http: install ## Load a server that is built with ASan+UBSan
+	$(py) scripts/sanitize_http.py
+
 .PHONY: bench bench-full
 bench: install ## Measure in minutes: our figures beside the goals, a report (BENCH_ARGS)
 	$(py) -m bench all --quick $(BENCH_ARGS)

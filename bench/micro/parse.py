@@ -103,6 +103,24 @@ def print_result(result: dict[str, Any]) -> None:
         print(line)
 
 
+def goal_lines(quick: bool) -> list[str]:
+    """Each body's ratios beside their goals, for `bench.everything`.
+
+    Raises: as `measure`.
+    """
+    plan = interleave.QUICK if quick else interleave.FULL
+    lines = []
+    for digits, separator in BODIES:
+        result = measure(digits, separator, plan)
+        for name in (MSGSPEC, FROM_CHARS):
+            ratio = result["ratios"][name]
+            met = "met" if ratio["median"] >= GOALS[name] else "MISSED"
+            what = f"JSON rows of {digits} digits, {separator!r} between, over {name}"
+            figures = f"{ratio['median']:.2f}× ± {ratio['mad']:.2f} (goal ≥ {GOALS[name]}×)"
+            lines.append(f"{what}: {figures}: {met}")
+    return lines
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measures and prints; returns the exit status: 1 when values differed."""
     parser = argparse.ArgumentParser(prog="python -m bench.micro.parse", description=__doc__)
