@@ -16,8 +16,9 @@ namespace slipstream::wire::number_detail {
 }
 
 // mantissa * 10^exponent, correctly rounded. False when that takes more than 128 bits to tell, or
-// the exponent is out of the ordinary.
-[[nodiscard]] bool decimal_to_double(std::uint64_t mantissa, std::int64_t exponent,
-                                     double& value) noexcept;
+// the exponent is out of the ordinary. Never inlined, across files neither: a loop that seldom
+// needs it would lose the registers.
+[[nodiscard, gnu::noinline]] bool decimal_to_double(std::uint64_t mantissa, std::int64_t exponent,
+                                                    double& value) noexcept;
 
 }  // namespace slipstream::wire::number_detail

@@ -21,13 +21,13 @@ namespace {
 #if defined(__x86_64__)
 
 #define SLIPSTREAM_AVX512 \
-  [[gnu::target("avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,bmi,bmi2")]]
+  [[gnu::target("avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,bmi,bmi2,popcnt")]]
 
 // Digits, sign and point of one number; the mantissa has all of its digits.
 struct Scanned {
   std::uint64_t mantissa;
-  std::uint32_t fraction;  // digits behind the point
-  std::uint32_t count;     // digits
+  std::uint32_t behind;  // bytes from the point on: a digit more than the fraction has, or 0
+  std::uint32_t count;   // digits
   std::uint32_t is_negative;
 };
 
@@ -75,41 +75,42 @@ SLIPSTREAM_AVX512 [[gnu::always_inline]] inline bool scan_plain(const char* at, 
   // Nothing but a sign in front, digits, and one point.
   if ((are_digits | point | is_negative) != _bzhi_u32(~0U, size)) return false;
   const std::uint32_t behind_whole = _tzcnt_u32(point | 1U << size);
-  const std::uint32_t fraction_and_point = size - behind_whole;
-  const std::uint32_t has_point = fraction_and_point != 0 ? 1 : 0;
-  const std::uint32_t count = size - is_negative - has_point;
+  const std::uint32_t behind = size - behind_whole;
   const std::uint32_t whole = behind_whole - is_negative;
-  if (count > kExactDigits || whole == 0 || fraction_and_point == 1) return false;
+  const auto count = static_cast<std::uint32_t>(std::popcount(are_digits));
+  if (count > kExactDigits || whole == 0 || behind == 1) return false;
   if (((point & (point - 1)) != 0) | ((whole > 1) & (at[is_negative] == '0'))) return false;
   const __m256i packed = _mm256_maskz_compress_epi8(are_digits, digits);
   const __m256i ramp = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(&kRamp[count]));
-  number = {value_of_digits(_mm256_maskz_permutexvar_epi8(~0U, ramp, packed)),
-            fraction_and_point - has_point, count, is_negative};
+  number = {value_of_digits(_mm256_maskz_permutexvar_epi8(~0U, ramp, packed)), behind, count,
+            is_negative};
   return true;
 }
 
-// 10^-fraction for the multiplication that decimal.h does in full.
+// 10^-fraction, to multiply with (as decimal.h does in full) or its inverse to divide by.
 struct Power {
   std::uint64_t high;      // the first 64 bits of 5^-fraction
   std::uint64_t exponent;  // of the product, biased
+  double divisor;          // exact
 };
 
-constexpr std::array<Power, kExactDigits + 1> kPowers = [] {
-  std::array<Power, kExactDigits + 1> powers{};
-  for (std::int64_t fraction = 0; fraction <= kExactDigits; ++fraction) {
-    powers[static_cast<std::size_t>(fraction)] = {
-        kPowersOfFive[static_cast<std::size_t>(kMaxPowerOfFive - fraction)].high,
-        static_cast<std::uint64_t>(number_detail::biased_exponent(-fraction))};
+// By Scanned::behind.
+constexpr std::array<Power, kExactDigits + 2> kPowers = [] {
+  std::array<Power, kExactDigits + 2> powers{};
+  for (std::size_t behind = 0; behind < powers.size(); ++behind) {
+    const std::int64_t fraction = behind == 0 ? 0 : static_cast<std::int64_t>(behind) - 1;
+    powers[behind] = {kPowersOfFive[static_cast<std::size_t>(kMaxPowerOfFive - fraction)].high,
+                      static_cast<std::uint64_t>(number_detail::biased_exponent(-fraction)),
+                      number_detail::kExactPowers[static_cast<std::size_t>(fraction)]};
   }
   return powers;
 }();
 
 // mantissa / 10^fraction as bits. False, for one number in 250: decimal.h has to look at it.
-[[gnu::always_inline]] inline bool bits_of(std::uint64_t mantissa, std::uint32_t fraction,
+[[gnu::always_inline]] inline bool bits_of(std::uint64_t mantissa, const Power& power,
                                            std::uint64_t& bits) noexcept {
   __extension__ using Product = unsigned __int128;
   if (mantissa == 0) return false;
-  const Power& power = kPowers[fraction];
   const auto zeros = static_cast<std::uint64_t>(std::countl_zero(mantissa));
   const auto high = static_cast<std::uint64_t>((Product{mantissa << zeros} * power.high) >> 64);
   // What the rest of the power would add is less than 2 in the last place of `high`. Unless the
@@ -126,16 +127,15 @@ constexpr std::array<Power, kExactDigits + 1> kPowers = [] {
 // mantissa / 10^fraction, rounded correctly. False, rarely: for parse_double to tell.
 [[gnu::always_inline]] inline bool value_of(const Scanned& number, double& value) noexcept {
   constexpr std::uint32_t kExactInDouble = 15;  // digits
+  const Power& power = kPowers[number.behind];
   std::uint64_t bits;
   if (number.count <= kExactInDouble) {
-    bits = std::bit_cast<std::uint64_t>(static_cast<double>(number.mantissa) /
-                                        number_detail::kExactPowers[number.fraction]);
-  } else if (!bits_of(number.mantissa, number.fraction, bits)) [[unlikely]] {
+    const auto mantissa = static_cast<double>(static_cast<std::int64_t>(number.mantissa));
+    bits = std::bit_cast<std::uint64_t>(mantissa / power.divisor);
+  } else if (!bits_of(number.mantissa, power, bits)) [[unlikely]] {
+    const std::int64_t fraction = number.behind == 0 ? 0 : std::int64_t{number.behind} - 1;
     double magnitude;
-    if (!number_detail::decimal_to_double(number.mantissa,
-                                          -static_cast<std::int64_t>(number.fraction), magnitude)) {
-      return false;
-    }
+    if (!number_detail::decimal_to_double(number.mantissa, -fraction, magnitude)) return false;
     bits = std::bit_cast<std::uint64_t>(magnitude);
   }
   value = std::bit_cast<double>(bits ^ std::uint64_t{number.is_negative} << 63);
@@ -203,8 +203,8 @@ SLIPSTREAM_AVX512 PlainRun<T> read_avx512(const char* at, const char* end, T* ne
 bool has_avx512() noexcept {
   return __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512bw") != 0 &&
          __builtin_cpu_supports("avx512vl") != 0 && __builtin_cpu_supports("avx512vbmi") != 0 &&
-         __builtin_cpu_supports("avx512vbmi2") != 0 && __builtin_cpu_supports("bmi") != 0 &&
-         __builtin_cpu_supports("bmi2") != 0;
+         __builtin_cpu_supports("avx512vbmi2") != 0 && __builtin_cpu_supports("popcnt") != 0 &&
+         __builtin_cpu_supports("bmi") != 0 && __builtin_cpu_supports("bmi2") != 0;
 }
 
 const bool kHasAvx512 = has_avx512();
