@@ -25,7 +25,7 @@ _CROWD = 3
 """Requests in progress, from which on one thread has work while another works too. A client alone
 keeps the core busy as well, but nothing could be done beside."""
 _CALM_SHARE = 0.55
-"""Below it, they may share one again. Apart, threads use more time for the same work."""
+"""Below it, or without a crowd, they may share one again. Apart, the same work takes more time."""
 _IDLE_SHARE = 0.01
 """Below it, nothing is watched until requests come."""
 _CALM_PERIODS = 10
@@ -90,9 +90,10 @@ class Placement:
         now_ns = monotonic_ns()
         share = (ran_ns - self._last_ran_ns) / max(1, now_ns - self._last_look_ns)
         self._last_look_ns, self._last_ran_ns = now_ns, ran_ns
-        self._calm = self._calm + 1 if share < _CALM_SHARE else 0
+        is_crowded = self._gate.active >= _CROWD
+        self._calm = 0 if is_crowded and share >= _CALM_SHARE else self._calm + 1
         if self.is_together:
-            if share > _BUSY_SHARE and self._gate.active >= _CROWD:
+            if share > _BUSY_SHARE and is_crowded:
                 self._place(together=False)
         elif self._calm >= _CALM_PERIODS:
             self._place(together=True)
