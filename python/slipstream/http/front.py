@@ -119,14 +119,14 @@ class Front:
             if exchange.is_over:
                 watcher.cancel()
                 del self._watchers[exchange]
-        waiting = self._core.older_than(_PERIOD_S)
-        for exchange in waiting:
+        for exchange in self._core.older_than(_PERIOD_S):
             if exchange.is_reading:
                 if exchange.age_s >= self._body_timeout_s:
                     exchange.give_up(body_timeout(self._body_timeout_s))
             elif exchange.tag and exchange not in self._watchers:
                 self._watchers[exchange] = self._loop.create_task(self._watch(exchange))
-        if is_calm and not waiting and not self._watchers:
+        # A young exchange too: nobody else would look at it when it is old.
+        if is_calm and not self._core.older_than(0.0) and not self._watchers:
             self._core.is_stirred = False  # until the next request
         else:
             self._loop.call_later(_PERIOD_S, self._look)
