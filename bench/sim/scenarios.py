@@ -109,6 +109,13 @@ def comparisons() -> Iterator[Scenario]:
 def isolations() -> Iterator[tuple[Scenario, Scenario]]:
     """An urgent class at a tenth of what the model can do: alone, and beside low priority at 2x."""
     for curve in (*CURVES, SLOPE):
-        alone = Scenario(f"{curve.name}, urgent alone", curve, "poisson", 0.1, (URGENT,))
-        beside = Scenario(f"{curve.name}, urgent and low", curve, "poisson", 2.1, (URGENT, LOW))
-        yield alone, beside
+        for instances, end in ((1, ""), (2, ", two instances")):
+            yield (
+                Scenario(
+                    f"{curve.name}, urgent alone{end}", curve, "poisson", 0.1, (URGENT,), instances
+                ),
+                Scenario(
+                    f"{curve.name}, urgent and low{end}",
+                    curve, "poisson", 2.1, (URGENT, LOW), instances,
+                ),
+            )  # fmt: skip

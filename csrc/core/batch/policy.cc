@@ -1,6 +1,7 @@
 #include "core/batch/policy.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace slipstream {
 
@@ -34,11 +35,22 @@ std::int64_t rows_that_join(const JoinQuestion& question) noexcept {
   return question.candidate_rows > question.candidate_row_limit ? room : 0;
 }
 
+namespace {
+
+// How long all of several instances are found busy at most, 99 times of 100, as a part of the
+// length of their executions, which begin at any time: P(all busy for longer than x) = (1 - x)^n.
+double longest_wait(std::int64_t instances) noexcept {
+  return 1.0 - std::pow(0.01, 1.0 / static_cast<double>(instances));
+}
+
+}  // namespace
+
 std::int64_t held_back_rows(const LatencyCurve& curve, std::int64_t rows, std::int64_t row_limit,
                             std::int64_t instances, const PolicyConfig& config) noexcept {
-  const double budget_ns =
-      rows == 0 ? static_cast<double>(curve.mean_ns(1) * instances) * config.occupancy_factor
-                : static_cast<double>(curve.mean_ns(rows)) * config.company_factor;
+  const double budget_ns = rows == 0
+                               ? static_cast<double>(curve.mean_ns(1)) * config.occupancy_factor *
+                                     longest_wait(1) / longest_wait(instances)
+                               : static_cast<double>(curve.mean_ns(rows)) * config.company_factor;
   return std::max<std::int64_t>(curve.rows_of_mean(static_cast<Nanoseconds>(budget_ns), row_limit),
                                 1);
 }

@@ -25,12 +25,12 @@ struct PolicyConfig {
   // A priority level counts as arriving for so long after its last request was taken.
   Nanoseconds arriving_ns = 1'000'000'000;
   // While a level arrives, rows at least this far below it are held back: an execution of theirs
-  // takes no longer than occupancy_factor times that of one row (times the instances, since one of
-  // several is free sooner), and they join one of its rows only while that takes no longer than
-  // company_factor times what it would without them.
+  // takes no longer than occupancy_factor times that of one row (a little more with several
+  // instances, of which one is free sooner), and they join one of its rows only while that takes no
+  // longer than company_factor times what it would without them.
   std::size_t held_back_levels = 5;
-  double occupancy_factor = 2.4;
-  double company_factor = 1.6;
+  double occupancy_factor = 2.2;
+  double company_factor = 1.5;
 };
 
 // A request's lane raised by its waiting time. Larger goes first.
