@@ -117,6 +117,7 @@ def run(
     warmup_s: float = 0.3,
     idle: int = 0,
     drain_s: float = 5.0,
+    coalesce_us: float = 0.0,
 ) -> dict[str, Measured]:
     """Sends everything at once and returns what was measured, by class.
 
@@ -127,6 +128,7 @@ def run(
         warmup_s: What is sent before that, and not timed (but checked).
         idle: Connections that are kept open beside, without requests.
         drain_s: How long answers are waited for at the end.
+        coalesce_us: The generator looks at its sockets and sends no more often than that.
 
     Raises:
         LoadError: an answer is wrong, a request was lost, or the server went away.
@@ -135,6 +137,7 @@ def run(
         command: list[str] = [
             str(PROGRAM), "--connect", address, "--seconds", str(seconds), "--warmup",
             str(warmup_s), "--drain", str(drain_s), "--idle", str(idle),
+            "--coalesce-us", str(coalesce_us),
         ]  # fmt: skip
         for traffic in traffics:
             command += _class_words(traffic, Path(scratch))

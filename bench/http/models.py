@@ -2,9 +2,9 @@
 
 Three of them are so small or so quick that what surrounds them decides: a network of one hidden
 layer (16→64→3), a wide one (512→1024→1024→10), and a boosted forest (XGBoost, 100 rounds, 3
-classes, depth 6, 30 features). A deep one (64→4096→4096→10) is slow enough that an overload is the
-model's, and not that of HTTP. slipstream serves the forest from XGBoost's own file; the rivals run
-the same forest in ONNX Runtime, converted by onnxmltools, as their users do.
+classes, depth 6, 30 features). A deep one (64→1024, 512 residual layers) is so slow that an
+overload is the model's, and not that of HTTP. slipstream serves the forest from XGBoost's own file;
+the rivals run the same forest in ONNX Runtime, converted by onnxmltools, as their users do.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +21,11 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import onnxruntime
-from onnx import TensorProto, helper, numpy_helper
 
+from bench.http import networks
 from bench.lib import tools
 
-_MADE_FROM = tools.digest(Path(__file__).read_bytes())[:12]
+_MADE_FROM = tools.digest(Path(__file__).read_bytes(), Path(networks.__file__).read_bytes())[:12]
 FOLDER = tools.WORK / "http" / f"models-{_MADE_FROM}"
 FOREST_RECIPES = tools.ROOT / "bench" / "forest" / "recipes"
 BODIES = 64
@@ -69,31 +68,17 @@ class Model:
 
 SMALL_WIDTHS = (16, 64, 3)
 WIDE_WIDTHS = (512, 1024, 1024, 10)
-DEEP_WIDTHS = (64, 4096, 4096, 10)
-SMALL = Model(
-    name="small",
-    served=FOLDER / "small.onnx",
-    onnx=FOLDER / "small.onnx",
-    width=SMALL_WIDTHS[0],
-    output="y",
-    probabilities=False,
-)
-WIDE = Model(
-    name="wide",
-    served=FOLDER / "wide.onnx",
-    onnx=FOLDER / "wide.onnx",
-    width=WIDE_WIDTHS[0],
-    output="y",
-    probabilities=False,
-)
-DEEP = Model(
-    name="deep",
-    served=FOLDER / "deep.onnx",
-    onnx=FOLDER / "deep.onnx",
-    width=DEEP_WIDTHS[0],
-    output="y",
-    probabilities=False,
-)
+DEEP_INPUTS, DEEP_WIDTH, DEEP_LAYERS, DEEP_CLASSES = 64, 1024, 512, 10
+
+
+def _network(name: str, width: int) -> Model:
+    file = FOLDER / f"{name}.onnx"
+    return Model(name, served=file, onnx=file, width=width, output="y", probabilities=False)
+
+
+SMALL = _network("small", SMALL_WIDTHS[0])
+WIDE = _network("wide", WIDE_WIDTHS[0])
+DEEP = _network("deep", DEEP_INPUTS)
 GBDT = Model(
     name="gbdt",
     served=FOLDER / "gbdt.ubj",
@@ -112,45 +97,18 @@ def make_all() -> None:
         SetupError: the converter could not be installed, or failed.
     """
     FOLDER.mkdir(parents=True, exist_ok=True)
-    for model, widths in ((SMALL, SMALL_WIDTHS), (WIDE, WIDE_WIDTHS), (DEEP, DEEP_WIDTHS)):
+    for model, widths in ((SMALL, SMALL_WIDTHS), (WIDE, WIDE_WIDTHS)):
         if not model.onnx.is_file():
-            onnx.save(network(widths, seed=len(widths)), model.onnx)
+            onnx.save(networks.dense(widths, seed=len(widths)), model.onnx)
+    if not DEEP.onnx.is_file():
+        deep = networks.residual(DEEP_INPUTS, DEEP_WIDTH, DEEP_LAYERS, DEEP_CLASSES, seed=5)
+        onnx.save(deep, DEEP.onnx)
     if not GBDT.served.is_file():
         _train(GBDT.served)
     if not GBDT.onnx.is_file():
         python = tools.environment(FOREST_RECIPES / "onnx.txt", "onnx")
         wrapper = GBDT.served.with_suffix(".joblib")
         tools.call([python, FOREST_RECIPES / "convert_onnx.py", "xgboost", wrapper, GBDT.onnx])
-
-
-def network(widths: tuple[int, ...], seed: int) -> onnx.ModelProto:
-    """Dense layers with ReLU between and a softmax at the end; weights are fixed random ones."""
-    rng = np.random.default_rng(seed)
-    nodes, weights, value = [], [], "x"
-    for number, (inputs, outputs) in enumerate(pairwise(widths)):
-        last = number == len(widths) - 2
-        for name, array in (
-            (f"w{number}", rng.normal(0, (2 / inputs) ** 0.5, (inputs, outputs))),
-            (f"b{number}", rng.normal(0, 0.1, outputs)),
-        ):
-            weights.append(numpy_helper.from_array(array.astype(np.float32), name))
-        sums = f"sums{number}"
-        nodes.append(helper.make_node("Gemm", [value, f"w{number}", f"b{number}"], [sums]))
-        value = "y" if last else f"hidden{number}"
-        # A softmax goes along the last axis where it is not told otherwise.
-        nodes.append(helper.make_node("Softmax" if last else "Relu", [sums], [value]))
-    graph = helper.make_graph(
-        nodes,
-        "network",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["rows", widths[0]])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["rows", widths[-1]])],
-        weights,
-    )
-    made: onnx.ModelProto = helper.make_model(
-        graph, ir_version=8, opset_imports=[helper.make_opsetid("", 17)]
-    )
-    onnx.checker.check_model(made)
-    return made
 
 
 def _train(file: Path) -> None:

@@ -77,6 +77,6 @@ class Plan(NamedTuple):
     """Of a block of bad clients; overloads take as long."""
 
 
-QUICK = Plan(rounds=3, block_s=1.0, warmup_s=0.3, special_s=3.0)
-FULL = Plan(rounds=9, block_s=2.5, warmup_s=0.5, special_s=3.0)
-SMOKE = Plan(rounds=2, block_s=0.3, warmup_s=0.1, special_s=0.5)
+QUICK = Plan(rounds=3, block_s=1.0, warmup_s=0.3, special_s=6.0)
+FULL = Plan(rounds=9, block_s=2.5, warmup_s=0.5, special_s=8.0)
+SMOKE = Plan(rounds=2, block_s=0.3, warmup_s=0.1, special_s=1.0)

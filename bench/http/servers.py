@@ -9,10 +9,12 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bench.http import models
 from bench.http.bodies import OWN, Dialect, post
+from bench.http.generator import Traffic
 from bench.http.models import Model
 from bench.lib import tools
 from bench.lib.servers import Server, ask, free_port
@@ -90,6 +92,16 @@ def constant(model: Model, like: Server) -> Server:
         server.stop()
         raise
     return server
+
+
+def constant_traffic(traffic: Traffic, server: Server) -> Traffic:
+    """The same requests to the constant server, whose every answer must be the constant."""
+    _, answer = ask(server.port, traffic.requests[0])
+    return replace(
+        traffic,
+        check=lambda body, said: None if said == answer else "another constant",
+        key=None,
+    )
 
 
 def started(server: Server, dialect: Dialect, model: Model, within_s: float) -> Server:

@@ -19,7 +19,7 @@ from bench.http.models import DEEP, GBDT, SMALL, WIDE, Model
 from bench.http.rounds import Contender, run
 from bench.http.scenarios import IDLE, RIVALS, SCENARIOS, WITH_IDLE, Plan, Scenario
 from bench.http.servers import CONSTANT, OURS
-from bench.lib.servers import Server, ask, only
+from bench.lib.servers import Server, only
 from bench.lib.taken import Figures, Taken
 from bench.rivals import registry
 
@@ -75,7 +75,7 @@ class Suite:
         ours = stack.enter_context(self.ours([model]))
         running: dict[str, tuple[Server, Dialect]] = {OURS: (ours, OWN)}
         wanted = {name for one in mine for name in one.contenders}
-        if CONSTANT in wanted:
+        if CONSTANT in wanted or any(name.startswith("overload") for name in extra):
             running[CONSTANT] = (stack.enter_context(servers.constant(model, ours)), OWN)
         if RIVALS in wanted or "bad_clients" in extra:
             found, left_out = registry.start_all(self.rivals, model, stack)
@@ -114,7 +114,7 @@ class Suite:
         if scenario.rate is not None:
             options |= {"rate": scenario.rate, "arrivals": scenario.arrivals}
         traffic = bodies.traffic(dialect, scenario.model, scenario.rows, **options)
-        return constant_traffic(traffic, server) if name == CONSTANT else traffic
+        return servers.constant_traffic(traffic, server) if name == CONSTANT else traffic
 
     def _special(self, name: str, model: Model, running: dict[str, tuple[Server, Dialect]]) -> None:
         seconds, warmup_s = self.plan.special_s, self.plan.warmup_s
@@ -131,8 +131,11 @@ class Suite:
             self._keep(name, taken)
             return
         ours, _ = running[OURS]
-        measure = special.overload if name.startswith("overload") else special.urgent
-        block = partial(measure, ours, model, seconds, warmup_s)
+        if name.startswith("overload"):
+            ceiling, _ = running[CONSTANT]
+            block = partial(special.overload, ours, ceiling, model, seconds, warmup_s)
+        else:
+            block = partial(special.urgent, ours, model, seconds, warmup_s)
         with only(ours, every):
             self._keep(name, [self._rounds_of(OURS, self.plan.rounds, block)])
 
@@ -155,18 +158,6 @@ class Suite:
         for one in taken:
             if one.left_out is not None and (one.name.startswith(OURS) or "wrong" in one.left_out):
                 self.wrong.append(f"{name}, {one.name}: {one.left_out}")
-
-
-def constant_traffic(traffic: Traffic, server: Server) -> Traffic:
-    """The same requests to the constant server, whose every answer must be the constant."""
-    _, answer = ask(server.port, traffic.requests[0])
-    return Traffic(
-        name=traffic.name,
-        requests=traffic.requests,
-        check=lambda body, said: None if said == answer else "another constant",
-        key=None,
-        connections=traffic.connections,
-    )
 
 
 def _specials_of(model: Model) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 // Options: what to send, over how many connections, in what rhythm; read from the command line.
 //
 //   http_load --connect 127.0.0.1:8000 | unix:PATH [--seconds S] [--warmup S] [--drain S]
-//             [--idle N] --class NAME KEY=VALUE... [--class NAME KEY=VALUE...]
+//             [--idle N] [--coalesce-us N] --class NAME KEY=VALUE... [--class NAME KEY=VALUE...]
 //
 // Threads: one. Ownership: values. Failure: parse_options() throws LoadError.
 #pragma once
@@ -40,6 +40,10 @@ struct Options {
   double warmup_s = 0.3;
   double drain_s = 5;
   std::size_t idle = 0;  // connections that send one request at the start and are kept open
+  // Looks at its sockets and sends no more often than that; 0: at once. A generator that shares the
+  // server's cores interrupts what runs there with every request it sends, which one on another
+  // machine does not: network cards coalesce their interrupts. Its wait counts as latency.
+  double coalesce_us = 0;
   std::vector<ClassOptions> classes;
 };
 

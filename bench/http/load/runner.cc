@@ -29,6 +29,13 @@ std::uint64_t now() {
   return clock_ns(CLOCK_MONOTONIC);
 }
 
+timespec timespec_of(std::uint64_t ns) {
+  timespec made{};
+  made.tv_sec = static_cast<time_t>(ns / kSecond);
+  made.tv_nsec = static_cast<long>(ns % kSecond);
+  return made;
+}
+
 std::uint64_t nanoseconds(double seconds) {
   return static_cast<std::uint64_t>(seconds * 1e9);
 }
@@ -179,16 +186,23 @@ bool Runner::anything_under_way() const {
 }
 
 void Runner::wait(std::uint64_t until_ns, std::uint64_t now_ns) {
-  std::array<epoll_event, 256> events;
-  const std::uint64_t left = until_ns > now_ns ? until_ns - now_ns : 0;
-  timespec timeout{};
-  timeout.tv_sec = static_cast<time_t>(left / kSecond);
-  timeout.tv_nsec = static_cast<long>(left % kSecond);
-  const int ready =
-      epoll_pwait2(epoll_.get(), events.data(), static_cast<int>(events.size()), &timeout, nullptr);
-  for (int i = 0; i < ready; ++i) {
-    handle(*static_cast<Connection*>(events[static_cast<std::size_t>(i)].data.ptr));
+  if (options_.coalesce_us > 0) {
+    const std::uint64_t pause_ns = nanoseconds(options_.coalesce_us / 1e6);
+    const timespec pause = timespec_of(pause_ns);
+    nanosleep(&pause, nullptr);
+    now_ns += pause_ns;
   }
+  std::array<epoll_event, 256> events;
+  timespec timeout = timespec_of(until_ns > now_ns ? until_ns - now_ns : 0);
+  int ready = 0;
+  do {
+    ready = epoll_pwait2(epoll_.get(), events.data(), static_cast<int>(events.size()), &timeout,
+                         nullptr);
+    for (int i = 0; i < ready; ++i) {
+      handle(*static_cast<Connection*>(events[static_cast<std::size_t>(i)].data.ptr));
+    }
+    timeout = {};
+  } while (ready == static_cast<int>(events.size()) && options_.coalesce_us > 0);
 }
 
 }  // namespace slipstream::load
