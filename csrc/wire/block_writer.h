@@ -16,6 +16,7 @@
 #include <type_traits>
 
 #include "core/tensor.h"
+#include "wire/cell.h"
 
 namespace slipstream::wire {
 
@@ -127,6 +128,32 @@ template <class Lists, class T, class Writer, class WriteElement>
 void write_tensor(const Tensor& tensor, Writer& writer, const WriteElement& write) {
   (void)write_lists<Lists>(writer, tensor.shape(), 0, reinterpret_cast<const T*>(tensor.data()),
                            write);
+}
+
+// A tensor of numbers to `out`, which has room for bound_of_lists(); returns where it ends.
+template <class Lists, class WriteNumber>
+char* write_numbers(const Tensor& tensor, char* out, const WriteNumber& write) noexcept {
+  MemoryWriter writer(out);
+  visit_cell(tensor.dtype(), [&](auto cell) {
+    using T = typename decltype(cell)::Element;
+    if constexpr (!std::is_same_v<T, std::string>) write_tensor<Lists, T>(tensor, writer, write);
+  });
+  return writer.room();
+}
+
+// Appends a tensor: of strings one by one, of numbers into room made at once.
+template <class Lists, class WriteString, class WriteNumber>
+void append_tensor(const Tensor& tensor, std::string& out, std::size_t numbers_bound,
+                   const WriteString& write_string, const WriteNumber& write_number) {
+  if (tensor.dtype() == DType::kString) {
+    BlockWriter writer(out);
+    write_tensor<Lists, std::string>(tensor, writer, write_string);
+    return writer.flush();
+  }
+  const std::size_t before = out.size();
+  out.resize(before + numbers_bound);
+  char* const end = write_numbers<Lists>(tensor, out.data() + before, write_number);
+  out.resize(static_cast<std::size_t>(end - out.data()));
 }
 
 // Each position in `indices` as labels[position], else as `missing`.

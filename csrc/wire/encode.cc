@@ -39,6 +39,8 @@ void put_element(MemoryWriter& writer, T value) {
   }
 }
 
+constexpr auto kPutNumber = [](MemoryWriter& writer, auto value) { put_element(writer, value); };
+
 void append_escape(unsigned char c, std::string& out) {
   constexpr std::string_view kHex = "0123456789abcdef";
   out += '\\';
@@ -106,30 +108,15 @@ std::size_t numbers_bound(const Tensor& tensor) noexcept {
 }
 
 char* encode_numbers(const Tensor& tensor, char* out) noexcept {
-  using namespace wire;
-  MemoryWriter writer(out);
-  visit_cell(tensor.dtype(), [&](auto cell) {
-    using T = typename decltype(cell)::Element;
-    if constexpr (!std::is_same_v<T, std::string>) {
-      write_tensor<JsonLists, T>(tensor, writer,
-                                 [](MemoryWriter& to, T value) { put_element(to, value); });
-    }
-  });
-  return writer.room();
+  return wire::write_numbers<wire::JsonLists>(tensor, out, wire::kPutNumber);
 }
 
 void encode_tensor(const Tensor& tensor, std::string& out) {
-  using namespace wire;
-  if (tensor.dtype() == DType::kString) {
-    BlockWriter writer(out);
-    write_tensor<JsonLists, std::string>(
-        tensor, writer,
-        [](BlockWriter& to, const std::string& text) { encode_string(text, to.flushed()); });
-    return writer.flush();
-  }
-  const std::size_t before = out.size();
-  out.resize(before + numbers_bound(tensor));
-  out.resize(static_cast<std::size_t>(encode_numbers(tensor, out.data() + before) - out.data()));
+  const auto put_string = [](wire::BlockWriter& to, const std::string& text) {
+    encode_string(text, to.flushed());
+  };
+  wire::append_tensor<wire::JsonLists>(tensor, out, numbers_bound(tensor), put_string,
+                                       wire::kPutNumber);
 }
 
 void encode_labels(const Tensor& indices, std::span<const std::string> labels_json,

@@ -85,6 +85,8 @@ void put_element(MemoryWriter& writer, T value) {
   }
 }
 
+constexpr auto kPutNumber = [](MemoryWriter& writer, auto value) { put_element(writer, value); };
+
 // The text with every broken sequence replaced by U+FFFD.
 std::string repaired(std::string_view text) {
   std::string result;
@@ -117,30 +119,15 @@ std::size_t numbers_bound_msgpack(const Tensor& tensor) noexcept {
 }
 
 char* encode_numbers_msgpack(const Tensor& tensor, char* out) noexcept {
-  using namespace wire;
-  MemoryWriter writer(out);
-  visit_cell(tensor.dtype(), [&](auto cell) {
-    using T = typename decltype(cell)::Element;
-    if constexpr (!std::is_same_v<T, std::string>) {
-      write_tensor<MsgpackLists, T>(tensor, writer,
-                                    [](MemoryWriter& to, T value) { put_element(to, value); });
-    }
-  });
-  return writer.room();
+  return wire::write_numbers<wire::MsgpackLists>(tensor, out, wire::kPutNumber);
 }
 
 void encode_tensor_msgpack(const Tensor& tensor, std::string& out) {
-  using namespace wire;
-  if (tensor.dtype() == DType::kString) {
-    BlockWriter writer(out);
-    write_tensor<MsgpackLists, std::string>(
-        tensor, writer, [](BlockWriter& to, const std::string& text) { put_string(to, text); });
-    return writer.flush();
-  }
-  const std::size_t before = out.size();
-  out.resize(before + numbers_bound_msgpack(tensor));
-  char* const end = encode_numbers_msgpack(tensor, out.data() + before);
-  out.resize(static_cast<std::size_t>(end - out.data()));
+  const auto put_string = [](wire::BlockWriter& to, const std::string& text) {
+    wire::put_string(to, text);
+  };
+  wire::append_tensor<wire::MsgpackLists>(tensor, out, numbers_bound_msgpack(tensor), put_string,
+                                          wire::kPutNumber);
 }
 
 void encode_labels_msgpack(const Tensor& indices, std::span<const std::string> labels_msgpack,
