@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +49,7 @@ def lines(
             [value for _, value in points],
             marker="o",
             markersize=5 if bold else 3.5,
-            linewidth=2.6 if bold else 1.3,
-            color=_OURS if bold else next(others),
-            label=name,
-            zorder=3 if bold else 2,
+            **_style(name, bold, others),
         )
     axes.set_xscale("log")
     axes.set_yscale("log")
@@ -102,10 +99,7 @@ def curves(
             values,
             marker="o" if marks else None,
             markersize=4,
-            linewidth=2.4 if bold else 1.3,
-            color=_OURS if bold else next(others),
-            label=name,
-            zorder=3 if bold else 2,
+            **_style(name, bold, others),
         )
     axes.set_xscale("log")
     _plain_numbers(axes.xaxis)
@@ -157,6 +151,16 @@ def _plain_numbers(axis: Any) -> None:
     axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axis.set_minor_formatter(NullFormatter())
+
+
+def _style(name: str, bold: bool, others: Iterator[str]) -> dict[str, Any]:
+    """Of one series; `others` are the colours of those that are not drawn boldly."""
+    return {
+        "linewidth": 2.6 if bold else 1.3,
+        "color": _OURS if bold else next(others),
+        "label": name,
+        "zorder": 3 if bold else 2,
+    }
 
 
 def _pyplot() -> Any:

@@ -6,29 +6,24 @@ library's shortest writer in a loop. What is written must read back to the last 
 
 from __future__ import annotations
 
-import argparse
-import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from bench.lib import environment, interleave, results, spread
-from bench.micro import loops
+from bench.lib import interleave, spread
+from bench.micro import command, loops
+from bench.micro.command import WrongAnswerError
 from slipstream import _engine
 
-PACKAGES = ("slipstream", "numpy", "msgspec")
 ROWS, WIDTH = 1000, 100
 OURS, MSGSPEC = "slipstream", "msgspec of tolist"
 OURS_CPP, TO_CHARS = "encode_numbers (C++)", "std::to_chars (C++)"
 KINDS = ("any doubles", "two places", "float32 widened")
-
-
-class WrongAnswerError(Exception):
-    """What was written reads back as something else."""
 
 
 def values_of(kind: str) -> loops.Array:
@@ -99,27 +94,8 @@ def print_result(result: dict[str, Any]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measures and prints; returns the exit status: 1 when values differed."""
-    parser = argparse.ArgumentParser(prog="python -m bench.micro.encode", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="few rounds: shows that it runs")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="also write figures as JSON")
-    options = parser.parse_args(arguments)
-    where = environment.describe(PACKAGES)
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    try:
-        plan = interleave.QUICK if options.quick else interleave.FULL
-        measured = [measure(kind, plan) for kind in KINDS]
-    except (WrongAnswerError, loops.SetupError) as error:
-        print(f"bench: error: {error}", file=sys.stderr)
-        return 1
-    where = environment.finish(where)
-    print("\n".join(environment.lines(where)))
-    for result in measured:
-        print_result(result)
-    if options.output is not None:
-        record = {"environment": where, "quick": options.quick, "encode": measured}
-        results.write(options.output, "micro-encode", record)
-    return 0
+    measures = [partial(measure, kind) for kind in KINDS]
+    return command.main("encode", __doc__, measures, print_result, arguments)
 
 
 if __name__ == "__main__":

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import shutil
-import subprocess
-import sysconfig
 import time
 from collections.abc import Callable
 from functools import cache
@@ -15,17 +12,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bench.lib import tools
 from bench.lib.interleave import ContenderFailedError, Timer
 
 _HERE = Path(__file__).resolve().parent
-_BUILD = _HERE.parent.parent / "build" / "bench" / "micro"
+_BUILD = tools.WORK / "micro"
 _TARGET = "micro_bench_driver"
 
 Array = npt.NDArray[Any]
-
-
-class SetupError(Exception):
-    """The loops could not be compiled; the text is the end of what was said."""
 
 
 @cache
@@ -35,25 +29,11 @@ def library() -> ctypes.CDLL:
     Raises:
         SetupError: there is no CMake, or it failed.
     """
-    scripts = Path(sysconfig.get_path("scripts"))
-    cmake = shutil.which("cmake", path=f"{scripts}:/usr/bin")
-    if cmake is None:
-        raise SetupError("cmake is not installed: run `make install`")
-    ninja = scripts / "ninja"
-    generator = ["-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={ninja}"] if ninja.is_file() else []
-    _call([cmake, "-S", str(_HERE / "driver"), "-B", str(_BUILD), *generator,
-           "-DCMAKE_BUILD_TYPE=Release"])  # fmt: skip
-    _call([cmake, "--build", str(_BUILD), "--target", _TARGET])
+    tools.cmake(_HERE / "driver", _BUILD, _TARGET)
     loaded = ctypes.CDLL(str(_BUILD / f"lib{_TARGET}.so"))
     for name in ("time_from_chars", "time_decode", "time_to_chars", "time_encode"):
         getattr(loaded, name).restype = ctypes.c_int64
     return loaded
-
-
-def _call(command: list[str]) -> None:
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
-    if ended.returncode != 0:
-        raise SetupError("\n".join((ended.stdout + ended.stderr).splitlines()[-20:]))
 
 
 def python(call: Callable[[], object]) -> Timer:

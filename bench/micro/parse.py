@@ -6,21 +6,19 @@ in a loop that checks nothing else. Values are compared to the last bit before a
 
 from __future__ import annotations
 
-import argparse
-import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from bench.lib import environment, interleave, results, spread
-from bench.micro import loops
+from bench.lib import interleave, spread
+from bench.micro import command, loops
+from bench.micro.command import WrongAnswerError
 from slipstream import _engine
 
-PACKAGES = ("slipstream", "numpy", "msgspec")
 ROWS, WIDTH = 1000, 100
 BODIES = ((17, ","), (3, ","), (17, ", "))
 """Significant digits, of numbers below 100, and what stands between them (json.dumps: a space)."""
@@ -28,10 +26,6 @@ OURS, MSGSPEC, TYPED = "slipstream", "msgspec + asarray", "msgspec typed + asarr
 OURS_CPP, FROM_CHARS = "decode_inputs (C++)", "std::from_chars (C++)"
 GOALS = {MSGSPEC: 4.0, TYPED: 4.0, FROM_CHARS: 1.2}
 """How many times longer each should take than ours."""
-
-
-class WrongAnswerError(Exception):
-    """A contender read other values than the others."""
 
 
 def document(digits: int, separator: str = ",") -> bytes:
@@ -123,27 +117,8 @@ def goal_lines(quick: bool) -> list[str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measures and prints; returns the exit status: 1 when values differed."""
-    parser = argparse.ArgumentParser(prog="python -m bench.micro.parse", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="few rounds: shows that it runs")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="also write figures as JSON")
-    options = parser.parse_args(arguments)
-    where = environment.describe(PACKAGES)
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    try:
-        plan = interleave.QUICK if options.quick else interleave.FULL
-        measured = [measure(digits, separator, plan) for digits, separator in BODIES]
-    except (WrongAnswerError, loops.SetupError) as error:
-        print(f"bench: error: {error}", file=sys.stderr)
-        return 1
-    where = environment.finish(where)
-    print("\n".join(environment.lines(where)))
-    for result in measured:
-        print_result(result)
-    if options.output is not None:
-        record = {"environment": where, "quick": options.quick, "parse": measured}
-        results.write(options.output, "micro-parse", record)
-    return 0
+    measures = [partial(measure, digits, separator) for digits, separator in BODIES]
+    return command.main("parse", __doc__, measures, print_result, arguments)
 
 
 if __name__ == "__main__":

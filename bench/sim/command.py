@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.lib import environment, results
+from bench.lib import environment, results, tools
 from bench.sim import driver, report, scenarios
 
 SUITE = "sim"
-DEFAULT_OUTPUT = driver.WORK / "sim.json"
+DEFAULT_OUTPUT = tools.WORK / "sim.json"
 REQUESTS = 40_000
 SEEDS = (1, 2, 3, 4)
 """Each scenario is simulated with all of them, and their outcomes are taken together."""
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         record = run(QUICK_REQUESTS if options.quick else REQUESTS, options.only)
         results.write(options.output, SUITE, {**record, "quick": options.quick})
-    except (driver.DriverError, OSError) as error:
+    except (driver.DriverError, tools.SetupError, OSError) as error:
         print(f"bench sim: error: {error}", file=sys.stderr)
         return 1
     print(report.markdown_of(record))

@@ -22,14 +22,25 @@ void take_front(Queue& queue, const std::vector<Job>& jobs, std::int64_t room, D
   }
 }
 
-// One request an execution, first come first served; a bounded queue.
-class None : public Scheduler {
+// First come first served, from a bounded queue.
+class OneQueue : public Scheduler {
  public:
   bool offer(std::uint32_t index, const Job& /*job*/, Nanoseconds /*now*/) override {
     if (queue_.size() >= kCapacity) return false;
     queue_.push_back(index);
     return true;
   }
+
+ protected:
+  Queue queue_;
+
+ private:
+  static constexpr std::size_t kCapacity = 1024;
+};
+
+// One request an execution.
+class None : public OneQueue {
+ public:
   Decision decide(Nanoseconds /*now*/) override {
     Decision decision;
     if (queue_.empty()) return decision;
@@ -38,10 +49,6 @@ class None : public Scheduler {
     return decision;
   }
   void ended(const std::vector<std::uint32_t>&, std::int64_t, Nanoseconds, Nanoseconds) override {}
-
- private:
-  static constexpr std::size_t kCapacity = 1024;
-  Queue queue_;
 };
 
 // A batch starts when it is full or its oldest request has waited for the window. Triton's has
@@ -123,16 +130,11 @@ class Window : public Scheduler {
 
 // Clipper (NSDI 2017): the largest batch grows by one while executions keep to the objective, and
 // shrinks by a tenth when one does not.
-class Aimd : public Scheduler {
+class Aimd : public OneQueue {
  public:
   Aimd(const Scenario& scenario, const std::vector<Job>& jobs)
       : jobs_(jobs), max_rows_(scenario.max_rows), slo_ns_(scenario.slo_ns) {}
 
-  bool offer(std::uint32_t index, const Job& /*job*/, Nanoseconds /*now*/) override {
-    if (queue_.size() >= kCapacity) return false;
-    queue_.push_back(index);
-    return true;
-  }
   Decision decide(Nanoseconds /*now*/) override {
     Decision decision;
     if (queue_.empty()) return decision;
@@ -150,12 +152,10 @@ class Aimd : public Scheduler {
   }
 
  private:
-  static constexpr std::size_t kCapacity = 1024;
   const std::vector<Job>& jobs_;
   const std::int64_t max_rows_;
   const Nanoseconds slo_ns_;
   double limit_ = 1;
-  Queue queue_;
 };
 
 // BentoML's CorkDispatcher: waits while that promises more than the average wait costs, cancels the
