@@ -20,6 +20,7 @@ SUITES = {
     "sim": "bench.sim.command",
     "all": "bench.everything",
     "forest": "bench.forest.command",
+    "micro": "bench.micro.suite",
     "http": "bench.http.command",
     "stages": "bench.stages",
     "threads": "bench.threads",

@@ -24,6 +24,7 @@ from bench.lib import environment, results, suite, tools
 from bench.lib.goals import evaluate, table
 from bench.lib.suite import SIZES, Say, Size, WrongError
 from bench.lib.taken import Taken
+from bench.micro import suite as micro
 from bench.report import page
 
 SUITE = "all"
@@ -61,6 +62,7 @@ def measure_inprocess(size: Size, say: Say) -> Mapping[str, Sequence[Taken]]:
 
 SUITES: dict[str, suite.Measure] = {
     "inprocess": measure_inprocess,
+    "micro": micro.measure,
     "threads": threads.measure,
     "startup": startup.measure,
     "memory": memory.measure,

@@ -30,3 +30,18 @@ def test_a_quick_run_writes_ratios(
     for measured in record[suite]:
         assert set(measured["ratios"]) == rivals
         assert all(ratio["median"] > 0 for ratio in measured["ratios"].values())
+
+
+def test_single_parts_are_timed_beside_their_rivals(root: Path, tmp_path: Path) -> None:
+    file = tmp_path / "micro.json"
+    command = [sys.executable, "-m", "bench", "micro", "--smoke", "--output", str(file)]
+    ended = subprocess.run(command, cwd=root, capture_output=True, timeout=600, check=False)
+    assert ended.returncode == 0, ended.stderr.decode()
+    scenarios = json.loads(file.read_text(encoding="utf-8"))["scenarios"]
+    found = {name.removeprefix("micro: "): {one["name"] for one in scenarios[name]}
+             for name in scenarios}  # fmt: skip
+    assert found["queue, 2 producers and consumers"] == {"queue[mpmc-2]", "queue[mutex-2]"}
+    assert found["parse, 17 digits"] == {"parse[slipstream-17]", "parse[msgspec-17]"}
+    assert {"batcher", "completion", "encode", "in process, one row"} <= set(found)
+    for taken in scenarios.values():
+        assert all(one["medians"]["median_ns"] > 0 for one in taken)

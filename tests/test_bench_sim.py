@@ -68,7 +68,7 @@ def test_a_quick_run_compares_every_policy(root: Path, tmp_path: Path) -> None:
     assert ended.returncode == 0, ended.stderr.decode()
     record = json.loads(file.read_text(encoding="utf-8"))
     assert record["suite"] == "sim" and record["quick"] is True
-    assert len(record["scenarios"]) == 26 and len(record["isolation"]) == 1
+    assert len(record["scenarios"]) == 26 and len(record["isolation"]) == 2
     offered = record["requests"] * len(record["seeds"])
     for scenario in record["scenarios"]:
         assert [found["policy"] for found in scenario["policies"]][:2] == ["slipstream", "none"]

@@ -60,7 +60,12 @@ def _plain(taken: Sequence[Mapping[str, Any]], offered: float | None) -> str:
 def _wrk(found: Mapping[str, Any]) -> str:
     if "why" in found:
         return f"Cross-check by wrk: {found['why']}\n"
+    rates = {key: spread_of(found[key]).median for key in found}
+    over = spread_of(
+        [a / b for a, b in zip(found["wrk_per_s"], found["wrk_constant_per_s"], strict=True)]
+    )
     return (
-        f"Cross-check of the closed loop at 64 connections, one block each: wrk "
-        f"{figure(found['wrk_per_s'])}/s, this generator {figure(found['ours_per_s'])}/s.\n"
+        f"The small network's closed loop of 64 connections once more, by wrk: "
+        f"{figure(rates['wrk_per_s'])}/s (this generator: {figure(rates['ours_per_s'])}/s), the "
+        f"constant answer {figure(rates['wrk_constant_per_s'])}/s, ratio {with_spread(over)}.\n"
     )

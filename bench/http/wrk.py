@@ -13,7 +13,9 @@ from typing import Any
 
 from bench.http import bodies, generator, servers
 from bench.http.bodies import OWN
+from bench.http.generator import LoadError
 from bench.http.models import SMALL
+from bench.lib.servers import Server, only
 
 CONNECTIONS = 64
 
@@ -40,27 +42,52 @@ end
 """
 
 
-def cross_check(seconds: float) -> dict[str, Any]:
-    """The same load by wrk and by our own generator, one block each; or why there is no wrk."""
+def cross_check(rounds: int, seconds: float) -> dict[str, Any]:
+    """The closed loop of the small network by wrk: slipstream's, and that of the constant answer.
+
+    Returns:
+        Requests a second and their ratio, by round; beside them what our own generator makes of
+        slipstream. Or why there is no wrk.
+    """
     program = shutil.which("wrk")
     if program is None:
         return {"why": "wrk is not installed"}
     traffic = bodies.traffic(OWN, SMALL, 1, connections=CONNECTIONS)
-    with servers.slipstream([SMALL]) as server, tempfile.TemporaryDirectory() as folder:
+    found: dict[str, Any] = {"wrk_per_s": [], "wrk_constant_per_s": [], "ours_per_s": []}
+    with (
+        servers.slipstream([SMALL]) as server,
+        servers.constant(SMALL, server) as constant,
+        tempfile.TemporaryDirectory() as folder,
+    ):
         script = write_script(Path(folder), traffic.requests, OWN.path(SMALL))
-        ours = generator.run(server.address, [traffic], seconds)["all"]
-        ended = subprocess.run(
-            [program, "-t1", f"-c{CONNECTIONS}", f"-d{max(1, round(seconds))}s", "-s", str(script),
-             f"http://{server.address}"],
-            capture_output=True, text=True, check=False, timeout=seconds + 60,
-        )  # fmt: skip
+        command = [program, "-t1", f"-c{CONNECTIONS}", f"-d{max(1, round(seconds))}s", "-s", script]
+        both = (server, constant)
+        try:
+            for _ in range(rounds):
+                with only(server, both):
+                    found["wrk_per_s"].append(_rate(command, server))
+                    measured = generator.run(server.address, [traffic], seconds)["all"]
+                    found["ours_per_s"].append(measured.per_s)
+                with only(constant, both):
+                    found["wrk_constant_per_s"].append(_rate(command, constant))
+        except LoadError as error:
+            return {"why": str(error)}
+    return found
+
+
+def _rate(command: Sequence[str | Path], server: Server) -> float:
+    """Requests a second that wrk counts."""
+    ended = subprocess.run(
+        [*command, f"http://{server.address}"],
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
     rate = re.search(r"Requests/sec:\s*([\d.]+)", ended.stdout)
     errors = re.search(r"errors (\d+)", ended.stdout)
     if ended.returncode != 0 or rate is None or errors is None:
-        return {"why": f"wrk failed: {(ended.stdout + ended.stderr)[-200:]!r}"}
+        raise LoadError(f"wrk failed: {(ended.stdout + ended.stderr)[-200:]!r}")
     if int(errors[1]):
-        return {"why": f"wrk counted {errors[1]} errors"}
-    return {"wrk_per_s": float(rate[1]), "ours_per_s": ours.per_s}
+        raise LoadError(f"wrk counted {errors[1]} errors")
+    return float(rate[1])
 
 
 def write_script(folder: Path, requests: Sequence[bytes], path: str) -> Path:

@@ -1,1 +1,5 @@
-"""Small pieces on their own: reading and writing numbers, beside what a user would take instead."""
+"""Small pieces on their own, beside what a user would take instead or the core might have been.
+
+`benchmarks` holds those that pytest-benchmark times (``python -m bench micro``); `parse` and
+`encode` take turns with their rivals and give ratios.
+"""

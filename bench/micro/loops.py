@@ -18,6 +18,11 @@ from bench.lib.interleave import ContenderFailedError, Timer
 _HERE = Path(__file__).resolve().parent
 _BUILD = tools.WORK / "micro"
 _TARGET = "micro_bench_driver"
+LOOPS = (
+    "time_from_chars", "time_decode", "time_to_chars", "time_encode",
+    "time_mpmc_ring", "time_mutex_ring", "time_batcher", "time_completion",
+)  # fmt: skip
+"""Functions of ``driver/`` that take arguments and a number of calls, and return nanoseconds."""
 
 Array = npt.NDArray[Any]
 
@@ -31,7 +36,7 @@ def library() -> ctypes.CDLL:
     """
     tools.cmake(_HERE / "driver", _BUILD, _TARGET)
     loaded = ctypes.CDLL(str(_BUILD / f"lib{_TARGET}.so"))
-    for name in ("time_from_chars", "time_decode", "time_to_chars", "time_encode"):
+    for name in LOOPS:
         getattr(loaded, name).restype = ctypes.c_int64
     return loaded
 
@@ -67,6 +72,11 @@ def to_chars(values: Array) -> Timer:
 def encode(values: Array) -> Timer:
     """``encode_numbers``."""
     return _timer("time_encode", values.ctypes.data, *values.shape)
+
+
+def part(name: str, size: int) -> Timer:
+    """One of the loops of ``driver/parts.cc``, which all take a size before the calls."""
+    return _timer(name, size)
 
 
 def _timer(name: str, *arguments: bytes | int) -> Timer:

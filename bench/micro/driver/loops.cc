@@ -1,6 +1,5 @@
-// Loops that the micro benchmarks time from Python through ctypes: ours, and the standard library's
-// with as little around it as can be. Each returns nanoseconds, or -1 when it could not do its
-// work.
+// Loops over reading and writing numbers: ours, and the standard library's with as little around it
+// as can be. Each returns nanoseconds, or -1 when it could not do its work.
 #include <array>
 #include <charconv>
 #include <chrono>
@@ -11,10 +10,9 @@
 #include <string>
 
 #include "core/tensor.h"
+#include "export.h"
 #include "wire/decode.h"
 #include "wire/encode.h"
-
-#define SLIPSTREAM_BENCH_EXPORT extern "C" [[gnu::visibility("default")]]
 
 namespace {
 

@@ -1,0 +1,4 @@
+// What Python finds through ctypes.
+#pragma once
+
+#define SLIPSTREAM_BENCH_EXPORT extern "C" [[gnu::visibility("default")]]
