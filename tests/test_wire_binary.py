@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -271,3 +273,11 @@ class TestAnswers:
     def test_what_is_no_messagepack(self, models: dict[str, slipstream.Model]) -> None:
         with pytest.raises(MalformedInputError, match="MessagePack"):
             ask(models["wine.pkl"], Body("msgpack", b"\xc1"), "json")
+
+
+def test_numbers_are_what_msgspec_and_numpy_make_of_them(root: Path) -> None:
+    """The fuzzer, for a second: always the same tables, on a machine of one speed."""
+    command = [sys.executable, str(root / "scripts" / "fuzz_wire.py"), "1"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "no finding" in ended.stdout
