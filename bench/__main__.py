@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -38,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measures and prints; returns the exit status: 1 when an answer was wrong."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words and words[0] in SUITES:
+        # An exit that unwinds, so that servers which were started are ended.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
         # Imported here: suites need libraries that the plain one does without.
         suite: Callable[[Sequence[str]], int] = importlib.import_module(SUITES[words[0]]).main
         return suite(words[1:])

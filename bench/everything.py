@@ -1,4 +1,4 @@
-"""Every suite but the forest's in one run: ``make bench`` (quick) and ``make bench-full``.
+"""Every suite with goals but the forest's, and more: ``make bench`` (quick), ``make bench-full``.
 
 Prints our figures beside the goals, writes ``build/bench/all.json`` and a report to
 ``build/bench/report/index.html``.
@@ -7,12 +7,10 @@ Prints our figures beside the goals, writes ``build/bench/all.json`` and a repor
 from __future__ import annotations
 
 import argparse
-import importlib
-import importlib.util
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +22,13 @@ from bench.lib import environment, results, suite, tools
 from bench.lib.goals import evaluate, table
 from bench.lib.suite import SIZES, Say, Size, WrongError
 from bench.lib.taken import Taken
+from bench.micro import parse
 from bench.micro import suite as micro
 from bench.report import page
 
 SUITE = "all"
 PACKAGES = http.PACKAGES
 DEFAULT_OUTPUT = tools.WORK / "all.json"
-PARSE = "bench.micro.parse"
-"""A module that may be there: its ``goal_lines(quick)`` returns lines to print below the table."""
 _INPROCESS_RUNS = 5
 
 
@@ -62,6 +59,7 @@ def measure_inprocess(size: Size, say: Say) -> Mapping[str, Sequence[Taken]]:
 
 SUITES: dict[str, suite.Measure] = {
     "inprocess": measure_inprocess,
+    "parse": parse.measure_all,
     "micro": micro.measure,
     "threads": threads.measure,
     "startup": startup.measure,
@@ -139,21 +137,5 @@ def _measure(
 def _print(record: dict[str, Any], size: Size) -> None:
     outcomes = [evaluate(goal, record["scenarios"], goals.NOT_RIVALS) for goal in goals.GOALS]
     print(f"\n{table(outcomes)}")
-    for line in parse_lines(quick=size.name != "full"):
-        print(line)
     if size.name != "full":
         print(f"--{size.name}: few and short rounds; quote only `make bench-full`")
-
-
-def parse_lines(quick: bool) -> Sequence[str]:
-    """What the parser's own benchmark says of its goals, where it is there."""
-    try:
-        there = importlib.util.find_spec(PARSE)
-    except ModuleNotFoundError:
-        return []
-    if there is None:
-        return []
-    said: Callable[[bool], Sequence[str]] | None = getattr(
-        importlib.import_module(PARSE), "goal_lines", None
-    )
-    return [] if said is None else said(quick)

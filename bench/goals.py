@@ -6,11 +6,12 @@ Goals of the forest backend alone are in `bench.forest.goals`.
 from __future__ import annotations
 
 from bench.http.scenarios import WITH_IDLE
-from bench.http.servers import CONSTANT, OURS
+from bench.http.servers import CONSTANT, ONE_WORKER, OURS
 from bench.lib.goals import BEST, Goal
+from bench.micro import parse
 
 ORT = "onnxruntime run"
-NOT_RIVALS = (CONSTANT, WITH_IDLE)
+NOT_RIVALS = (OURS, ONE_WORKER, CONSTANT, WITH_IDLE)
 
 
 def _least(title: str, scenario: str, metric: str, limit: float, **rest: str) -> Goal:
@@ -26,17 +27,30 @@ GOALS = (
     _most("small network, 1 connection: p50", "small_1", "p50_us", 0.75, over=CONSTANT),
     _most("1,000 idle connections beside 16 busy: p50", "idle", "p50_us", 1.1,
           over=OURS, ours=WITH_IDLE),
-    _least("forest, 1 row, 64 connections: req/s", "gbdt_64", "per_s", 1.6, over=BEST),
-    _most("forest, 1 row, 64 connections: p99", "gbdt_64", "p99_us", 0.8, over=BEST),
+    _least("forest, 1 row, 64 connections: req/s", "gbdt_64", "per_s", 1.6, over=BEST,
+           ours=ONE_WORKER),
+    _most("forest, 1 row, 64 connections: p99", "gbdt_64", "p99_us", 0.8, over=BEST,
+          ours=ONE_WORKER),
     _most("forest, 1 row, 1 connection: p50", "gbdt_1", "p50_us", 0.6,
-          over=BEST, best_by="p50_us"),
-    _least("forest, 64 rows, 16 connections: req/s", "gbdt_rows64", "per_s", 4, over=BEST),
-    _least("wide network, 64 connections: req/s", "wide_64", "per_s", 1.7, over=BEST),
-    _least("forest, 1 row, 64 connections: req/s", "gbdt_64", "per_s", 5, over="FastAPI"),
-    _least("forest, 64 rows, 16 connections: req/s", "gbdt_rows64", "per_s", 4, over="FastAPI"),
+          over=BEST, best_by="p50_us", ours=ONE_WORKER),
+    _least("forest, 64 rows, 16 connections: req/s", "gbdt_rows64", "per_s", 4, over=BEST,
+           ours=ONE_WORKER),
+    _least("wide network, 64 connections: req/s", "wide_64", "per_s", 1.7, over=BEST,
+           ours=ONE_WORKER),
+    _least("forest, 1 row, 64 connections: req/s", "gbdt_64", "per_s", 5, over="FastAPI",
+           ours=ONE_WORKER),
+    _least("forest, 64 rows, 16 connections: req/s", "gbdt_rows64", "per_s", 4, over="FastAPI",
+           ours=ONE_WORKER),
     _most("good requests that fail beside bad clients", "bad_clients", "failed", 0, unit=""),
     _most("in process, predict of one row: p50", "inprocess", "p50_us", 0.75, over=ORT),
     _least("in process, submit from 8 threads: req/s", "threads", "per_s", 2, over=ORT),
+    *(
+        _least(f"JSON numbers of {digits} digits{after}: numbers/s",
+               parse.scenario(digits, separator), "per_s", parse.GOALS[over], over=over, ours=ours)
+        for digits, separator in parse.BODIES
+        for after in [" and spaces" if separator == ", " else ""]
+        for ours, over in ((parse.OURS, parse.MSGSPEC), (parse.OURS_CPP, parse.FROM_CHARS))
+    ),
     *(
         goal
         for network, end in (("deep", "_deep"), ("wide", ""))
@@ -47,6 +61,8 @@ GOALS = (
                   "p99_over_deadline", 1),
             _most(f"urgent beside 2× peak of low, {network} network: p99 over alone",
                   f"urgent{end}", "p99_over_alone", 2),
+            _most(f"urgent requests that fail beside that, {network} network", f"urgent{end}",
+                  "urgent_failed", 0, unit=""),
         )
     ),
     _most("start to first answer", "startup", "seconds", 0.5, unit="s"),

@@ -6,6 +6,7 @@ shared executions. The threads take turns as groups: all eight of one way, then 
 
 from __future__ import annotations
 
+import contextlib
 import random
 import tempfile
 import threading
@@ -80,10 +81,18 @@ def _block(way: inprocess.Way, reference: inprocess.Way, seconds: float) -> Figu
             if not np.allclose(way(x), expected, rtol=1e-5, atol=1e-7):
                 wrong.append("another answer than onnxruntime's")
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(THREADS)]
+    def guarded(number: int) -> None:
+        try:
+            work(number)
+        except Exception as error:  # of any way: it must not look like a slow one
+            wrong.append(f"a thread failed: {error!r}")
+            begin.abort()
+
+    threads = [threading.Thread(target=guarded, args=(number,)) for number in range(THREADS)]
     for thread in threads:
         thread.start()
-    begin.wait()
+    with contextlib.suppress(threading.BrokenBarrierError):  # `wrong` says why
+        begin.wait()
     started = time.perf_counter()
     time.sleep(seconds)
     stop.set()

@@ -14,7 +14,7 @@ set_name=${1:?usage: scripts/install.sh serve|dev|tensorflow|transformers|audio}
 serve_sets=(project build sklearn lightgbm)
 case $set_name in
   serve) sets=("${serve_sets[@]}") ;;
-  dev) sets=("${serve_sets[@]}" test lint frameworks) ;;
+  dev) sets=("${serve_sets[@]}" test lint frameworks bench) ;;
   tensorflow) sets=(tensorflow) ;;
   transformers) sets=(transformers frameworks) ;;
   audio) sets=(audio) ;;

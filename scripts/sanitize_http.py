@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT))
 
 from bench.http import servers, special  # noqa: E402, after the path
 from bench.http.bodies import OWN  # noqa: E402
-from bench.http.models import DEEP, GBDT, SMALL, make_all  # noqa: E402
+from bench.http.models import DEEP, GBDT, WIDE, make_all  # noqa: E402
 from bench.lib.servers import Server  # noqa: E402
 
 
@@ -61,8 +61,10 @@ def load(server: Server, seconds: float) -> list[str]:
     print(f"beside bad clients: {found}", flush=True)
     if found["failed"]:
         wrong.append(f"{found['failed']:g} good requests failed beside bad clients")
-    for model in (SMALL, DEEP):
-        print(f"overload of {model.name}: {special.overload(server, model, seconds, 0.5)}")
+    for model in (WIDE, DEEP):
+        with servers.constant(model, server) as ceiling:
+            found = special.overload(server, ceiling, model, seconds, 0.5)
+        print(f"overload of {model.name}: {found}")
         found = special.urgent(server, model, seconds, 0.5)
         print(f"urgent beside overload of {model.name}: {found}", flush=True)
         if found["urgent_failed"]:
@@ -78,10 +80,9 @@ def main() -> int:
     make_all()
     variables = environment(build())
     program = ("-S", "-m", "slipstream.cli.main")
-    models = [SMALL, GBDT, DEEP]
-    server = servers.slipstream(models, "slipstream asan", env=variables, program=program)
-    wrong = load(server, seconds)
-    server.stop()
+    models = [GBDT, WIDE, DEEP]
+    with servers.slipstream(models, "slipstream asan", env=variables, program=program) as server:
+        wrong = load(server, seconds)
     log = server.log.read_text(encoding="utf-8", errors="replace")
     if "AddressSanitizer" in log or "runtime error" in log:
         wrong.append(f"the sanitizer said:\n{log}")

@@ -203,9 +203,14 @@ def test_goals_that_were_not_measured_say_why(bench: Any) -> None:
 
 def test_every_goal_names_what_is_measured(bench: Any) -> None:
     goals, scenarios = bench("goals"), bench("http.scenarios")
-    everything, registry = bench("everything"), bench("rivals.registry")
-    known = {*scenarios.EVERY, *everything.SUITES}
-    others = {"slipstream", *registry.QUICK, *goals.NOT_RIVALS, goals.ORT, goals.BEST, None}
+    everything, registry, parse = (
+        bench("everything"),
+        bench("rivals.registry"),
+        bench("micro.parse"),
+    )
+    parsed = {parse.scenario(*body) for body in parse.BODIES}
+    known = {*scenarios.EVERY, *everything.SUITES, *parsed}
+    others = {*registry.QUICK, *goals.NOT_RIVALS, *parse.GOALS, goals.ORT, goals.BEST, None}
     for goal in goals.GOALS:
         assert goal.scenario in known, goal
         assert goal.over in others, goal

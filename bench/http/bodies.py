@@ -21,6 +21,7 @@ class Dialect(NamedTuple):
     body: Body
     """From the model, the rows, and what else the request says (deadline, priority)."""
     key: Callable[[Model], str]
+    """Of the answer; empty: all of it."""
 
 
 def _own(model: Model, rows: Array, extra: dict[str, Any]) -> dict[str, Any]:
@@ -48,6 +49,7 @@ OWN = Dialect(
 )
 PLAIN = Dialect(lambda model: "/predict", _plain, lambda model: "predictions")
 MOSEC = PLAIN._replace(path=lambda model: "/inference")
+LIST = PLAIN._replace(key=lambda model: "")
 V2 = Dialect(lambda model: f"/v2/models/{model.name}/infer", _v2, lambda model: "data")
 
 
@@ -71,7 +73,9 @@ def traffic(
     """
     inputs, check = _inputs(model, rows)
     requests = [post(dialect, model, one, extra) for one in inputs]
-    return Traffic(name=name, requests=requests, check=check, key=dialect.key(model), **options)
+    return Traffic(
+        name=name, requests=requests, check=check, key=dialect.key(model) or None, **options
+    )
 
 
 def post(dialect: Dialect, model: Model, rows: Array, extra: dict[str, Any] | None = None) -> bytes:

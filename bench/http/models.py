@@ -91,11 +91,7 @@ MODELS = {model.name: model for model in (SMALL, WIDE, DEEP, GBDT)}
 
 
 def make_all() -> None:
-    """Makes what is not there yet.
-
-    Raises:
-        SetupError: the converter could not be installed, or failed.
-    """
+    """Makes what slipstream serves, where it is not there yet."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     for model, widths in ((SMALL, SMALL_WIDTHS), (WIDE, WIDE_WIDTHS)):
         if not model.onnx.is_file():
@@ -105,7 +101,15 @@ def make_all() -> None:
         onnx.save(deep, DEEP.onnx)
     if not GBDT.served.is_file():
         _train(GBDT.served)
-    if not GBDT.onnx.is_file():
+
+
+def make_for_rivals(model: Model) -> None:
+    """Makes the file that rivals serve: the forest has to be converted for them.
+
+    Raises:
+        SetupError: the converter could not be installed, or failed.
+    """
+    if model is GBDT and not GBDT.onnx.is_file():
         python = tools.environment(FOREST_RECIPES / "onnx.txt", "onnx")
         wrapper = GBDT.served.with_suffix(".joblib")
         tools.call([python, FOREST_RECIPES / "convert_onnx.py", "xgboost", wrapper, GBDT.onnx])

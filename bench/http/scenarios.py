@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from bench.http.models import GBDT, SMALL, WIDE, Model
-from bench.http.servers import CONSTANT, OURS
+from bench.http.servers import CONSTANT, ONE_WORKER, OURS
 
 RIVALS = "rivals"
 """Stands for every rival that is running."""
@@ -21,7 +21,7 @@ class Scenario(NamedTuple):
     model: Model
     rows: int
     connections: int
-    contenders: tuple[str, ...] = (OURS, RIVALS)
+    contenders: tuple[str, ...] = (OURS, ONE_WORKER, RIVALS)
     rate: float | None = None
     """Requests a second of an open loop; None: a closed loop."""
     arrivals: str = "poisson"
@@ -78,5 +78,5 @@ class Plan(NamedTuple):
 
 
 QUICK = Plan(rounds=3, block_s=1.0, warmup_s=0.3, special_s=6.0)
-FULL = Plan(rounds=9, block_s=2.5, warmup_s=0.5, special_s=8.0)
+FULL = Plan(rounds=5, block_s=2.0, warmup_s=0.5, special_s=8.0)
 SMOKE = Plan(rounds=2, block_s=0.3, warmup_s=0.1, special_s=1.0)

@@ -20,6 +20,8 @@ from bench.lib import tools
 from bench.lib.servers import Server, ask, free_port
 
 OURS = "slipstream"
+ONE_WORKER = f"{OURS}, 1 worker"
+"""With one model worker, as the rivals have; by itself it has one a core, up to four."""
 CONSTANT = "Granian constant"
 LIMITS = {"MAX_CONCURRENT_REQUESTS": "4096", "MAX_CONNECTIONS": "8192"}
 """Of slipstream, for loads of up to some thousand connections."""
@@ -123,7 +125,10 @@ def probe(dialect: Dialect, model: Model) -> tuple[bytes, Callable[[bytes], str 
     def check(body: bytes) -> str | None:
         try:
             said = json.loads(body)
-            value = said["outputs"][0][key] if "outputs" in said else said[key]
+            if key == "":
+                value = said
+            else:
+                value = said["outputs"][0][key] if "outputs" in said else said[key]
         except (ValueError, LookupError, TypeError):
             return f"no {key!r} in {body[:200]!r}"
         return models.differs(json.dumps(value).encode(), right)

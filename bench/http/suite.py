@@ -18,7 +18,7 @@ from bench.http.generator import LoadError, Measured, Traffic
 from bench.http.models import DEEP, GBDT, SMALL, WIDE, Model
 from bench.http.rounds import Contender, run
 from bench.http.scenarios import IDLE, RIVALS, SCENARIOS, WITH_IDLE, Plan, Scenario
-from bench.http.servers import CONSTANT, OURS
+from bench.http.servers import CONSTANT, ONE_WORKER, OURS
 from bench.lib.servers import Server, only
 from bench.lib.taken import Figures, Taken
 from bench.rivals import registry
@@ -75,6 +75,9 @@ class Suite:
         ours = stack.enter_context(self.ours([model]))
         running: dict[str, tuple[Server, Dialect]] = {OURS: (ours, OWN)}
         wanted = {name for one in mine for name in one.contenders}
+        if ONE_WORKER in wanted or "bad_clients" in extra:
+            alone = servers.slipstream([model], ONE_WORKER, env={"MAX_WORKERS": "1"})
+            running[ONE_WORKER] = (stack.enter_context(alone), OWN)
         if CONSTANT in wanted or any(name.startswith("overload") for name in extra):
             running[CONSTANT] = (stack.enter_context(servers.constant(model, ours)), OWN)
         if RIVALS in wanted or "bad_clients" in extra:

@@ -70,7 +70,7 @@ def cross_check(rounds: int, seconds: float) -> dict[str, Any]:
                     found["ours_per_s"].append(measured.per_s)
                 with only(constant, both):
                     found["wrk_constant_per_s"].append(_rate(command, constant))
-        except LoadError as error:
+        except (LoadError, subprocess.TimeoutExpired) as error:
             return {"why": str(error)}
     return found
 

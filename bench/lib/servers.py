@@ -10,7 +10,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import BinaryIO, Self
 
 import psutil
 
@@ -155,6 +155,8 @@ class Server:
             self._process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(_END_S)
+        with contextlib.suppress(ProcessLookupError):  # its session: also what outlived it
+            os.killpg(self._process.pid, signal.SIGKILL)
         for process in every:
             with contextlib.suppress(psutil.Error):
                 process.kill()
@@ -185,22 +187,27 @@ def ask(port: int, request: bytes, timeout_s: float = 30.0) -> tuple[int, bytes]
     """Sends one whole request over a connection of its own; the status and the body.
 
     Raises:
-        OSError: no connection, or it ended early.
+        OSError: no connection, or it ended early, or what came is no HTTP.
     """
     with socket.create_connection(("127.0.0.1", port), timeout=timeout_s) as connection:
         connection.sendall(request)
-        stream = connection.makefile("rb")
-        words = stream.readline().split()
-        if len(words) < 2:
-            raise OSError("the connection ended before a response")
-        headers = {}
-        while (line := stream.readline().strip()) != b"":
-            name, _, value = line.decode("latin-1").partition(":")
-            headers[name.lower()] = value.strip()
-        if headers.get("transfer-encoding", "").lower() != "chunked":
-            return int(words[1]), stream.read(int(headers.get("content-length", "0")))
-        body = b""
-        while (size := int(stream.readline().split(b";")[0], 16)) > 0:
-            body += stream.read(size)
-            stream.readline()
-        return int(words[1]), body
+        try:
+            return _response(connection.makefile("rb"))
+        except (ValueError, IndexError) as error:
+            raise OSError(f"no HTTP response: {error}") from error
+
+
+def _response(stream: BinaryIO) -> tuple[int, bytes]:
+    words = stream.readline().split()
+    status = int(words[1])
+    headers = {}
+    while (line := stream.readline().strip()) != b"":
+        name, _, value = line.decode("latin-1").partition(":")
+        headers[name.lower()] = value.strip()
+    if headers.get("transfer-encoding", "").lower() != "chunked":
+        return status, stream.read(int(headers.get("content-length", "0")))
+    body = b""
+    while (size := int(stream.readline().split(b";")[0], 16)) > 0:
+        body += stream.read(size)
+        stream.readline()
+    return status, body

@@ -28,7 +28,7 @@ class Size(NamedTuple):
 
 
 SIZES = {
-    "full": Size("full", 9, 2.5, True),
+    "full": Size("full", 7, 2.0, True),
     "quick": Size("quick", 5, 1.0, False),
     "smoke": Size("smoke", 2, 0.2, False),
 }

@@ -42,6 +42,10 @@ def call(command: Sequence[str | Path], timeout_s: float = 1800.0) -> str:
     return text
 
 
+_failed: dict[str, str] = {}
+"""Environments that could not be installed, and why: not tried again by this process."""
+
+
 def environment(requirements: Path, name: str) -> Path:
     """The interpreter of the environment of that name, which is made if needed.
 
@@ -54,10 +58,16 @@ def environment(requirements: Path, name: str) -> Path:
     wanted = digest(requirements.read_bytes(), sys.version.encode())
     stamp = folder / "made-from"
     if not (stamp.is_file() and stamp.read_text() == wanted):
+        if name in _failed:
+            raise SetupError(_failed[name])
         print(f"installing {name} into {folder.relative_to(ROOT)}", flush=True)
-        call([sys.executable, "-m", "venv", "--clear", folder])
-        call([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-              "-r", requirements])  # fmt: skip
+        try:
+            call([sys.executable, "-m", "venv", "--clear", folder])
+            call([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
+                  "-r", requirements])  # fmt: skip
+        except SetupError as error:
+            _failed[name] = str(error)
+            raise
         stamp.write_text(wanted)
     return python
 

@@ -7,7 +7,7 @@ in a loop that checks nothing else. Values are compared to the last bit before a
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,6 +15,8 @@ import msgspec
 import numpy as np
 
 from bench.lib import interleave, spread
+from bench.lib.suite import Say, Size, WrongError
+from bench.lib.taken import Taken
 from bench.micro import command, loops
 from bench.micro.command import WrongAnswerError
 from slipstream import _engine
@@ -35,14 +37,13 @@ def document(digits: int, separator: str = ",") -> bytes:
     return ("[[" + f"]{separator}[".join(rows) + "]]").encode()
 
 
-def measure(digits: int, separator: str, plan: interleave.Plan) -> dict[str, Any]:
-    """Compares, then times; plain data for the result file.
+def series_of(body: bytes, plan: interleave.Plan) -> dict[str, interleave.Series]:
+    """Compares, then times, by contender.
 
     Raises:
         WrongAnswerError: values differ.
         SetupError: the C++ loops could not be compiled.
     """
-    body = document(digits, separator)
     decoder = _engine.InputDecoder("matrix", [("x", "float64", (-1, WIDTH))])
     typed = msgspec.json.Decoder(list[list[float]])
     by_chars, by_ours = np.zeros((ROWS, WIDTH)), np.zeros((ROWS, WIDTH))
@@ -62,8 +63,17 @@ def measure(digits: int, separator: str, plan: interleave.Plan) -> dict[str, Any
     for name, got in ((OURS, decoder.decode(body).arrays()[0]), (OURS_CPP, by_ours),
                       (FROM_CHARS, by_chars)):  # fmt: skip
         if not loops.same_bits(got, expected):
-            raise WrongAnswerError(f"{name} read other values than msgspec, {digits} digits")
-    series = dict(zip([c.name for c in contenders], interleave.run(contenders, plan), strict=True))
+            raise WrongAnswerError(f"{name} read other values than msgspec")
+    return dict(zip([c.name for c in contenders], interleave.run(contenders, plan), strict=True))
+
+
+def measure(digits: int, separator: str, plan: interleave.Plan) -> dict[str, Any]:
+    """One body's figures; plain data for the result file.
+
+    Raises: as `series_of`.
+    """
+    body = document(digits, separator)
+    series = series_of(body, plan)
     ratios = {
         rival: spread.ratio(series[ours].ns_per_row, series[rival].ns_per_row)
         for ours, rival in ((OURS, MSGSPEC), (OURS, TYPED), (OURS_CPP, FROM_CHARS))
@@ -97,22 +107,33 @@ def print_result(result: dict[str, Any]) -> None:
         print(line)
 
 
-def goal_lines(quick: bool) -> list[str]:
-    """Each body's ratios beside their goals, for `bench.everything`.
+def measure_all(size: Size, say: Say) -> Mapping[str, Sequence[Taken]]:
+    """Numbers a second by contender, round by round, for `bench.everything` and its goals.
 
-    Raises: as `measure`.
+    Raises:
+        SetupError: the C++ loops could not be compiled.
+        WrongError: values differ.
     """
-    plan = interleave.QUICK if quick else interleave.FULL
-    lines = []
+    plan = interleave.QUICK if size.name == "smoke" else interleave.FULL
+    found = {}
     for digits, separator in BODIES:
-        result = measure(digits, separator, plan)
-        for name in (MSGSPEC, FROM_CHARS):
-            ratio = result["ratios"][name]
-            met = "met" if ratio["median"] >= GOALS[name] else "MISSED"
-            what = f"JSON rows of {digits} digits, {separator!r} between, over {name}"
-            figures = f"{ratio['median']:.2f}× ± {ratio['mad']:.2f} (goal ≥ {GOALS[name]}×)"
-            lines.append(f"{what}: {figures}: {met}")
-    return lines
+        try:
+            series = series_of(document(digits, separator), plan)
+        except WrongAnswerError as error:
+            raise WrongError(f"{digits} digits: {error}") from error
+        taken = [
+            Taken(one.name, [{"per_s": ROWS * WIDTH * 1e9 / ns} for ns in one.ns_per_row])
+            for one in series.values()
+        ]
+        for one in taken:
+            say(f"  {digits} digits  {one.name:<26}{one.record()['medians']['per_s']:>16,.0f}/s")
+        found[scenario(digits, separator)] = taken
+    return found
+
+
+def scenario(digits: int, separator: str) -> str:
+    """The name of a body's figures in a record."""
+    return f"parse: JSON numbers of {digits} digits, {separator!r} between"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

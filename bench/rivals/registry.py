@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.http.bodies import MOSEC, PLAIN, V2, Dialect
+from bench.http import models
+from bench.http.bodies import LIST, MOSEC, PLAIN, V2, Dialect
 from bench.http.models import Model
 from bench.http.servers import started
 from bench.lib import tools
@@ -49,6 +49,7 @@ class Rival:
         Raises:
             SetupError: it could not be installed or started, or answers wrongly.
         """
+        models.make_for_rivals(model)
         python = tools.environment(RECIPES / f"{self.environment}.txt", self.environment)
         port = free_port()
         launch = Launch(python, port, model, self.batching)
@@ -99,7 +100,8 @@ RIVALS = (
     Rival("LitServe", "litserve", PLAIN, _LITSERVE),
     Rival("MLServer batched", "mlserver", V2, mlserver.command, batching=True),
     Rival("MLServer", "mlserver", V2, mlserver.command, note="the model in its own process"),
-    Rival("BentoML", "bentoml", PLAIN, _bentoml),
+    Rival("BentoML batched", "bentoml", LIST, _bentoml, True, "waits as its dispatcher decides"),
+    Rival("BentoML", "bentoml", LIST, _bentoml),
     Rival("Ray Serve batched", "ray", PLAIN, _RAY, True, _RAY_NOTE, pausable=False),
     Rival("Ray Serve", "ray", PLAIN, _RAY, False, _RAY_NOTE, pausable=False),
 )
@@ -130,10 +132,7 @@ def start_all(
     return running, left_out
 
 
-def versions() -> dict[str, str]:
-    """What the rivals' requirements pin."""
-    pins: dict[str, str] = {}
-    for name in sorted({rival.environment for rival in RIVALS}):
-        pins |= tools.packages(RECIPES / f"{name}.txt")
-    pins["python"] = sys.version.split()[0]
-    return pins
+def versions() -> dict[str, dict[str, str]]:
+    """What the requirements of every rival's environment pin."""
+    environments = sorted({rival.environment for rival in RIVALS})
+    return {name: tools.packages(RECIPES / f"{name}.txt") for name in environments}

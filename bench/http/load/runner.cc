@@ -198,6 +198,7 @@ void Runner::wait(std::uint64_t until_ns, std::uint64_t now_ns) {
   do {
     ready = epoll_pwait2(epoll_.get(), events.data(), static_cast<int>(events.size()), &timeout,
                          nullptr);
+    if (ready < 0 && errno != EINTR) throw LoadError(std::string("epoll: ") + std::strerror(errno));
     for (int i = 0; i < ready; ++i) {
       handle(*static_cast<Connection*>(events[static_cast<std::size_t>(i)].data.ptr));
     }
