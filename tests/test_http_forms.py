@@ -173,6 +173,24 @@ def test_bad_tensors(client: httpx.Client, headers: dict[str, str]) -> None:
     error_of(answer)
 
 
+@pytest.mark.parametrize("kind", [MSGPACK, TENSOR])
+def test_compressed_bodies(client: httpx.Client, kind: str) -> None:
+    """What a compressed body of the right length would mean, nobody could tell."""
+    answer = client.post(
+        PREDICT,
+        params={"model_id": "diabetes"},
+        content=bytes(80),
+        headers={
+            "content-type": kind,
+            "content-encoding": "gzip",
+            "x-tensor-dtype": "float64",
+            "x-tensor-shape": "1,10",
+        },
+    )
+    assert answer.status_code == 415, answer.text
+    assert error_of(answer)["details"] == {"content_encoding": "gzip"}
+
+
 @pytest.mark.parametrize(
     ("query", "status"),
     [

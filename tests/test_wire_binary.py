@@ -277,7 +277,7 @@ class TestAnswers:
 
 def test_numbers_are_what_msgspec_and_numpy_make_of_them(root: Path) -> None:
     """The fuzzer, for a second: always the same tables, on a machine of one speed."""
-    command = [sys.executable, str(root / "scripts" / "fuzz_wire.py"), "1"]
+    command = [sys.executable, str(root / "tests" / "fuzz_wire.py"), "1"]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "no finding" in ended.stdout

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdio>
 #include <ctime>
+#include <exception>
 #include <string_view>
 #include <utility>
 
@@ -229,9 +230,11 @@ void Front::answer(Exchange& exchange, const py::object& arriving) {
   try {
     const py::object body = call_method(arriving, names().result);
     hook = "refuse";
+    // A share of its own: long answers are written without the GIL, and a second may begin then.
+    const py::str now = timestamp();
     const Outcome outcome = exchange.route->express->answer(
         py::reinterpret_borrow<py::bytes>(body),
-        py::reinterpret_borrow<py::str>(exchange.request_id), timestamp(), self);
+        py::reinterpret_borrow<py::str>(exchange.request_id), now, self);
     if (outcome.kind == Outcome::Kind::kDeclined) {
       hooks_.attr("general")(self, body);
     } else if (outcome.kind == Outcome::Kind::kWaits) {
@@ -241,17 +244,34 @@ void Front::answer(Exchange& exchange, const py::object& arriving) {
     }
   } catch (py::error_already_set& error) {
     hooks_.attr(hook)(self, error.value());
+  } catch (const std::exception& error) {
+    refuse(self, error);
   }
 }
 
 void Front::drain(const py::object& express) {
-  for (const auto& [who, outcome] : express.cast<PredictRoute&>().drain(timestamp())) {
+  const py::str now = timestamp();
+  for (const auto& [who, outcome] : express.cast<PredictRoute&>().drain(now)) {
+    if (!is_exchange(who.ptr())) continue;  // of somebody who called answer() himself
     try {
-      deliver(*reinterpret_cast<Exchange*>(who.ptr()), outcome);
+      try {
+        deliver(*reinterpret_cast<Exchange*>(who.ptr()), outcome);
+      } catch (py::error_already_set& error) {
+        hooks_.attr("refuse")(who, error.value());
+      } catch (const std::exception& error) {
+        refuse(who, error);
+      }
     } catch (py::error_already_set& error) {  // of one: the others must get theirs
       error.discard_as_unraisable("Front.drain");
     }
   }
+}
+
+// What C++ throws here is that there is no memory.
+void Front::refuse(const py::object& exchange, const std::exception& error) {
+  PyErr_Clear();
+  const Status status = resource_exhausted(std::string("the answer failed: ") + error.what());
+  hooks_.attr("refuse")(exchange, exception_of(status));
 }
 
 void Front::deliver(Exchange& exchange, const Outcome& outcome) {
@@ -279,13 +299,19 @@ void Front::deliver(Exchange& exchange, const Outcome& outcome) {
 
 // Answers with JSON. `may_retry` adds the header that says when.
 void Front::send(Exchange& exchange, int status, const py::object& body, bool may_retry) {
-  if (!close(exchange)) return;
   const Names& name = names();
   py::list headers(may_retry ? 3 : 2);
   headers[0] = json_header_;
   headers[1] = owned(PyTuple_Pack(2, name.request_id.ptr(), exchange.request_id));
   if (may_retry) headers[2] = retry_header_;
-  call_method(py::handle(exchange.proto), name.response_bytes, py::int_(status), headers, body);
+  const py::int_ code(status);
+  if (!close(exchange)) return;  // from here on it has to be finished
+  try {
+    call_method(py::handle(exchange.proto), name.response_bytes, code, headers, body);
+  } catch (py::error_already_set&) {
+    if (!finish(exchange)) PyErr_Clear();
+    throw;
+  }
   if (!finish(exchange)) throw py::error_already_set();
 }
 

@@ -6,12 +6,14 @@
 // everything else on to the loop. The rare things (refusals, bodies that do not come, the general
 // way) are calls of its `hooks`, slipstream.http.front.Front in Python.
 //
-// Threads: any, with the GIL, which guards everything here.
+// Threads: any, with the GIL, which guards everything here. Writing a long answer gives it away for
+// a while: what is referred to meanwhile is held by a reference of its own.
 #pragma once
 
 #include <pybind11/pybind11.h>
 
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -77,6 +79,7 @@ class Front {
   void answer(Exchange& exchange, const pybind11::object& arriving);
   // Answered and refused outcomes only.
   void deliver(Exchange& exchange, const Outcome& outcome);
+  void refuse(const pybind11::object& exchange, const std::exception& error);
   void send(Exchange& exchange, int status, const pybind11::object& body, bool may_retry);
   void link(Exchange& exchange) noexcept;
   void unlink(Exchange& exchange) noexcept;

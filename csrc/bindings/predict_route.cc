@@ -1,7 +1,7 @@
 #include "bindings/predict_route.h"
 
 #include <algorithm>
-#include <new>
+#include <exception>
 #include <optional>
 #include <utility>
 
@@ -122,13 +122,17 @@ Outcome PredictRoute::answer(const py::bytes& body, const py::str& request_id,
 Outcome PredictRoute::submit(std::vector<Tensor>&& inputs, const RequestOptions& options,
                              Waiting&& waiting) {
   const std::uint64_t tag = next_tag_++;
+  // Before the request is accepted: from then on nothing may fail here.
+  const auto place = waiting_.emplace(tag, std::move(waiting)).first;
+  Waiting& kept = place->second;
   const Status status =
-      waiting.endpoint->served().submit(std::move(inputs), options, queue_, tag, &waiting.ticket);
-  // The model may have been reloaded since it was looked up: the general way asks its successor.
-  if (status.code() == StatusCode::kUnavailable) return {};
-  if (!status.is_ok()) return refused(status);
-  // The request may have ended already, but nobody can drain it while this thread has the GIL.
-  waiting_.emplace(tag, std::move(waiting));
+      kept.endpoint->served().submit(std::move(inputs), options, queue_, tag, &kept.ticket);
+  if (!status.is_ok()) {
+    waiting_.erase(place);
+    // The model may have been reloaded since it was looked up: the general way asks its successor.
+    if (status.code() == StatusCode::kUnavailable) return {};
+    return refused(status);
+  }
   return {.kind = Outcome::Kind::kWaits, .body = {}, .status = {}, .tag = tag};
 }
 
@@ -158,16 +162,17 @@ Outcome PredictRoute::outcome_of(const Waiting& waiting, const Response& respons
   try {
     return answered(write(*waiting.endpoint, response, waiting.wants_probabilities,
                           waiting.model_id, waiting.request_id, timestamp, waiting.rows));
-  } catch (const std::bad_alloc&) {  // of one answer: the others must not be lost with it
+  } catch (const std::exception&) {  // of one answer: the others must not be lost with it
+    PyErr_Clear();
     return refused(resource_exhausted("out of memory while writing the answer"));
   }
 }
 
 std::vector<std::pair<py::object, Outcome>> PredictRoute::drain(const py::str& timestamp) {
   drop_parked_references();
-  queue_->drain(ended_);
   std::vector<std::pair<py::object, Outcome>> outcomes;
-  outcomes.reserve(ended_.size());
+  outcomes.reserve(waiting_.size());  // before anything is taken out of the queue
+  queue_->drain(ended_);
   for (auto& [tag, completed] : ended_) {
     const Response response = std::move(completed);
     const auto place = waiting_.find(tag);

@@ -32,7 +32,7 @@ std::shared_ptr<ModelObject> load(const std::shared_ptr<Engine>& engine, const s
     return engine->load(backend, {.path = path, .options = std::move(options)}, std::move(serve));
   }();
   raise_unless_ok(served.status());
-  return std::make_shared<ModelObject>(ModelObject{engine, std::move(served).value()});
+  return share_model(engine, std::move(served).value());
 }
 
 }  // namespace

@@ -148,9 +148,7 @@ py::dict stats_of(const ModelObject& self) {
 }  // namespace
 
 void register_model(py::module_& module) {
-  // A last reference dropped without close() must not join workers under the GIL.
-  py::class_<ModelObject, std::shared_ptr<ModelObject>>(module, "Model",
-                                                        py::release_gil_before_calling_cpp_dtor())
+  py::class_<ModelObject, std::shared_ptr<ModelObject>>(module, "Model")
       .def_property_readonly("name",
                              [](const ModelObject& self) { return self.served->options().name; })
       .def_property_readonly(

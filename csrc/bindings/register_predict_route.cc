@@ -60,9 +60,7 @@ void register_predict_route(py::module_& module) {
                                  .everything_wanted = everything_wanted});
            }),
            "model"_a, "decoder"_a, py::kw_only(), "predictions"_a, "labels"_a, "probabilities"_a,
-           "predictions_wanted"_a, "everything_wanted"_a,
-           // The last share of a model joins workers and must go without the GIL: Python's share.
-           py::keep_alive<1, 2>());
+           "predictions_wanted"_a, "everything_wanted"_a);
   py::class_<PredictRoute, std::shared_ptr<PredictRoute>>(module, "PredictRoute")
       .def(py::init<py::dict, double, std::int64_t, bool>(), "endpoints"_a, py::kw_only(),
            "default_timeout_ms"_a, "max_batch_rows"_a, "is_batch"_a)

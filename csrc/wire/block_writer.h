@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <new>
 #include <span>
 #include <string>
 #include <string_view>
@@ -89,16 +90,25 @@ class MemoryWriter {
 };
 
 // How many bytes the tensor's lists take if an element takes so many and a list, around its
-// elements, so many; and the room behind the last.
+// elements, so many; and the room behind the last. Throws std::bad_alloc where no memory has as
+// many: a shape without elements may have any number of lists.
 [[nodiscard]] inline std::size_t bound_of_lists(const Tensor& tensor, std::size_t element,
-                                                std::size_t list) noexcept {
-  std::size_t lists = 0;
+                                                std::size_t list) {
+  std::size_t bytes = BlockWriter::kLongest;
   std::size_t items = 1;
+  bool is_too_large = false;
+  const auto add = [&bytes, &is_too_large](std::size_t count, std::size_t each) {
+    std::size_t product = 0;
+    is_too_large |= __builtin_mul_overflow(count, each, &product) ||
+                    __builtin_add_overflow(bytes, product, &bytes);
+  };
   for (const std::int64_t dim : tensor.shape().dims()) {
-    lists += items;
-    items *= static_cast<std::size_t>(dim);
+    add(items, list);
+    is_too_large |= __builtin_mul_overflow(items, static_cast<std::size_t>(dim), &items);
   }
-  return items * element + lists * list + BlockWriter::kLongest;
+  add(items, element);
+  if (is_too_large || bytes > std::size_t{1} << 62) throw std::bad_alloc();
+  return bytes;
 }
 
 // Writes the elements from `next` on as nested lists of dims[axis..]; returns what follows them.

@@ -103,7 +103,7 @@ void encode_string(std::string_view text, std::string& out) {
   out += '"';
 }
 
-std::size_t numbers_bound(const Tensor& tensor) noexcept {
+std::size_t numbers_bound(const Tensor& tensor) {
   return wire::bound_of_lists(tensor, wire::kElementBytes, wire::JsonLists::kBytes);
 }
 

@@ -20,7 +20,7 @@ void encode_tensor(const Tensor& tensor, std::string& out);
 
 // The same for a tensor of anything but strings, into memory of numbers_bound() bytes; returns the
 // end. For answers that are written where they will stay. The bound is about 26 bytes an element.
-[[nodiscard]] std::size_t numbers_bound(const Tensor& tensor) noexcept;
+[[nodiscard]] std::size_t numbers_bound(const Tensor& tensor);
 [[nodiscard]] char* encode_numbers(const Tensor& tensor, char* out) noexcept;
 
 // Class labels: each position in `indices` (an integer or bool tensor, usually [n]) becomes
@@ -35,7 +35,7 @@ void encode_labels(const Tensor& indices, std::span<const std::string> labels_js
 void encode_tensor_msgpack(const Tensor& tensor, std::string& out);
 
 // As numbers_bound() and encode_numbers(); 9 bytes an element.
-[[nodiscard]] std::size_t numbers_bound_msgpack(const Tensor& tensor) noexcept;
+[[nodiscard]] std::size_t numbers_bound_msgpack(const Tensor& tensor);
 [[nodiscard]] char* encode_numbers_msgpack(const Tensor& tensor, char* out) noexcept;
 
 // Class labels as in encode_labels; labels_msgpack[position] must be valid MessagePack. The same

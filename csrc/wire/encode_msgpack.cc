@@ -114,7 +114,7 @@ void put_string(BlockWriter& writer, std::string_view text) {
 }  // namespace
 }  // namespace wire
 
-std::size_t numbers_bound_msgpack(const Tensor& tensor) noexcept {
+std::size_t numbers_bound_msgpack(const Tensor& tensor) {
   return wire::bound_of_lists(tensor, wire::kElementBytes, wire::MsgpackLists::kBytes);
 }
 

@@ -1,5 +1,6 @@
-// InputSchema: what the JSON `data` of a request must look like for one model, and the bounds every
-// request must keep. Built once when a model is loaded, then only read, by any number of threads.
+// InputSchema: what the `data` of a request, in any format, must look like for one model, and the
+// bounds every request must keep. Built once when a model is loaded, then only read, by any number
+// of threads.
 #pragma once
 
 #include <cstddef>

@@ -48,7 +48,9 @@ bool RawReader::check(const std::string& place) {
   if (!raw_.dims.empty() && raw_.dims[0] > context_.limits.max_rows) {
     return context_.fail_rows(place);
   }
-  return elements <= context_.elements_left || context_.fail_elements();
+  // Not of the elements: a shape with a 0 in it has none, but an answer of that shape has as many
+  // lists as the other dimensions say.
+  return bound <= context_.elements_left || context_.fail_elements();
 }
 
 bool RawReader::check_takes(const TensorSpec& spec, const std::string& place) {

@@ -1,5 +1,5 @@
 // RawTensor: a tensor as bytes with a dtype and a shape beside them, as a body of its own or inside
-// MessagePack; and how it becomes a model's inputs.
+// MessagePack. wire/raw_decode.h says how it becomes a model's inputs.
 //
 // Bytes are little-endian and row-major. Where the dtype is the model's own and the bytes are
 // aligned, the input views them and shares their owner; otherwise elements are converted one by one

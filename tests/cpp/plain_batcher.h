@@ -22,6 +22,7 @@ struct Wish {
   std::int64_t width = 1;  // requests of different widths may not share an execution
   std::int64_t row_limit = 0;
   Nanoseconds accepted_ns = 1;
+  Nanoseconds deadline_ns = kNoDeadline;  // PlainBatcher knows none
 };
 
 // Rows [begin, end) of request `tag`.
@@ -103,22 +104,34 @@ class PlainBatcher {
     }
     return times;
   }
-  [[nodiscard]] Nanoseconds priority_of(const Waiting& waiting, Nanoseconds now) const {
-    return effective_priority(waiting.lane, waiting.wish.accepted_ns, now, policy_);
-  }
 
+  // Of every lane what came first, put off or not (without deadlines that is what is due first);
+  // among these the one of highest effective priority.
   bool take_head(Nanoseconds now, Waiting& head) {
     for (;;) {
-      const std::size_t lane = choose_lane(heads(), now, policy_);
-      const auto best = std::ranges::max_element(
-          put_off_, {}, [&](const Waiting& waiting) { return priority_of(waiting, now); });
-      if (best != put_off_.end() &&
-          (lane == kNoLane || priority_of(*best, now) >= priority_of(lanes_[lane].front(), now))) {
-        head = *best;
-        put_off_.erase(best);
+      HeadTimes times = heads();
+      std::array<const Waiting*, kLaneCount> firsts{};
+      for (const Waiting& waiting : put_off_) {
+        const Waiting*& first = firsts[waiting.lane];
+        if (first == nullptr || waiting.wish.accepted_ns < first->wish.accepted_ns) {
+          first = &waiting;
+        }
+      }
+      for (std::size_t lane = 0; lane < kLaneCount; ++lane) {
+        if (firsts[lane] == nullptr) continue;
+        if (times[lane] != kNoDeadline && times[lane] < firsts[lane]->wish.accepted_ns) {
+          firsts[lane] = nullptr;
+        } else {
+          times[lane] = firsts[lane]->wish.accepted_ns;
+        }
+      }
+      const std::size_t lane = choose_lane(times, now, policy_);
+      if (lane == kNoLane) return false;
+      if (firsts[lane] != nullptr) {
+        head = *firsts[lane];
+        std::erase_if(put_off_, [&](const Waiting& waiting) { return &waiting == firsts[lane]; });
         return true;
       }
-      if (lane == kNoLane) return false;
       const auto live = std::ranges::find(lanes_[lane], false, &Waiting::is_cancelled);
       const bool found = live != lanes_[lane].end();
       if (found) head = *live;

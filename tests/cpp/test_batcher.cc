@@ -42,6 +42,7 @@ struct Fixture {
     request->inputs.push_back(Tensor::allocate(DType::kFloat32, {wish.rows, wish.width}));
     request->options.priority = wish.priority;
     request->options.max_batch_rows = wish.row_limit;
+    request->options.deadline_ns = wish.deadline_ns;
     request->sink = sink;
     request->tag = wish.tag;
     request->rows = wish.rows;
@@ -180,6 +181,22 @@ TEST(a_large_request_is_split_and_its_rest_takes_company) {
   CHECK((fixture.form() == Parts{{2, 14, 20}, {3, 0, 2}}));
   CHECK(fixture.batcher.is_drained());
   CHECK_EQ(fixture.free_slots(), 512U);
+}
+
+TEST(the_rest_of_a_split_request_keeps_its_place_by_deadline) {
+  constexpr Nanoseconds kSoon = 400'000'000;
+  constexpr Nanoseconds kLater = 800'000'000;
+  Fixture fixture;
+  REQUIRE(fixture.push({.tag = 1, .rows = 8, .accepted_ns = 1, .deadline_ns = kLater}));
+  REQUIRE(fixture.push({.tag = 2, .rows = 8, .accepted_ns = 2, .deadline_ns = kSoon}));
+  REQUIRE(fixture.push({.tag = 3, .rows = 8, .accepted_ns = 3, .deadline_ns = kLater}));
+  REQUIRE(fixture.push({.tag = 4, .rows = 20, .accepted_ns = 4, .deadline_ns = kSoon}));
+  CHECK((fixture.form() == Parts{{1, 0, 8}}));
+  CHECK((fixture.form() == Parts{{2, 0, 8}}));  // from here on the lane goes by deadline
+  CHECK((fixture.form() == Parts{{4, 0, 8}}));
+  CHECK((fixture.form() == Parts{{4, 8, 16}}));
+  CHECK((fixture.form() == Parts{{4, 16, 20}}));
+  CHECK((fixture.form() == Parts{{3, 0, 8}}));
 }
 
 TEST(its_own_limit_splits_a_request) {

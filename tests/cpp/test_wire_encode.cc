@@ -2,6 +2,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <new>
 #include <random>
 
 #include "wire/half.h"
@@ -155,4 +156,18 @@ TEST(random_tensors_round_trip) {
   const Tensors narrow_again = good(encoded(narrow), matrix(DType::kFloat32, {-1, 3}));
   CHECK(std::memcmp(wide.data(), wide_again[0].data(), wide.bytes()) == 0);
   CHECK(std::memcmp(narrow.data(), narrow_again[0].data(), narrow.bytes()) == 0);
+}
+
+TEST(lists_that_no_memory_holds) {
+  // One whose number of lists no integer holds, and one whose bytes none does.
+  for (const std::int64_t lists : {std::int64_t{1} << 62, std::int64_t{6148914691236517203}}) {
+    const Tensor none = Tensor::wrap(DType::kInt8, Shape{4, lists, 0}, nullptr, nullptr);
+    bool is_refused = false;
+    try {
+      (void)slipstream::numbers_bound(none);
+    } catch (const std::bad_alloc&) {
+      is_refused = true;
+    }
+    CHECK(is_refused);
+  }
 }

@@ -131,6 +131,9 @@ TEST(shapes_that_do_not_fit) {
   few = {};
   few.max_elements = 7;
   check_refused(take(eight, "float64", {4, 2}, kDoubles, nullptr, few), "more than 7 values");
+  // No elements, but an answer of that shape would be eight lists.
+  check_refused(take("", "int8", {1, 8, 0}, tensor(DType::kInt8, {-1, -1, -1}), nullptr, few),
+                "more than 7 values");
 }
 
 TEST(a_table_of_columns) {

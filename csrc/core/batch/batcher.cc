@@ -168,24 +168,34 @@ Request* Batcher::pop_lane(Forming& forming, std::size_t lane) noexcept {
   return found;
 }
 
-// The request of highest effective priority among the deferred ones and the lanes' heads.
+// The request that goes next: of every lane the one that is due first, deferred or not; among these
+// the one of highest effective priority.
 Request* Batcher::take_highest(Forming& forming) {
   for (;;) {
-    const std::size_t lane = choose_lane(forming.heads, forming.now, config_.policy);
-    const auto priority_of = [&](const Deferred& deferred) {
-      return effective_priority(deferred.lane, deferred.request->accepted_ns, forming.now,
-                                config_.policy);
-    };
-    const auto best = std::ranges::max_element(deferred_, {}, priority_of);
-    if (best != deferred_.end() &&
-        (lane == kNoLane ||
-         priority_of(*best) >=
-             effective_priority(lane, forming.heads[lane], forming.now, config_.policy))) {
-      Request* const request = best->request;
-      deferred_.erase(best);
+    HeadTimes heads = forming.heads;
+    std::array<const Deferred*, kLaneCount> firsts{};
+    for (const Deferred& deferred : deferred_) {
+      const Deferred*& first = firsts[deferred.lane];
+      if (first == nullptr || due_of(*deferred.request) < due_of(*first->request)) {
+        first = &deferred;
+      }
+    }
+    for (std::size_t lane = 0; lane < kLaneCount; ++lane) {
+      if (firsts[lane] == nullptr) continue;
+      const Request* const head = heads[lane] == kNoDeadline ? nullptr : peek_lane(lane);
+      if (head != nullptr && due_of(*head) < due_of(*firsts[lane]->request)) {
+        firsts[lane] = nullptr;
+      } else {
+        heads[lane] = firsts[lane]->request->accepted_ns;
+      }
+    }
+    const std::size_t lane = choose_lane(heads, forming.now, config_.policy);
+    if (lane == kNoLane) return nullptr;
+    if (firsts[lane] != nullptr) {
+      Request* const request = firsts[lane]->request;
+      deferred_.erase(deferred_.begin() + (firsts[lane] - deferred_.data()));
       return request;
     }
-    if (lane == kNoLane) return nullptr;
     if (Request* const request = pop_lane(forming, lane)) return request;
     // Everything in that lane was answered already: look again.
   }
@@ -226,13 +236,17 @@ bool Batcher::is_worth_it(const Request& request, Nanoseconds now) const noexcep
                          latency_.curve(request.shape_key));
 }
 
-// Of the request that goes next in that lane.
-Nanoseconds Batcher::next_deadline(std::size_t lane) const noexcept {
+// The request that goes next in that lane, but for those that are deferred; null: none is there.
+const Request* Batcher::peek_lane(std::size_t lane) const noexcept {
   const DueOrder& order = states_[lane].order;
-  if (!order.is_empty()) return order.first().options.deadline_ns;
+  if (!order.is_empty()) return &order.first();
   QueuedRequest next;
-  if (!lanes_.try_peek(lane, next)) return kNoDeadline;
-  return pool_.slot(next.index).options.deadline_ns;
+  return lanes_.try_peek(lane, next) ? &pool_.slot(next.index) : nullptr;
+}
+
+Nanoseconds Batcher::next_deadline(std::size_t lane) const noexcept {
+  const Request* const next = peek_lane(lane);
+  return next == nullptr ? kNoDeadline : next->options.deadline_ns;
 }
 
 void Batcher::drop_late(Forming& forming, Request& request) {

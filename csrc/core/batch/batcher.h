@@ -114,6 +114,7 @@ class Batcher {
   void drop_answered() noexcept;
   [[nodiscard]] bool is_late(const Request& request, Nanoseconds now) const noexcept;
   [[nodiscard]] bool is_worth_it(const Request& request, Nanoseconds now) const noexcept;
+  [[nodiscard]] const Request* peek_lane(std::size_t lane) const noexcept;
   [[nodiscard]] Nanoseconds next_deadline(std::size_t lane) const noexcept;
   void drop_late(Forming& forming, Request& request);
   void begin_batch(Forming& forming, Request& head);

@@ -9,7 +9,7 @@ from slipstream.api.call import Call
 from slipstream.api.version import Version
 from slipstream.engine.answers import Answers, RawTensor
 from slipstream.engine.runtime import CoreInputs, CoreResult
-from slipstream.errors import SlipstreamError
+from slipstream.errors import QueueFullError, SlipstreamError
 
 BodyKind = Literal["json", "msgpack", "tensor"]
 
@@ -64,6 +64,8 @@ def encoder(kind: BodyKind) -> Callable[[Call, CoreResult], EncodedAnswer | Slip
             )
         except SlipstreamError as refused:  # an output too large for the form
             return refused
+        except MemoryError:
+            return QueueFullError("Out of memory while writing the answer; ask for fewer rows")
 
     return encode
 

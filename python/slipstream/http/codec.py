@@ -55,12 +55,21 @@ def _refuse_unless_json(request: Request) -> None:
         _refuse(request, error)
 
 
-def _refuse(request: Request, error: Exception) -> NoReturn:
+def refuse_compressed(request: Request) -> None:
+    """For bodies that are not what they should be, or of which nobody could tell.
+
+    Raises:
+        UnsupportedEncodingError: the request says that its body is compressed.
+    """
     encoding = request.headers.get("content-encoding")
     if encoding is not None and encoding.lower() != "identity":
         raise UnsupportedEncodingError(
             f"The body is compressed ({encoding}); send it uncompressed", content_encoding=encoding
         )
+
+
+def _refuse(request: Request, error: Exception) -> NoReturn:
+    refuse_compressed(request)
     if not request.body.strip():
         raise MalformedInputError("The body is empty; this endpoint takes a JSON object")
     if isinstance(error, RecursionError):

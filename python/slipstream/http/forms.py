@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from slipstream.errors import InvalidInputError, MalformedInputError
-from slipstream.http.codec import JsonBody
+from slipstream.http.codec import JsonBody, refuse_compressed
 from slipstream.http.schemas import PredictOptions, PredictRequest
 from slipstream.http.types import Header, Request
 
@@ -43,9 +43,16 @@ encode_msgpack = msgspec.msgpack.Encoder().encode
 
 
 def body_kind(request: Request) -> BodyKind:
-    """The form of the body; whatever is not known is taken for JSON."""
+    """The form of the body; whatever is not known is taken for JSON.
+
+    Raises:
+        UnsupportedEncodingError: a binary body is compressed: its bytes could mean anything.
+    """
     named = request.headers.get("content-type")
-    return "json" if named is None else _KIND.get(_media_type(named), "json")
+    kind = "json" if named is None else _KIND.get(_media_type(named), "json")
+    if kind != "json":
+        refuse_compressed(request)
+    return kind
 
 
 def answer_kind(request: Request, body: BodyKind) -> BodyKind:

@@ -86,7 +86,9 @@ class Front:
         self._general = general
         self._send = send
         self._body_timeout_s = app.settings.body_timeout_s
+        self._gate = app.gate
         self._watchers: dict[Exchange, asyncio.Task[None]] = {}
+        self._next_look: asyncio.TimerHandle | None = None
         self._core = CoreFront(
             hooks=self,
             pass_on=loop.call_soon_threadsafe,
@@ -110,7 +112,12 @@ class Front:
 
     def _begin_looking(self) -> None:
         self._placement.begin()
-        self._loop.call_later(_PERIOD_S, self._look)
+        self._look_later()
+
+    def _look_later(self) -> None:
+        if self._next_look is not None:
+            self._next_look.cancel()
+        self._next_look = self._loop.call_later(_PERIOD_S, self._look)
 
     def _look(self) -> None:
         """Looks after exchanges that take long; those that do not pay nothing for it."""
@@ -125,11 +132,16 @@ class Front:
                     exchange.give_up(body_timeout(self._body_timeout_s))
             elif exchange.tag and exchange not in self._watchers:
                 self._watchers[exchange] = self._loop.create_task(self._watch(exchange))
-        # A young exchange too: nobody else would look at it when it is old.
-        if is_calm and not self._core.older_than(0.0) and not self._watchers:
-            self._core.is_stirred = False  # until the next request
-        else:
-            self._loop.call_later(_PERIOD_S, self._look)
+        self._next_look = None
+        if not is_calm or self._watchers:
+            self._look_later()
+            return
+        self._core.is_stirred = False  # until the next request
+        # Those in progress, however young, and those that came before that line: nobody else
+        # would look at them when they are old.
+        if self._gate.active and not self._core.is_stirred:
+            self._core.is_stirred = True
+            self._look_later()
 
     @staticmethod
     async def _watch(exchange: Exchange) -> None:

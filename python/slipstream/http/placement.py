@@ -11,6 +11,7 @@ Where that cannot be read, or there is one core, threads are never placed.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from collections.abc import Set
@@ -86,6 +87,9 @@ class Placement:
         """
         ran_ns = self._ran_ns() if self._works else None
         if ran_ns is None:
+            if self.is_together:  # a thread has ended: the others go free, `begin` finds them anew
+                self._place(together=False)
+            self._threads = []
             return True
         now_ns = monotonic_ns()
         share = (ran_ns - self._last_ran_ns) / max(1, now_ns - self._last_look_ns)
@@ -105,7 +109,8 @@ class Placement:
         try:
             cores = {self._core_of(self._threads[0])} & self._cores if together else self._cores
             for thread in self._threads:
-                os.sched_setaffinity(thread, cores or self._cores)
+                with contextlib.suppress(ProcessLookupError):  # it has ended
+                    os.sched_setaffinity(thread, cores or self._cores)
         except OSError as error:  # not allowed here, or the server is stopping
             self._works = False
             log.debug("threads cannot be placed: %s", error)

@@ -1,4 +1,4 @@
-"""Numbers on the wire against msgspec and NumPy: ``python scripts/fuzz_wire.py SECONDS [SEED]``.
+"""Numbers on the wire against msgspec and NumPy: ``python tests/fuzz_wire.py SECONDS [SEED]``.
 
 Random tables are sent as JSON, as MessagePack and as tensors of bytes, whole and damaged. What
 msgspec and NumPy make of the same bytes must come out, to the last bit; what msgspec cannot read
