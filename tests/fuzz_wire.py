@@ -159,7 +159,9 @@ def main() -> None:
         one_round(seed)
         seed += 1
     tables = seed - options.seed
-    print(f"{tables} tables as JSON, MessagePack and bytes, whole and damaged: no finding")
+    sys.stdout.write(
+        f"{tables} tables as JSON, MessagePack and bytes, whole and damaged: no finding\n"
+    )
 
 
 if __name__ == "__main__":
