@@ -1,8 +1,8 @@
 """The adapter for RSGI, Granian's own interface: one coroutine per request on the event loop.
 
-What goes to an express route takes `slipstream.http.front` instead, on Granian's thread. Requests to
-it that are not of the plain form (chunked, binary, ``Expect``), or that its express declines or that
-find the server full, come here.
+What goes to an express route takes `slipstream.http.front` instead, on Granian's thread. Requests
+to it that are not of the plain form (chunked, binary, ``Expect``), that its express declines, or
+that find the server full come here.
 
 Threads: `__rsgi__` and `_start_general` on any, the coroutines on the event loop's thread. Granian
 reads sockets and speaks HTTP on threads of its own.
