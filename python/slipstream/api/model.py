@@ -18,6 +18,7 @@ from slipstream.api.bodies import (
 from slipstream.api.call import Call, RequestOptions, call_of
 from slipstream.api.version import ModelMetrics, Version, metrics_of
 from slipstream.engine.completions import ThreadCompletions, loop_completions
+from slipstream.engine.done_future import DoneFuture
 from slipstream.engine.runtime import CoreInputs, CoreResult
 from slipstream.engine.signature import Signature
 from slipstream.errors import SlipstreamError, UnavailableError
@@ -166,18 +167,18 @@ class Model:
         Raises:
             SlipstreamError: what can be told at once (bad input, a full queue).
         """
-        future: Future[Any] = Future()
         if not options:
             version = self._version
             quick = version.quick_probabilities if probabilities else version.quick_predictions
             try:
                 answer = quick(x)
             except SlipstreamError as error:  # of the model: the future's, as if it had been queued
-                future.set_exception(error)
-                return future
+                failed: Future[Any] = Future()
+                failed.set_exception(error)
+                return failed
             if answer is not None:
-                future.set_result(answer)
-                return future
+                return DoneFuture(answer)
+        future: Future[Any] = Future()
 
         def start(call: Call) -> None:
             def done(result: CoreResult) -> None:
