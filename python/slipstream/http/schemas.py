@@ -6,7 +6,7 @@ does not appear in the answer.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -38,6 +38,28 @@ class PredictRequest(PredictOptions, gc=False, kw_only=True):
     """The same with them. ``data`` stays as it came."""
 
     data: Raw
+
+
+class EntryId(msgspec.Struct, gc=False):
+    """An entry of POST predict/multi-batch, as far as a failure repeats it."""
+
+    request_id: str | None = None
+    model_id: str | None = None
+
+
+class MultiBatchEntry(PredictRequest, gc=False, kw_only=True):
+    """One entry: a prediction with a name of its own."""
+
+    request_id: str | None = None
+    weight: float | None = None
+
+
+class MultiBatchRequest(msgspec.Struct):
+    """POST predict/multi-batch. Entries are read one by one: each may be wrong by itself."""
+
+    requests: list[Raw]
+    batch_timeout_ms: float | None = None
+    priority: str | None = None
 
 
 class LoadAnswer(msgspec.Struct):
@@ -134,6 +156,45 @@ class BatchAnswer(msgspec.Struct, gc=False):
     average_inference_time: float
     request_id: str
     timestamp: str
+
+
+class EntryAnswer(msgspec.Struct, gc=False):
+    """A result of POST predict/multi-batch. The arrays are JSON already."""
+
+    request_id: str
+    predictions: Raw
+    probabilities: Raw | UnsetType
+    model_id: str
+    inference_time: float
+    status: Literal["success"]
+
+
+class EntryError(msgspec.Struct):
+    """What is wrong with one entry."""
+
+    error: str
+    message: str
+    details: dict[str, Any]
+
+
+class EntryFailure(msgspec.Struct):
+    """A result of POST predict/multi-batch that is none."""
+
+    request_id: str
+    model_id: str | None
+    status: Literal["error"]
+    error: EntryError
+
+
+class MultiBatchAnswer(msgspec.Struct):
+    """POST predict/multi-batch, also where entries failed."""
+
+    results: list[EntryAnswer | EntryFailure]
+    batch_id: str
+    total_requests: int
+    successful_requests: int
+    failed_requests: int
+    total_time: float
 
 
 class HealthAnswer(msgspec.Struct):
