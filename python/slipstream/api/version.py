@@ -9,6 +9,7 @@ import os
 import threading
 import time
 from collections import deque
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,6 +44,15 @@ class ModelMetrics(msgspec.Struct, frozen=True, kw_only=True):
     queue_depth: int
     restarts: int
     """Child processes started again after they died (``process`` backend)."""
+
+
+class Totals(NamedTuple):
+    """Counted over models."""
+
+    answered: int
+    failed: int
+    time_s: float
+    """From admission to completion, summed over all answered requests."""
 
 
 class Version(NamedTuple):
@@ -138,3 +148,14 @@ def metrics_of(version: Version) -> ModelMetrics:
         queue_depth=stats["queue_size"],
         restarts=stats["restarts"],
     )
+
+
+def totals_of(versions: Iterable[Version], before: Totals) -> Totals:
+    """What these have counted, added to ``before``."""
+    answered, failed, time_s = before
+    for version in versions:
+        stats = version.core.stats()
+        answered += stats["succeeded"]
+        failed += stats["failed"]
+        time_s += stats["stages"]["total"]["sum_ns"] / 1e9
+    return Totals(answered, failed, time_s)

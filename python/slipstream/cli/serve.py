@@ -108,6 +108,7 @@ async def _answer_requests(
     context.failed_startup_loads = failed_loads
     app = App(inference_routes(context), settings, clock)
     context.gate_is_full = lambda: app.gate.full
+    context.active_requests = lambda: app.gate.active
     adapter = RsgiAdapter(app)
     closing = asyncio.ensure_future(_mark_closing(stop, context))
     drained = await serve(adapter, sock, settings, stop, on_ready=announce, give_up=adapter.end_all)

@@ -197,6 +197,81 @@ class MultiBatchAnswer(msgspec.Struct):
     total_time: float
 
 
+class MemoryShare(msgspec.Struct):
+    """Memory in GET engine/status; the first is the sum of the others."""
+
+    total_mb: float | None
+    used_mb: float | None
+    free_mb: float | None
+
+
+class EngineStatusAnswer(msgspec.Struct):
+    """GET engine/status. Counted since the engine was started, unloaded models included."""
+
+    status: Literal["running", "stopping"]
+    uptime: str
+    loaded_models: int
+    active_requests: int
+    total_predictions: int
+    average_response_time: float | None
+    """Null before the first prediction."""
+    memory_usage: MemoryShare
+    cpu_usage: float | None
+    gpu_usage: float | None
+
+
+class EngineConfigAnswer(msgspec.Struct):
+    """GET engine/config."""
+
+    max_batch_size: int
+    batch_timeout_ms: float
+    enable_quantization: bool
+    enable_compilation: bool
+    max_concurrent_requests: int
+    model_cache_size: int
+    memory_limit_mb: int
+
+
+class CpuUsage(msgspec.Struct):
+    """Of GET metrics/resources."""
+
+    usage_percent: float | None
+    cores: int
+    load_average: list[float]
+
+
+class MemoryUsage(MemoryShare):
+    """Of GET metrics/resources."""
+
+    usage_percent: float
+
+
+class GpuUsage(msgspec.Struct):
+    """Of GET metrics/resources: all GPUs together."""
+
+    count: int
+    usage_percent: float | None
+    memory_total_mb: float | None
+    memory_used_mb: float | None
+    temperature: float | None
+
+
+class DiskUsage(msgspec.Struct):
+    """Of GET metrics/resources: where state and artifacts live."""
+
+    usage_percent: float
+    free_gb: float
+
+
+class ResourcesAnswer(msgspec.Struct):
+    """GET metrics/resources."""
+
+    cpu: CpuUsage
+    memory: MemoryUsage
+    gpu: GpuUsage
+    disk: DiskUsage
+
+
 class HealthAnswer(msgspec.Struct):
     """GET health."""
 
