@@ -111,13 +111,15 @@ def test_resources_are_the_machines(client: httpx.Client) -> None:
 
 def test_keys_are_asked_for(tmp_path: Path) -> None:
     env = {"REQUIRE_API_KEY": "True", "API_KEYS": "secret"}
-    with slipstream_server("--model-dir", str(tmp_path), env=env) as server:
-        with server.client() as client:
-            for path in (STATUS, CONFIG, RESOURCES):
-                response = client.get(path)
-                assert response.status_code == 401
-                error_of(response)
-                assert client.get(path, headers={"x-api-key": "secret"}).status_code == 200
+    with (
+        slipstream_server("--model-dir", str(tmp_path), env=env) as server,
+        server.client() as client,
+    ):
+        for path in (STATUS, CONFIG, RESOURCES):
+            response = client.get(path)
+            assert response.status_code == 401
+            error_of(response)
+            assert client.get(path, headers={"x-api-key": "secret"}).status_code == 200
 
 
 class TestMachine:
@@ -141,7 +143,7 @@ class TestMachine:
         assert container_limit(tmp_path) == limit
 
     def test_gpus_together(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """There is none where the tests run: what NVML says is made up, what we make of it is not."""
+        """There is none where the tests run: NVML's words are made up, what we make of them is not."""
 
         class NVMLError(Exception):
             pass
