@@ -143,7 +143,7 @@ class TestMachine:
         assert container_limit(tmp_path) == limit
 
     def test_gpus_together(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """There is none where the tests run: NVML's words are made up, what we make of them is not."""
+        """No GPU here: what NVML says is made up, what we make of it is not."""
 
         class NVMLError(Exception):
             pass
