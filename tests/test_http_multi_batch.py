@@ -17,11 +17,13 @@ from hypothesis import strategies as st
 
 from http_models import Gate, fresh_folder, json_rows, rows_of, trained
 from http_server import Server, error_of, eventually, slipstream_server
+from slipstream.http.routes import variants
 from slipstream.http.routes.multi_batch import MOST_ENTRIES
 
 PATH = "/api/inference/predict/multi-batch"
 LIST = "/api/inference/models/list"
 PREDICT = "/api/inference/predict"
+MODELS_PATH = "/api/inference/models"
 MODELS = ("wine", "cancer", "diabetes", "penguins")
 
 
@@ -100,7 +102,6 @@ class TestFailures:
             (entry("wine", timeout_ms=1e-6), "DeadlineExceededError", "wine"),
             (entry("wine", priority="soon"), "InvalidInputError", "wine"),
             (entry("wine", batch_size=0), "InvalidInputError", "wine"),
-            (entry("wine", weight=0.5), "InvalidInputError", "wine"),
             (entry("diabetes", return_probabilities=True), "InvalidInputError", "diabetes"),
             (None, "InvalidInputError", None),
             (17, "InvalidInputError", None),
@@ -171,6 +172,90 @@ class TestFailures:
         with server.client() as client:
             response = client.post(PATH, content=msgspec.json.encode({"requests": body}))
         assert response.status_code in (200, 422), response.text
+
+
+class TestVariants:
+    def test_one_answers_and_is_named(self, client: httpx.Client) -> None:
+        requests = [
+            entry("wine", request_id="a", weight=0),
+            entry("cancer", request_id="b", weight=2, return_probabilities=True),
+            {"model_id": "nobody", "data": 7, "weight": 0},
+        ]
+        body = client.post(PATH, json={"requests": requests}).json()
+        assert (body["total_requests"], body["successful_requests"]) == (1, 1)
+        (result,) = body["results"]
+        assert list(result) == [
+            "request_id", "predictions", "probabilities", "model_id", "inference_time", "status",
+            "variant",
+        ]  # fmt: skip
+        assert (result["variant"], result["model_id"]) == ("b", "cancer")
+        assert result["predictions"] == list(trained("cancer").predict(rows_of("cancer")))
+
+    def test_a_variant_that_fails_is_named_too(self, client: httpx.Client) -> None:
+        requests = [entry("wine", weight=0), {"model_id": "nobody", "data": [[1]], "weight": 1}]
+        body = client.post(PATH, json={"requests": requests}).json()
+        (result,) = body["results"]
+        assert (result["status"], result["variant"], result["request_id"]) == ("error", "2", "2")
+        assert body["failed_requests"] == 1
+
+    def test_shares_follow_the_weights_and_metrics_count_them(self, client: httpx.Client) -> None:
+        before = {name: variant_counts(client, name) for name in ("wine", "diabetes")}
+        requests = [entry("wine", weight=3), entry("diabetes", weight=1)]
+        taken = [
+            client.post(PATH, json={"requests": requests}).json()["results"][0]["model_id"]
+            for _ in range(400)
+        ]
+        wine = taken.count("wine")
+        assert 240 < wine < 360, "three quarters, seven deviations either way"
+        after = {name: variant_counts(client, name) for name in before}
+        grown = {name: after[name][0] - before[name][0] for name in before}
+        assert grown == {"wine": wine, "diabetes": 400 - wine}
+        bad = [{"model_id": "wine", "data": [["x"]], "weight": 1}]
+        assert client.post(PATH, json={"requests": bad}).json()["failed_requests"] == 1
+        assert variant_counts(client, "wine")[1] == after["wine"][1] + 1
+
+    def test_a_model_that_was_never_drawn_says_nothing(self, client: httpx.Client) -> None:
+        assert "variant" not in client.get(f"{MODELS_PATH}/penguins/metrics").json()
+
+    def test_a_key_draws_the_same(self, client: httpx.Client) -> None:
+        requests = [entry("wine", weight=1), entry("diabetes", weight=1)]
+        drawn: dict[str, set[str]] = {}
+        for key in map(str, range(20)):
+            for _ in range(3):
+                body = client.post(PATH, json={"requests": requests, "routing_key": key}).json()
+                drawn.setdefault(key, set()).add(body["results"][0]["variant"])
+        assert all(len(found) == 1 for found in drawn.values())
+        assert set().union(*drawn.values()) == {"1", "2"}
+
+    @pytest.mark.parametrize(
+        "weights", [(1, None), (-1, 1), (0, 0), ("1", 1), (True, 1), (1e308, 1e308)], ids=str
+    )
+    def test_weights_that_are_none(self, client: httpx.Client, weights: tuple[Any, ...]) -> None:
+        requests = [
+            entry("wine") if weight is None else entry("wine", weight=weight) for weight in weights
+        ]
+        response = client.post(PATH, json={"requests": requests})
+        assert response.status_code == 422, response.text
+        assert error_of(response)["error"] == "InvalidInputError"
+
+    @given(
+        st.lists(st.floats(0, 1e6), min_size=1, max_size=6).filter(lambda each: sum(each) > 0),
+        st.none() | st.text(),
+    )
+    def test_only_what_has_weight_is_drawn(self, weights: list[float], key: str | None) -> None:
+        place = variants.drawn(weights, key)
+        assert weights[place] > 0
+        if key is not None:
+            assert variants.drawn(weights, key) == place
+
+
+def variant_counts(client: httpx.Client, model: str) -> tuple[int, int]:
+    """How often it was drawn and answered, and how often it was drawn and failed."""
+    counts = client.get(f"{MODELS_PATH}/{model}/metrics").json().get("variant")
+    if counts is None:
+        return 0, 0
+    assert list(counts) == ["inference_count", "error_count", "average_inference_time"]
+    return counts["inference_count"], counts["error_count"]
 
 
 def test_many_clients_get_their_own(server: Server) -> None:

@@ -47,6 +47,12 @@ class EntryId(msgspec.Struct, gc=False):
     model_id: str | None = None
 
 
+class EntryWeight(msgspec.Struct, gc=False):
+    """An entry of POST predict/multi-batch, when variants are drawn."""
+
+    weight: float | None = None
+
+
 class MultiBatchEntry(PredictRequest, gc=False, kw_only=True):
     """One entry: a prediction with a name of its own."""
 
@@ -60,6 +66,7 @@ class MultiBatchRequest(msgspec.Struct):
     requests: list[Raw]
     batch_timeout_ms: float | None = None
     priority: str | None = None
+    routing_key: str | None = None
 
 
 class LoadAnswer(msgspec.Struct):
@@ -119,6 +126,14 @@ class UnloadAnswer(msgspec.Struct):
     memory_freed_mb: float | None
 
 
+class VariantMetrics(msgspec.Struct):
+    """What a model did when it was drawn as a variant."""
+
+    inference_count: int
+    error_count: int
+    average_inference_time: float | None
+
+
 class ModelMetricsAnswer(msgspec.Struct):
     """GET models/{model_id}/metrics."""
 
@@ -132,6 +147,8 @@ class ModelMetricsAnswer(msgspec.Struct):
     error_rate: float
     throughput_per_second: float
     memory_usage_mb: float | None
+    variant: VariantMetrics | UnsetType = UNSET
+    """Only where it was drawn as a variant."""
 
 
 class PredictAnswer(msgspec.Struct, gc=False):
@@ -167,6 +184,8 @@ class EntryAnswer(msgspec.Struct, gc=False):
     model_id: str
     inference_time: float
     status: Literal["success"]
+    variant: str | UnsetType = UNSET
+    """The request_id of the entry, where it was drawn."""
 
 
 class EntryError(msgspec.Struct):
@@ -184,6 +203,7 @@ class EntryFailure(msgspec.Struct):
     model_id: str | None
     status: Literal["error"]
     error: EntryError
+    variant: str | UnsetType = UNSET
 
 
 class MultiBatchAnswer(msgspec.Struct):
