@@ -14,10 +14,14 @@ import pytest
 
 from http_models import fresh_folder, json_rows, rows_of
 from http_server import Server, error_of, slipstream_server
+from slipstream.api.version import Totals
+from slipstream.engine.runtime import CoreLatencies
 from slipstream.http.machine import Machine, container_limit
+from slipstream.http.window import SlidingWindow
 
 STATUS = "/api/inference/engine/status"
 CONFIG = "/api/inference/engine/config"
+PERFORMANCE = "/api/inference/metrics/performance"
 RESOURCES = "/api/inference/metrics/resources"
 PREDICT = "/api/inference/predict"
 MODELS = "/api/inference/models"
@@ -90,6 +94,57 @@ def test_config_is_what_was_set(client: httpx.Client) -> None:
     }
 
 
+def test_performance_is_what_was_measured(client: httpx.Client) -> None:
+    before = got(client, PERFORMANCE)
+    assert {name: list(part) for name, part in before.items()} == {
+        "request_metrics": [
+            "total_requests", "successful_requests", "failed_requests", "average_response_time",
+            "p95_response_time", "p99_response_time", "requests_per_second",
+        ],
+        "resource_metrics": ["cpu_usage", "memory_usage_mb", "gpu_usage", "gpu_memory_mb"],
+        "model_metrics": ["active_models", "total_model_memory_mb", "cache_hit_rate"],
+    }  # fmt: skip
+    assert before["request_metrics"] == {
+        "total_requests": 0, "successful_requests": 0, "failed_requests": 0,
+        "average_response_time": None, "p95_response_time": None, "p99_response_time": None,
+        "requests_per_second": 0.0,
+    }  # fmt: skip
+    ask(client, "wine", 20)
+    late = {"model_id": "wine", "data": json_rows(rows_of("wine")), "timeout_ms": 1e-6}
+    assert client.post(PREDICT, json=late).status_code == 504
+    found = got(client, PERFORMANCE)["request_metrics"]
+    counts = ("total_requests", "successful_requests", "failed_requests")
+    assert [found[name] for name in counts] == [21, 20, 1]
+    assert 0 < found["average_response_time"] < 10
+    assert 0 < found["p95_response_time"] <= found["p99_response_time"] < 10
+    assert found["requests_per_second"] > 0
+    assert got(client, PERFORMANCE)["resource_metrics"]["memory_usage_mb"] > 10
+    assert got(client, PERFORMANCE)["model_metrics"]["active_models"] == 2
+
+
+class TestTheWindow:
+    def test_it_slides(self) -> None:
+        window = SlidingWindow(10.0)
+        for second in range(31):
+            window.look(float(second), totals(answered=second * 2))
+        seconds, recent = window.since(30.5, totals(answered=61))
+        assert 10.0 <= seconds < 12.0
+        assert recent.answered / seconds == pytest.approx(2.0, abs=0.1)
+
+    def test_before_the_first_look(self) -> None:
+        assert SlidingWindow().since(5.0, totals(answered=7))[1].answered == 0
+
+    def test_looks_that_are_close_are_one(self) -> None:
+        window = SlidingWindow(10.0)
+        for tenth in range(1000):
+            window.look(tenth / 100, totals(answered=tenth))
+        assert len(window._looks) <= 11
+
+
+def totals(answered: int) -> Totals:
+    return Totals(answered, 0, 0, CoreLatencies())
+
+
 def test_resources_are_the_machines(client: httpx.Client) -> None:
     body = got(client, RESOURCES)
     assert {name: list(part) for name, part in body.items()} == {
@@ -115,7 +170,7 @@ def test_keys_are_asked_for(tmp_path: Path) -> None:
         slipstream_server("--model-dir", str(tmp_path), env=env) as server,
         server.client() as client,
     ):
-        for path in (STATUS, CONFIG, RESOURCES):
+        for path in (STATUS, CONFIG, PERFORMANCE, RESOURCES):
             response = client.get(path)
             assert response.status_code == 401
             error_of(response)

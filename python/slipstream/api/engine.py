@@ -21,6 +21,7 @@ from slipstream.api.model import LoadOptions, Model
 from slipstream.api.version import Totals, Version, totals_of, version_of
 from slipstream.engine.completions import ThreadCompletions
 from slipstream.engine.runtime import (
+    CoreLatencies,
     CoreEndpoint,
     PredictRoute,
     available_cpus,
@@ -64,7 +65,7 @@ class Engine:
         self._models: dict[str, Model] = {}  # by id, in order of loading
         self._endpoints: dict[str, CoreEndpoint] = {}  # of the same models
         self._ending: list[Version] = []  # out of service, and still answering what they accepted
-        self._ended = Totals(0, 0, 0.0)  # of those that have
+        self._ended = Totals(0, 0, 0, CoreLatencies())  # of those that have
         self._loading: dict[str, Path] = {}  # ids and files that are being loaded now
         self._promises: list[_Promise] = []  # to versions that are being loaded now
         self._close_lock = threading.Lock()

@@ -17,7 +17,7 @@ import msgspec
 
 from slipstream.engine.answers import Answers
 from slipstream.engine.quick import Quick, quick_call
-from slipstream.engine.runtime import CoreDecoder, CoreEndpoint, CoreModel
+from slipstream.engine.runtime import CoreDecoder, CoreEndpoint, CoreLatencies, CoreModel
 from slipstream.engine.signature import Signature, signature_of
 from slipstream.errors import UnavailableError
 from slipstream.models.manifest import Manifest
@@ -47,12 +47,29 @@ class ModelMetrics(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Totals(NamedTuple):
-    """Counted over models."""
+    """Counted over models. Requests that one refused before it accepted them count too."""
 
     answered: int
     failed: int
-    time_s: float
-    """From admission to completion, summed over all answered requests."""
+    """In the backend, or because the model was unloaded."""
+    not_run: int
+    """Refused by a full queue, late, or withdrawn."""
+    latencies: CoreLatencies
+    """From admission to completion, of those that ran."""
+
+    def __sub__(self, earlier: Totals) -> Totals:
+        return Totals(
+            self.answered - earlier.answered,
+            self.failed - earlier.failed,
+            self.not_run - earlier.not_run,
+            self.latencies - earlier.latencies,
+        )
+
+    @property
+    def average_s(self) -> float | None:
+        """None where nothing ran."""
+        count = self.latencies.count
+        return self.latencies.sum_ns / count / 1e9 if count else None
 
 
 class Version(NamedTuple):
@@ -152,10 +169,11 @@ def metrics_of(version: Version) -> ModelMetrics:
 
 def totals_of(versions: Iterable[Version], before: Totals) -> Totals:
     """What these have counted, added to ``before``."""
-    answered, failed, time_s = before
+    answered, failed, not_run, latencies = before
     for version in versions:
         stats = version.core.stats()
         answered += stats["succeeded"]
         failed += stats["failed"]
-        time_s += stats["stages"]["total"]["sum_ns"] / 1e9
-    return Totals(answered, failed, time_s)
+        not_run += stats["rejected"] + stats["abandoned"]
+        latencies = latencies + version.core.latencies()
+    return Totals(answered, failed, not_run, latencies)

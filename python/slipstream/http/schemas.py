@@ -252,6 +252,45 @@ class EngineConfigAnswer(msgspec.Struct):
     memory_limit_mb: int
 
 
+class RequestMetrics(msgspec.Struct):
+    """Of GET metrics/performance."""
+
+    total_requests: int
+    successful_requests: int
+    failed_requests: int
+    average_response_time: float | None
+    """Null where nothing ran in the last minute."""
+    p95_response_time: float | None
+    p99_response_time: float | None
+    requests_per_second: float
+
+
+class ResourceMetrics(msgspec.Struct):
+    """Of GET metrics/performance."""
+
+    cpu_usage: float | None
+    memory_usage_mb: float | None
+    gpu_usage: float | None
+    gpu_memory_mb: float | None
+
+
+class ModelsMetrics(msgspec.Struct):
+    """Of GET metrics/performance."""
+
+    active_models: int
+    total_model_memory_mb: float | None
+    cache_hit_rate: float | None
+    """Null while no model caches predictions."""
+
+
+class PerformanceAnswer(msgspec.Struct):
+    """GET metrics/performance."""
+
+    request_metrics: RequestMetrics
+    resource_metrics: ResourceMetrics
+    model_metrics: ModelsMetrics
+
+
 class CpuUsage(msgspec.Struct):
     """Of GET metrics/resources."""
 

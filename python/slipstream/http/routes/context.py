@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from slipstream.http.clock import Clock
 from slipstream.http.health import RecentCounts
 from slipstream.http.machine import Machine
+from slipstream.http.window import SlidingWindow
 from slipstream.settings import Settings
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ class Context:
         self.settings = settings
         self.clock = clock
         self.recent = RecentCounts()
+        self.window = SlidingWindow()
         self.failed_startup_loads = 0
         self.accepting = True
         """False from the moment the server begins to shut down."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 from slipstream.http.clock import format_uptime
 from slipstream.http.codec import json_response
@@ -15,9 +16,16 @@ from slipstream.http.schemas import (
     GpuUsage,
     MemoryShare,
     MemoryUsage,
+    ModelsMetrics,
+    PerformanceAnswer,
+    RequestMetrics,
+    ResourceMetrics,
     ResourcesAnswer,
 )
 from slipstream.http.types import Request, Response
+
+if TYPE_CHECKING:
+    from slipstream.engine.runtime import CoreLatencies
 
 _GIB = 1 << 30
 
@@ -34,7 +42,7 @@ def status(context: Context, request: Request) -> Response:
             loaded_models=len(engine.models()),
             active_requests=context.active_requests(),
             total_predictions=totals.answered,
-            average_response_time=totals.time_s / totals.answered if totals.answered else None,
+            average_response_time=totals.average_s,
             memory_usage=MemoryShare(
                 mebibytes(memory.total), mebibytes(memory.used), mebibytes(memory.free)
             ),
@@ -58,6 +66,42 @@ def config(context: Context, request: Request) -> Response:
             memory_limit_mb=settings.memory_limit_mb,
         )
     )
+
+
+def performance(context: Context, request: Request) -> Response:
+    """GET metrics/performance: counts since the start; times and rates of the last minute."""
+    from slipstream.api.memory import resident_bytes  # here: as the engine is
+
+    engine, machine = context.engine, context.machine
+    now_s, totals = time.monotonic(), engine.totals()
+    seconds, recent = context.window.since(now_s, totals)
+    latencies, gpus = recent.latencies, machine.gpus()
+    memory = [model.memory_usage_bytes for model in engine.models()]
+    known = [count for count in memory if count is not None]
+    return json_response(
+        PerformanceAnswer(
+            RequestMetrics(
+                total_requests=totals.answered + totals.failed + totals.not_run,
+                successful_requests=totals.answered,
+                failed_requests=totals.failed + totals.not_run,
+                average_response_time=recent.average_s,
+                p95_response_time=_percentile_s(latencies, 95),
+                p99_response_time=_percentile_s(latencies, 99),
+                requests_per_second=recent.answered / seconds if seconds > 0 else 0.0,
+            ),
+            ResourceMetrics(
+                machine.cpu_percent(),
+                mebibytes(resident_bytes()),
+                gpus.usage_percent,
+                mebibytes(gpus.memory_used),
+            ),
+            ModelsMetrics(len(memory), mebibytes(sum(known)) if known else None, None),
+        )
+    )
+
+
+def _percentile_s(latencies: CoreLatencies, percent: float) -> float | None:
+    return latencies.percentile_ns(percent) / 1e9 if latencies.count else None
 
 
 def resources(context: Context, request: Request) -> Response:
