@@ -21,8 +21,8 @@ from slipstream.api.model import LoadOptions, Model
 from slipstream.api.version import Totals, Version, totals_of, version_of
 from slipstream.engine.completions import ThreadCompletions
 from slipstream.engine.runtime import (
-    CoreLatencies,
     CoreEndpoint,
+    CoreLatencies,
     PredictRoute,
     available_cpus,
     backend_options,
