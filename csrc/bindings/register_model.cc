@@ -148,6 +148,14 @@ py::dict stats_of(const ModelObject& self) {
 }  // namespace
 
 void register_model(py::module_& module) {
+  py::class_<HistogramSnapshot>(module, "Latencies")
+      .def(py::init<>())
+      .def_readonly("count", &HistogramSnapshot::count)
+      .def_readonly("sum_ns", &HistogramSnapshot::sum_ns)
+      .def_readonly("max_ns", &HistogramSnapshot::max_ns)
+      .def("percentile_ns", &HistogramSnapshot::percentile_ns, "percent"_a)
+      .def("__add__", [](const HistogramSnapshot& a, const HistogramSnapshot& b) { return a + b; })
+      .def("__sub__", [](const HistogramSnapshot& a, const HistogramSnapshot& b) { return a - b; });
   py::class_<ModelObject, std::shared_ptr<ModelObject>>(module, "Model")
       .def_property_readonly("name",
                              [](const ModelObject& self) { return self.served->options().name; })
@@ -177,6 +185,8 @@ void register_model(py::module_& module) {
           },
           "ticket"_a)
       .def("close", &close, "drain_timeout_s"_a = 10.0)
+      .def("latencies",
+           [](const ModelObject& self) { return self.served->stats().stages.total.snapshot(); })
       .def("stats", &stats_of);
   // Keeps the Python model, so that its last share, which joins workers, goes without the GIL.
   py::class_<QuickCall>(module, "QuickCall")

@@ -385,7 +385,25 @@ class Model:
         """Withdraws a request; False when it has ended already."""
     def close(self, drain_timeout_s: float = 10.0) -> None:
         """Stops accepting, lets the queue run that long, ends the rest with UnavailableError."""
+    def latencies(self) -> Latencies:
+        """From admission to completion, of requests that ran."""
     def stats(self) -> ModelStats: ...
+
+class Latencies:
+    """A histogram at one moment, or the sum or difference of such; nanoseconds, to 1.6%."""
+
+    def __init__(self) -> None: ...
+    @property
+    def count(self) -> int: ...
+    @property
+    def sum_ns(self) -> int: ...
+    @property
+    def max_ns(self) -> int: ...
+    def percentile_ns(self, percent: float) -> int:
+        """By nearest rank; 0 where there are no values."""
+    def __add__(self, other: Latencies) -> Latencies: ...
+    def __sub__(self, earlier: Latencies) -> Latencies:
+        """What came since an earlier moment of the same histogram."""
 
 class Engine:
     """What all models share: the slab of requests, the deadline timer, the backends."""

@@ -18,10 +18,11 @@ import msgspec
 from slipstream._version import __version__
 from slipstream.api.memory import resident_bytes
 from slipstream.api.model import LoadOptions, Model
-from slipstream.api.version import Version, version_of
+from slipstream.api.version import Totals, Version, totals_of, version_of
 from slipstream.engine.completions import ThreadCompletions
 from slipstream.engine.runtime import (
     CoreEndpoint,
+    CoreLatencies,
     PredictRoute,
     available_cpus,
     backend_options,
@@ -63,6 +64,8 @@ class Engine:
         self._lock = threading.Lock()
         self._models: dict[str, Model] = {}  # by id, in order of loading
         self._endpoints: dict[str, CoreEndpoint] = {}  # of the same models
+        self._ending: list[Version] = []  # out of service, and still answering what they accepted
+        self._ended = Totals(0, 0, 0, CoreLatencies())  # of those that have
         self._loading: dict[str, Path] = {}  # ids and files that are being loaded now
         self._promises: list[_Promise] = []  # to versions that are being loaded now
         self._close_lock = threading.Lock()
@@ -259,10 +262,12 @@ class Engine:
         with self._lock:
             model = self._models.pop(model_id, None)
             self._endpoints.pop(model_id, None)
+            if model is not None:
+                self._ending.append(model.version)
         if model is None:
             raise self._not_found(model_id)
         before_bytes = resident_bytes()
-        model.version.core.close(self.settings.drain_timeout_s)
+        self._end(model.version)
         freed_bytes = before_bytes - resident_bytes()
         return round(freed_bytes / (1 << 20), 6) if freed_bytes > 0 else None
 
@@ -285,13 +290,27 @@ class Engine:
                 is_loaded = self._models.get(model_id) is model
                 if is_loaded:
                     old = model.replace_version(version, time.time(), size_bytes)
+                    self._ending.append(old)
                     self._endpoints[model_id] = version.endpoint
                     promise.instances = 0  # the model has them now
         if not is_loaded:
             version.core.close(0.0)  # nobody would ever close it
             raise self._not_found(model_id)
-        old.core.close(self.settings.drain_timeout_s)
+        self._end(old)
         return model
+
+    def _end(self, version: Version) -> None:
+        """Closes a version that was taken out of service, and keeps what it has counted."""
+        version.core.close(self.settings.drain_timeout_s)
+        with self._lock:
+            self._ending = [other for other in self._ending if other is not version]
+            self._ended = totals_of([version], self._ended)
+
+    def totals(self) -> Totals:
+        """What was answered since the engine was started, by models that are gone too."""
+        with self._lock:
+            versions = [model.version for model in self._models.values()] + self._ending
+            return totals_of(versions, self._ended)
 
     def get(self, model_id: str | None = None) -> Model:
         """The model of that id; None: the only one there is.

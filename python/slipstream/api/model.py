@@ -16,6 +16,7 @@ from slipstream.api.bodies import (
     encoder,
 )
 from slipstream.api.call import Call, RequestOptions, call_of
+from slipstream.api.drawn import Drawn
 from slipstream.api.version import ModelMetrics, Version, metrics_of
 from slipstream.engine.completions import ThreadCompletions, loop_completions
 from slipstream.engine.done_future import DoneFuture
@@ -65,6 +66,8 @@ class Model:
         self.model_size_bytes = size_bytes
         self.load_options: LoadOptions = ("auto", True, None, False)
         """Type, compile, instances, walled: how `Engine.load` was called, for reloads."""
+        self.drawn = Drawn()
+        """What it did as a variant, since it was loaded; reloads keep it. For the HTTP layer."""
         self._version = version
         self._completions = completions
 

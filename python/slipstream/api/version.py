@@ -9,6 +9,7 @@ import os
 import threading
 import time
 from collections import deque
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ import msgspec
 
 from slipstream.engine.answers import Answers
 from slipstream.engine.quick import Quick, quick_call
-from slipstream.engine.runtime import CoreDecoder, CoreEndpoint, CoreModel
+from slipstream.engine.runtime import CoreDecoder, CoreEndpoint, CoreLatencies, CoreModel
 from slipstream.engine.signature import Signature, signature_of
 from slipstream.errors import UnavailableError
 from slipstream.models.manifest import Manifest
@@ -43,6 +44,32 @@ class ModelMetrics(msgspec.Struct, frozen=True, kw_only=True):
     queue_depth: int
     restarts: int
     """Child processes started again after they died (``process`` backend)."""
+
+
+class Totals(NamedTuple):
+    """Counted over models. Requests that one refused before it accepted them count too."""
+
+    answered: int
+    failed: int
+    """In the backend, or because the model was unloaded."""
+    not_run: int
+    """Refused by a full queue, late, or withdrawn."""
+    latencies: CoreLatencies
+    """From admission to completion, of those that ran."""
+
+    def __sub__(self, earlier: Totals) -> Totals:
+        return Totals(
+            self.answered - earlier.answered,
+            self.failed - earlier.failed,
+            self.not_run - earlier.not_run,
+            self.latencies - earlier.latencies,
+        )
+
+    @property
+    def average_s(self) -> float | None:
+        """None where nothing ran."""
+        count = self.latencies.count
+        return self.latencies.sum_ns / count / 1e9 if count else None
 
 
 class Version(NamedTuple):
@@ -138,3 +165,15 @@ def metrics_of(version: Version) -> ModelMetrics:
         queue_depth=stats["queue_size"],
         restarts=stats["restarts"],
     )
+
+
+def totals_of(versions: Iterable[Version], before: Totals) -> Totals:
+    """What these have counted, added to ``before``."""
+    answered, failed, not_run, latencies = before
+    for version in versions:
+        stats = version.core.stats()
+        answered += stats["succeeded"]
+        failed += stats["failed"]
+        not_run += stats["rejected"] + stats["abandoned"]
+        latencies = latencies + version.core.latencies()
+    return Totals(answered, failed, not_run, latencies)

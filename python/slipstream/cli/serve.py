@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 from slipstream.cli.logs import configure_logging
@@ -25,6 +26,8 @@ from slipstream.settings import Settings, load_settings
 if TYPE_CHECKING:
     from slipstream.api import Engine
 
+_LOOK_S = 2.0
+"""Between looks at the counters, for figures of the last minute."""
 _CLOSE_TIMEOUT_S = 2.0
 """Worker processes that are idle end well within it."""
 
@@ -108,10 +111,13 @@ async def _answer_requests(
     context.failed_startup_loads = failed_loads
     app = App(inference_routes(context), settings, clock)
     context.gate_is_full = lambda: app.gate.full
+    context.active_requests = lambda: app.gate.active
     adapter = RsgiAdapter(app)
     closing = asyncio.ensure_future(_mark_closing(stop, context))
+    looking = asyncio.ensure_future(_look(context))
     drained = await serve(adapter, sock, settings, stop, on_ready=announce, give_up=adapter.end_all)
     closing.cancel()
+    looking.cancel()
     orderly = drained and not app.slow_lane.busy
     app.slow_lane.close()
     return orderly
@@ -129,6 +135,13 @@ async def _mark_closing(stop: asyncio.Event, context: Context) -> None:
     await stop.wait()
     say("slipstream is finishing what is in progress")
     context.accepting = False
+
+
+async def _look(context: Context) -> None:
+    """Has the window of recent requests slide."""
+    while True:
+        context.window.look(time.monotonic(), context.engine.totals())
+        await asyncio.sleep(_LOOK_S)
 
 
 def announce(address: str) -> None:

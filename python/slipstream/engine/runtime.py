@@ -27,6 +27,7 @@ CoreEndpoint = _engine.Endpoint
 PredictRoute = _engine.PredictRoute
 CoreFront = _engine.Front
 CoreGate = _engine.Gate
+CoreLatencies = _engine.Latencies
 Exchange = _engine.Exchange
 
 BACKEND_DIRECTORY_VARIABLE = "SLIPSTREAM_BACKEND_DIR"

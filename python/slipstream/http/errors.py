@@ -135,22 +135,24 @@ def retry_after_s(error: SlipstreamError) -> int:
     return max(1, math.ceil(wanted))
 
 
+def described(error: Exception, request_id: str) -> tuple[str, str, dict[str, Any]]:
+    """``error``, ``message`` and ``details``; what is no `SlipstreamError` is logged as a bug."""
+    if isinstance(error, SlipstreamError):
+        return type(error).__name__, error.message, error.details
+    _log.error("request %s failed unexpectedly", request_id, exc_info=error)
+    return (
+        "InternalServerError",
+        "The server failed on this request; its log explains why under this request id.",
+        {},
+    )
+
+
 def error_response(error: Exception, request_id: str, clock: Clock) -> Response:
-    """The answer for any exception; one that is not a `SlipstreamError` is logged as a bug."""
+    """The answer for any exception."""
+    body = ErrorBody(*described(error, request_id), clock.timestamp(), request_id)
     if not isinstance(error, SlipstreamError):
-        _log.error("request %s failed unexpectedly", request_id, exc_info=error)
-        body = ErrorBody(
-            "InternalServerError",
-            "The server failed on this request; its log explains why under this request id.",
-            {},
-            clock.timestamp(),
-            request_id,
-        )
         return Response(500, _encode(body), request_id=request_id)
     status = status_of(error)
-    body = ErrorBody(
-        type(error).__name__, error.message, error.details, clock.timestamp(), request_id
-    )
     headers: tuple[Header, ...] = ()
     close = False
     if isinstance(error, HttpError):

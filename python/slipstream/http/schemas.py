@@ -6,7 +6,7 @@ does not appear in the answer.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -38,6 +38,35 @@ class PredictRequest(PredictOptions, gc=False, kw_only=True):
     """The same with them. ``data`` stays as it came."""
 
     data: Raw
+
+
+class EntryId(msgspec.Struct, gc=False):
+    """An entry of POST predict/multi-batch, as far as a failure repeats it."""
+
+    request_id: str | None = None
+    model_id: str | None = None
+
+
+class EntryWeight(msgspec.Struct, gc=False):
+    """An entry of POST predict/multi-batch, when variants are drawn."""
+
+    weight: float | None = None
+
+
+class MultiBatchEntry(PredictRequest, gc=False, kw_only=True):
+    """One entry: a prediction with a name of its own."""
+
+    request_id: str | None = None
+    weight: float | None = None
+
+
+class MultiBatchRequest(msgspec.Struct):
+    """POST predict/multi-batch. Entries are read one by one: each may be wrong by itself."""
+
+    requests: list[Raw]
+    batch_timeout_ms: float | None = None
+    priority: str | None = None
+    routing_key: str | None = None
 
 
 class LoadAnswer(msgspec.Struct):
@@ -97,6 +126,14 @@ class UnloadAnswer(msgspec.Struct):
     memory_freed_mb: float | None
 
 
+class VariantMetrics(msgspec.Struct):
+    """What a model did when it was drawn as a variant."""
+
+    inference_count: int
+    error_count: int
+    average_inference_time: float | None
+
+
 class ModelMetricsAnswer(msgspec.Struct):
     """GET models/{model_id}/metrics."""
 
@@ -110,6 +147,8 @@ class ModelMetricsAnswer(msgspec.Struct):
     error_rate: float
     throughput_per_second: float
     memory_usage_mb: float | None
+    variant: VariantMetrics | UnsetType = UNSET
+    """Only where it was drawn as a variant."""
 
 
 class PredictAnswer(msgspec.Struct, gc=False):
@@ -134,6 +173,162 @@ class BatchAnswer(msgspec.Struct, gc=False):
     average_inference_time: float
     request_id: str
     timestamp: str
+
+
+class EntryAnswer(msgspec.Struct, gc=False):
+    """A result of POST predict/multi-batch. The arrays are JSON already."""
+
+    request_id: str
+    predictions: Raw
+    probabilities: Raw | UnsetType
+    model_id: str
+    inference_time: float
+    status: Literal["success"]
+    variant: str | UnsetType = UNSET
+    """The request_id of the entry, where it was drawn."""
+
+
+class EntryError(msgspec.Struct):
+    """What is wrong with one entry."""
+
+    error: str
+    message: str
+    details: dict[str, Any]
+
+
+class EntryFailure(msgspec.Struct):
+    """A result of POST predict/multi-batch that is none."""
+
+    request_id: str
+    model_id: str | None
+    status: Literal["error"]
+    error: EntryError
+    variant: str | UnsetType = UNSET
+
+
+class MultiBatchAnswer(msgspec.Struct):
+    """POST predict/multi-batch, also where entries failed."""
+
+    results: list[EntryAnswer | EntryFailure]
+    batch_id: str
+    total_requests: int
+    successful_requests: int
+    failed_requests: int
+    total_time: float
+
+
+class MemoryShare(msgspec.Struct):
+    """Memory in GET engine/status; the first is the sum of the others."""
+
+    total_mb: float | None
+    used_mb: float | None
+    free_mb: float | None
+
+
+class EngineStatusAnswer(msgspec.Struct):
+    """GET engine/status. Counted since the engine was started, unloaded models included."""
+
+    status: Literal["running", "stopping"]
+    uptime: str
+    loaded_models: int
+    active_requests: int
+    total_predictions: int
+    average_response_time: float | None
+    """Null before the first prediction."""
+    memory_usage: MemoryShare
+    cpu_usage: float | None
+    gpu_usage: float | None
+
+
+class EngineConfigAnswer(msgspec.Struct):
+    """GET engine/config."""
+
+    max_batch_size: int
+    batch_timeout_ms: float
+    enable_quantization: bool
+    enable_compilation: bool
+    max_concurrent_requests: int
+    model_cache_size: int
+    memory_limit_mb: int
+
+
+class RequestMetrics(msgspec.Struct):
+    """Of GET metrics/performance."""
+
+    total_requests: int
+    successful_requests: int
+    failed_requests: int
+    average_response_time: float | None
+    """Null where nothing ran in the last minute."""
+    p95_response_time: float | None
+    p99_response_time: float | None
+    requests_per_second: float
+
+
+class ResourceMetrics(msgspec.Struct):
+    """Of GET metrics/performance."""
+
+    cpu_usage: float | None
+    memory_usage_mb: float | None
+    gpu_usage: float | None
+    gpu_memory_mb: float | None
+
+
+class ModelsMetrics(msgspec.Struct):
+    """Of GET metrics/performance."""
+
+    active_models: int
+    total_model_memory_mb: float | None
+    cache_hit_rate: float | None
+    """Null while no model caches predictions."""
+
+
+class PerformanceAnswer(msgspec.Struct):
+    """GET metrics/performance."""
+
+    request_metrics: RequestMetrics
+    resource_metrics: ResourceMetrics
+    model_metrics: ModelsMetrics
+
+
+class CpuUsage(msgspec.Struct):
+    """Of GET metrics/resources."""
+
+    usage_percent: float | None
+    cores: int
+    load_average: list[float]
+
+
+class MemoryUsage(MemoryShare):
+    """Of GET metrics/resources."""
+
+    usage_percent: float
+
+
+class GpuUsage(msgspec.Struct):
+    """Of GET metrics/resources: all GPUs together."""
+
+    count: int
+    usage_percent: float | None
+    memory_total_mb: float | None
+    memory_used_mb: float | None
+    temperature: float | None
+
+
+class DiskUsage(msgspec.Struct):
+    """Of GET metrics/resources: where state and artifacts live."""
+
+    usage_percent: float
+    free_gb: float
+
+
+class ResourcesAnswer(msgspec.Struct):
+    """GET metrics/resources."""
+
+    cpu: CpuUsage
+    memory: MemoryUsage
+    gpu: GpuUsage
+    disk: DiskUsage
 
 
 class HealthAnswer(msgspec.Struct):

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from slipstream.http.clock import Clock
 from slipstream.http.health import RecentCounts
+from slipstream.http.machine import Machine
+from slipstream.http.window import SlidingWindow
 from slipstream.settings import Settings
 
 if TYPE_CHECKING:
@@ -23,10 +25,13 @@ class Context:
         self.settings = settings
         self.clock = clock
         self.recent = RecentCounts()
+        self.window = SlidingWindow()
         self.failed_startup_loads = 0
         self.accepting = True
         """False from the moment the server begins to shut down."""
+        self.machine = Machine(settings.state_path)
         self.gate_is_full: Callable[[], bool] = lambda: False
+        self.active_requests: Callable[[], int] = lambda: 0
 
 
 def mebibytes(count: int | None) -> float | None:

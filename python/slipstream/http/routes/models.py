@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from slipstream.errors import InvalidInputError
 from slipstream.http.clock import format_time
@@ -18,11 +18,13 @@ from slipstream.http.schemas import (
     ModelList,
     ModelMetricsAnswer,
     UnloadAnswer,
+    VariantMetrics,
 )
 from slipstream.http.types import Request, Response
 
 if TYPE_CHECKING:
     from slipstream.api import Model
+    from slipstream.api.drawn import Drawn
 
 _load_body = JsonBody(LoadRequest)
 
@@ -130,5 +132,13 @@ def metrics(context: Context, request: Request) -> Response:
             error_rate=counted.error_count / ran if ran else 0.0,
             throughput_per_second=counted.throughput_per_second,
             memory_usage_mb=mebibytes(model.memory_usage_bytes),
+            variant=_variant(model.drawn),
         )
     )
+
+
+def _variant(drawn: Drawn) -> VariantMetrics | UnsetType:
+    if not (drawn.answered or drawn.failed):
+        return UNSET
+    mean_s = drawn.time_s / drawn.answered if drawn.answered else None
+    return VariantMetrics(drawn.answered, drawn.failed, mean_s)

@@ -10,21 +10,17 @@ from typing import TYPE_CHECKING
 
 from msgspec import UNSET, Raw, UnsetType
 
-from slipstream.errors import InvalidInputError, SlipstreamError
+from slipstream.errors import SlipstreamError
 from slipstream.http import forms
 from slipstream.http.codec import encode_json
 from slipstream.http.errors import error_response
 from slipstream.http.routes.context import Context
+from slipstream.http.routes.options import batch_size, level, timeout_ms
 from slipstream.http.schemas import BatchAnswer, PredictAnswer, PredictOptions
 from slipstream.http.types import Header, Pending, Request, Response
 
 if TYPE_CHECKING:
     from slipstream.api import Body, BodyKind, EncodedAnswer, Model
-
-PRIORITIES = {"low": -1, "normal": 0, "high": 5, "urgent": 10}
-"""Documented names on the core's scale of integer levels; higher wins."""
-MAX_TIMEOUT_MS = 86_400_000.0
-"""A day. A longer timeout is taken as this one."""
 
 
 class PredictCall(Pending):
@@ -130,9 +126,9 @@ def _start(context: Context, request: Request, batch: bool) -> Response | Pendin
         body,
         answer=kind,
         probabilities=bool(wanted.return_probabilities),
-        priority=_level(wanted.priority),
-        timeout_ms=_timeout_ms(wanted.timeout_ms, context.settings.default_timeout_ms),
-        batch_size=_batch_size(wanted.batch_size, context.settings.max_batch_size),
+        priority=level(wanted.priority),
+        timeout_ms=timeout_ms(wanted.timeout_ms, context.settings.default_timeout_ms),
+        batch_size=batch_size(wanted.batch_size, context.settings.max_batch_size),
         on_done=call,
     )
     return call
@@ -151,38 +147,3 @@ def _read(request: Request) -> tuple[PredictOptions, Body]:
     else:
         envelope = forms.json_envelope(request)
     return envelope, Body(kind, memoryview(envelope.data))
-
-
-def _level(name: str | None) -> int:
-    if name is None:
-        return 0
-    level = PRIORITIES.get(name)
-    if level is None:
-        raise InvalidInputError(
-            f"'priority' is not valid: {name!r}; it is one of {', '.join(PRIORITIES)}",
-            key="priority",
-            allowed=list(PRIORITIES),
-        )
-    return level
-
-
-def _timeout_ms(wanted: float | None, default: float) -> float:
-    if wanted is None:
-        return default
-    if not wanted > 0:
-        raise InvalidInputError(
-            f"'timeout_ms' is not valid: {wanted:g}; it is a number of milliseconds above 0",
-            key="timeout_ms",
-        )
-    return min(wanted, MAX_TIMEOUT_MS)
-
-
-def _batch_size(wanted: int | None, most: int) -> int | None:
-    if wanted is None:
-        return None
-    if wanted < 1:
-        raise InvalidInputError(
-            f"'batch_size' is not valid: {wanted}; it is a number of rows, at least 1",
-            key="batch_size",
-        )
-    return min(wanted, most)

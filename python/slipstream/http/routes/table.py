@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from slipstream.http.routes import health, models, predict
+from slipstream.http.routes import engine as engine_routes
+from slipstream.http.routes import health, models, multi_batch, predict
 from slipstream.http.routes.context import Context
 from slipstream.http.types import Express, Method, Pending, Request, Response, Route
 
@@ -43,5 +44,10 @@ def inference_routes(context: Context) -> tuple[Route, ...]:
             id_prefix="batch_",
             express=engine.predict_route(is_batch=True),
         ),
+        row(*("POST", "/predict/multi-batch", multi_batch.predict_multi_batch), id_prefix="batch_"),
+        row("GET", "/engine/status", engine_routes.status),
+        row("GET", "/engine/config", engine_routes.config),
+        row("GET", "/metrics/performance", engine_routes.performance),
+        row("GET", "/metrics/resources", engine_routes.resources),
         row("GET", "/health", health.health, is_open=True),
     )

@@ -1,0 +1,53 @@
+"""A/B: which of several variants answers, drawn by weight or by a key that draws the same."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import random
+from collections.abc import Sequence
+
+from slipstream.errors import InvalidInputError
+
+
+def checked(weights: Sequence[float | None]) -> list[float] | None:
+    """The weights of all entries; None where none has one.
+
+    Raises:
+        InvalidInputError: only some have one, one is no weight, or all are 0.
+    """
+    if all(weight is None for weight in weights):
+        return None
+    found = [math.nan if weight is None else weight for weight in weights]
+    for place, weight in enumerate(found):
+        if not (math.isfinite(weight) and weight >= 0):
+            raise InvalidInputError(
+                f"'requests[{place}].weight' is not valid: entries with weights are variants of "
+                "one question, and each needs one, a number of at least 0",
+                key="weight",
+            )
+    if not 0 < sum(found) < math.inf:
+        raise InvalidInputError("the weights are not valid: their sum has to be above 0")
+    return found
+
+
+def drawn(weights: Sequence[float], routing_key: str | None) -> int:
+    """The place of the variant that answers: each as often as its share of the weights.
+
+    The same key draws the same variant while weights and order stay: the shares are laid end to
+    end, and the key's hash is a point on them.
+    """
+    if routing_key is None:
+        point = random.random()
+    else:
+        digest = hashlib.blake2b(routing_key.encode(), digest_size=8).digest()
+        point = int.from_bytes(digest, "big") / 2**64
+    left = point * sum(weights)
+    last = 0
+    for place, weight in enumerate(weights):
+        if weight > 0:
+            last = place
+            if left < weight:
+                return place
+        left -= weight
+    return last  # rounding
