@@ -179,7 +179,7 @@ def test_keys_are_asked_for(tmp_path: Path) -> None:
 
 class TestMachine:
     def test_the_load_is_that_since_the_last_look(self, tmp_path: Path) -> None:
-        times, loads = iter([0.0, 0.1, 1.0, 1.2, 3.0]), iter([0.0, 40.0, 60.0])
+        times, loads = iter([0.0, 0.05, 1.0, 1.05, 3.0]), iter([0.0, 40.0, 60.0])
         machine = Machine(tmp_path, lambda: next(times), lambda: next(loads))
         assert [machine.cpu_percent() for _ in range(4)] == [None, 40.0, 40.0, 60.0]
 

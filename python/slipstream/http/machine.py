@@ -18,7 +18,7 @@ import psutil
 
 from slipstream.http.health import available_share
 
-_LEAST_S = 0.5
+_LEAST_S = 0.1
 """Shares of a shorter time say nothing; the last one is told again."""
 
 
