@@ -10,7 +10,9 @@ import httpx
 import msgspec
 import numpy as np
 import numpy.typing as npt
+import onnx
 import pytest
+from onnx import TensorProto, helper
 
 from http_models import TRAINED, fresh_folder, json_rows, rows_of
 from http_server import Server, error_of, slipstream_server
@@ -214,3 +216,49 @@ def test_text_has_no_tensor(client: httpx.Client) -> None:
     answer = client.post(PREDICT, json=envelope, headers={"accept": TENSOR})
     assert answer.status_code == 422
     assert "JSON or MessagePack" in error_of(answer)["message"]
+
+
+@pytest.mark.parametrize("shape", [(1, 0, 5), (1, 0, 0), (2, 3, 0), (1, 5, 0)], ids=str)
+@pytest.mark.parametrize("accept", ["application/json", MSGPACK, TENSOR])
+@pytest.mark.parametrize("form", ["tensor", "msgpack", "json"])
+def test_tensors_without_elements(
+    free: httpx.Client, form: str, accept: str, shape: tuple[int, ...]
+) -> None:
+    """They are answered, not taken for outputs that nobody asked for."""
+    empty = np.zeros(shape, np.float32)
+    request = tensor_request(empty)
+    if form != "tensor":
+        encode = msgspec.json.encode if form == "json" else msgspec.msgpack.encode
+        content = encode({"model_id": "free", "data": empty.tolist()})
+        request = {"content": content, "headers": {"content-type": f"application/{form}"}}
+    request["headers"]["accept"] = accept
+    answer = free.post(PREDICT, params={"model_id": "free"}, timeout=10, **request)
+    if form != "tensor" and shape[1] == 0 and 0 in shape[:2]:
+        assert answer.status_code in (200, 422), answer.text  # [[]] does not say how long rows are
+    else:
+        assert answer.status_code == 200, answer.text
+    if answer.status_code != 200:
+        return
+    if accept == TENSOR:
+        assert answer.content == b""
+        return
+    decode = msgspec.json.decode if accept == "application/json" else msgspec.msgpack.decode
+    assert decode(answer.content)["predictions"] == empty.tolist()
+
+
+@pytest.fixture(scope="module")
+def free(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """A server of a network whose inner dimensions are free."""
+    folder = tmp_path_factory.mktemp("free")
+    dims = ["n", "a", "b"]
+    graph = helper.make_graph(
+        [helper.make_node("Relu", ["x"], ["y"])],
+        "free",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, dims)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, dims)],
+    )
+    model = helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 17)])
+    onnx.save(model, folder / "free.onnx")
+    arguments = ("--model-dir", str(folder), "--load", "free.onnx=free")
+    with slipstream_server(*arguments) as server, server.client() as client:
+        yield client

@@ -75,8 +75,11 @@ Tensor::Tensor(DType dtype, Shape shape, std::pmr::memory_resource* memory)
 }
 
 Tensor Tensor::wrap(DType dtype, Shape shape, void* data, std::shared_ptr<void> owner) noexcept {
+  // A tensor without data is none: an output that nobody asked for. One without elements is there,
+  // and may come as null from whoever made it.
+  alignas(kAlignment) static std::byte nothing{};
   Tensor tensor(dtype, std::move(shape));
-  tensor.data_ = data;
+  tensor.data_ = data == nullptr && tensor.elements() == 0 ? &nothing : data;
   tensor.owner_ = std::move(owner);
   return tensor;
 }

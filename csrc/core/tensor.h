@@ -32,7 +32,7 @@ class Tensor {
   }
 
   // A view of memory somebody else laid out; `owner` keeps it alive (may be null for static
-  // memory).
+  // memory). `data` may be null where there are no elements: data() is not null then.
   [[nodiscard]] static Tensor wrap(DType dtype, Shape shape, void* data,
                                    std::shared_ptr<void> owner) noexcept;
 

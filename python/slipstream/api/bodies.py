@@ -46,10 +46,10 @@ def decode_body(version: Version, body: Body) -> CoreInputs:
     return version.decoder.decode(body.data)
 
 
-def encoder(kind: BodyKind) -> Callable[[Call, CoreResult], EncodedAnswer | SlipstreamError]:
-    """What `Model.start` answers in that form."""
+def encoder(kind: BodyKind) -> Callable[[Call, CoreResult], EncodedAnswer | Exception]:
+    """What `Model.start` answers in that form. It raises nothing: who waits must hear of it."""
 
-    def encode(call: Call, result: CoreResult) -> EncodedAnswer | SlipstreamError:
+    def encode(call: Call, result: CoreResult) -> EncodedAnswer | Exception:
         error = result.error()
         if error is not None:
             assert isinstance(error, SlipstreamError), "the bindings raise no others"
@@ -62,10 +62,10 @@ def encoder(kind: BodyKind) -> Callable[[Call, CoreResult], EncodedAnswer | Slip
                 call.inputs.rows,
                 result.total_ns / 1e9,
             )
-        except SlipstreamError as refused:  # an output too large for the form
-            return refused
         except MemoryError:
             return QueueFullError("Out of memory while writing the answer; ask for fewer rows")
+        except Exception as fault:  # an output too large for the form; or a bug, to be told as one
+            return fault
 
     return encode
 

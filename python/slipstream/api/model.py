@@ -230,7 +230,7 @@ class Model:
         priority: int,
         timeout_ms: float | None,
         batch_size: int | None,
-        on_done: Callable[[EncodedAnswer | SlipstreamError], None],
+        on_done: Callable[[EncodedAnswer | Exception], None],
     ) -> int:
         """Starts a request from the bytes of its rows; for the HTTP layer, on an event loop.
 
@@ -288,8 +288,8 @@ def _call_of(
 
 def _start(
     call: Call,
-    encode: Callable[[Call, CoreResult], T | SlipstreamError],
-    on_done: Callable[[T | SlipstreamError], None],
+    encode: Callable[[Call, CoreResult], T | Exception],
+    on_done: Callable[[T | Exception], None],
 ) -> int:
     result = call.try_run_inline()
     if result is None:

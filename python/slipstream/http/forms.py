@@ -124,7 +124,8 @@ def tensor_dtype_and_shape(request: Request) -> tuple[str, tuple[int, ...]]:
         size.isascii() and size.isdecimal() and len(size) <= 18 for size in sizes
     ):
         raise InvalidInputError(
-            f"X-Tensor-Shape is {shape[:100]!r}; it is sizes set apart by commas, as in 64,30",
+            f"X-Tensor-Shape is {shape[:100]!r}; it is at most {_MOST_DIMENSIONS} sizes of at most "
+            "18 digits, set apart by commas, as in 64,30",
             header="X-Tensor-Shape",
         )
     return dtype, tuple(map(int, sizes))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from slipstream.errors import InvalidInputError, SlipstreamError
+from slipstream.errors import InvalidInputError
 from slipstream.http.codec import JsonBody, encode_json
 from slipstream.http.errors import described, error_response
 from slipstream.http.routes import variants
@@ -114,7 +114,7 @@ class _Entry:
         self._model = model
         self._model_id = model.model_id
 
-    def __call__(self, result: EncodedAnswer | SlipstreamError) -> None:
+    def __call__(self, result: EncodedAnswer | Exception) -> None:
         """Never raises into the engine."""
         if isinstance(result, Exception):
             self.fail(result)

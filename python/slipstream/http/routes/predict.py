@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from msgspec import UNSET, Raw, UnsetType
 
-from slipstream.errors import SlipstreamError
 from slipstream.http import forms
 from slipstream.http.codec import encode_json
 from slipstream.http.errors import error_response
@@ -39,7 +38,7 @@ class PredictCall(Pending):
         self._batch = batch
         self.ticket = -1
 
-    def __call__(self, result: EncodedAnswer | SlipstreamError) -> None:
+    def __call__(self, result: EncodedAnswer | Exception) -> None:
         """Turns the engine's result into the answer; never raises into the engine."""
         error: Exception
         try:

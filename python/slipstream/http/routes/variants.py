@@ -27,7 +27,9 @@ def checked(weights: Sequence[float | None]) -> list[float] | None:
                 key="weight",
             )
     if not 0 < sum(found) < math.inf:
-        raise InvalidInputError("the weights are not valid: their sum has to be above 0")
+        raise InvalidInputError(
+            "the weights are not valid: their sum has to be a number above 0", key="weight"
+        )
     return found
 
 
