@@ -144,3 +144,14 @@ class TestPending:
                 assert one.result() == [200] * 100
             stop.set()
             attack.result()
+
+
+@pytest.mark.parametrize("path", [b"/echo", b"/slow"])
+def test_a_body_that_is_cut_short_is_malformed(server: Server, path: bytes) -> None:
+    """The client has closed its half of the connection, and still reads."""
+    with server.connect() as connection:
+        connection.sendall(b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{" % path)
+        connection.shutdown(socket.SHUT_WR)
+        status, _, body = read_response(connection)
+    assert status == 400
+    assert b"ended before the length announced" in body

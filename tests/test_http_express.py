@@ -337,3 +337,14 @@ def test_the_plain_form_is_taken_and_the_rest_declined(tmp_path: Path) -> None:
             assert route.answer(body, "id", "now", "somebody") is None
         with pytest.raises(InvalidInputError):
             route.answer(b'{"model_id": "two", "data": [[1]]}', "id", "now", "somebody")
+
+
+def test_a_body_that_is_cut_short_is_malformed(server: Server) -> None:
+    """The client has closed its half of the connection, and still reads."""
+    with server.connect() as connection:
+        head = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{{"
+        connection.sendall(head.encode())
+        connection.shutdown(socket.SHUT_WR)
+        status, _, body = read_response(connection)
+    assert status == 400
+    assert b"ended before the length announced" in body

@@ -159,6 +159,12 @@ TEST(models_of_several_inputs_take_messagepack) {
   check_refused(take("\1", "int8", {1}, two), "has 2 inputs and a binary body holds one tensor");
 }
 
+TEST(a_tensor_without_elements_is_one) {
+  CHECK(Tensor().data() == nullptr);
+  CHECK(Tensor::wrap(DType::kFloat32, {2, 0}, nullptr, nullptr).data() != nullptr);
+  CHECK(Tensor::wrap(DType::kFloat32, {2, 1}, nullptr, nullptr).data() == nullptr);
+}
+
 TEST(scalars_and_empty_tensors) {
   const auto scalar = take("\7", "int8", {}, tensor(DType::kFloat32, {}));
   REQUIRE(scalar.is_ok());

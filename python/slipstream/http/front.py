@@ -176,11 +176,7 @@ class Front:
 
     def lost(self, exchange: Exchange, error: Exception) -> None:
         """The body will not come."""
-        if isinstance(error, ProtocolClosed):  # the client is gone
-            if exchange.close():
-                exchange.finish()
-            return
-        if isinstance(error, ProtocolError):
+        if isinstance(error, ProtocolClosed | ProtocolError):  # of one that has gone, nobody reads
             error = MalformedInputError("The body ended before the length announced for it")
         answer = self._app.refuse(exchange.given_up or error, exchange.request_id)
         answer.close = True

@@ -84,9 +84,7 @@ class RsgiAdapter:
         else:
             try:
                 answer = await self._answer(request, proto)
-            except ProtocolClosed:
-                return  # the client is gone
-            except ProtocolError:
+            except (ProtocolClosed, ProtocolError):  # a client that has gone gets no answer anyway
                 short = MalformedInputError("The body ended before the length announced for it")
                 answer = app.refuse(short, request.request_id)
                 answer.close = True
