@@ -59,10 +59,13 @@ class Shape {
     return heap_ ? heap_.get() : inline_.data();
   }
   [[nodiscard]] std::int64_t* data() noexcept { return heap_ ? heap_.get() : inline_.data(); }
+  // Unsigned, since nothing bounds the dimensions before a 0, and the product is 0 all the same.
   [[nodiscard]] std::int64_t product(std::size_t first) const noexcept {
-    std::int64_t result = 1;
-    for (std::size_t axis = first; axis < rank_; ++axis) result *= data()[axis];
-    return result;
+    std::uint64_t result = 1;
+    for (std::size_t axis = first; axis < rank_; ++axis) {
+      result *= static_cast<std::uint64_t>(data()[axis]);
+    }
+    return static_cast<std::int64_t>(result);
   }
 
   // Dimensions one by one, and only those that there are: wider copies of what was just written in
