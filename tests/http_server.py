@@ -17,7 +17,7 @@ from typing import Any
 
 import httpx
 
-from slipstream.settings import OPTIONS
+from slipstream.setting_options import OPTIONS
 
 SMALL_APP = str(Path(__file__).parent / "http_small_app.py")
 _READY = re.compile(r"slipstream ready on (\S+)")

@@ -19,7 +19,7 @@ from slipstream.http.app import App
 from slipstream.http.clock import Clock
 from slipstream.http.codec import JsonBody, encode_json
 from slipstream.http.rsgi import RsgiAdapter
-from slipstream.http.schemas import PredictRequest
+from slipstream.http.schemas.predict import PredictRequest
 from slipstream.http.server import bind, serve
 from slipstream.http.types import Pending, Request, Response, Route
 from slipstream.settings import load_settings

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import importlib
+import pkgutil
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +19,8 @@ from slipstream.cli.main import parser
 from slipstream.http import errors, schemas
 from slipstream.http.clock import Clock
 from slipstream.http.routes.table import inference_routes
-from slipstream.settings import OPTIONS, Settings
+from slipstream.setting_options import OPTIONS
+from slipstream.settings import Settings
 
 PAGES = {page.relative_to(ROOT).as_posix(): page.read_text(encoding="utf-8") for page in pages()}
 API = {name: text for name, text in PAGES.items() if name.startswith("docs/api/")}
@@ -239,7 +242,8 @@ class TestApi:
         "struct",
         [
             kind
-            for kind in vars(schemas).values()
+            for area in pkgutil.iter_modules(schemas.__path__)
+            for kind in vars(importlib.import_module(f"{schemas.__name__}.{area.name}")).values()
             if isinstance(kind, type) and issubclass(kind, msgspec.Struct)
         ],
     )

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from slipstream.settings import OPTIONS, Settings, SettingsError, load_settings
+from slipstream.setting_options import OPTIONS
+from slipstream.settings import Settings, SettingsError, load_settings
 
 
 @pytest.fixture(autouse=True)

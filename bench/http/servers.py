@@ -30,7 +30,7 @@ _READY_S = 60.0
 
 def no_settings() -> dict[str, str]:
     """Empty variables for every setting of slipstream: its defaults are measured."""
-    from slipstream.settings import OPTIONS
+    from slipstream.setting_options import OPTIONS
 
     return {option.env: "" for option in OPTIONS.values() if option.env}
 

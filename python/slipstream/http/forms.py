@@ -18,7 +18,7 @@ import msgspec
 
 from slipstream.errors import InvalidInputError, MalformedInputError
 from slipstream.http.codec import JsonBody, refuse_compressed
-from slipstream.http.schemas import PredictOptions, PredictRequest
+from slipstream.http.schemas.predict import PredictOptions, PredictRequest
 from slipstream.http.types import Header, Request
 
 if TYPE_CHECKING:

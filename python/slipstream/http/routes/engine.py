@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 from slipstream.http.clock import format_uptime
 from slipstream.http.codec import json_response
 from slipstream.http.routes.context import Context, mebibytes
-from slipstream.http.schemas import (
+from slipstream.http.schemas.engine import EngineConfigAnswer, EngineStatusAnswer
+from slipstream.http.schemas.metrics import (
     CpuUsage,
     DiskUsage,
-    EngineConfigAnswer,
-    EngineStatusAnswer,
     GpuUsage,
     MemoryShare,
     MemoryUsage,

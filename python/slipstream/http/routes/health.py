@@ -14,7 +14,7 @@ from slipstream.http.health import (
     resident_mb,
 )
 from slipstream.http.routes.context import Context
-from slipstream.http.schemas import HealthAnswer
+from slipstream.http.schemas.health import HealthAnswer
 from slipstream.http.types import Request, Response
 
 

@@ -10,7 +10,7 @@ from slipstream.errors import InvalidInputError
 from slipstream.http.clock import format_time
 from slipstream.http.codec import JsonBody, json_response
 from slipstream.http.routes.context import Context, mebibytes
-from slipstream.http.schemas import (
+from slipstream.http.schemas.models import (
     ListedModel,
     LoadAnswer,
     LoadRequest,

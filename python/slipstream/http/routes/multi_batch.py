@@ -21,7 +21,7 @@ from slipstream.http.errors import described, error_response
 from slipstream.http.routes import variants
 from slipstream.http.routes.context import Context
 from slipstream.http.routes.options import batch_size, level, timeout_ms
-from slipstream.http.schemas import (
+from slipstream.http.schemas.multi_batch import (
     EntryAnswer,
     EntryError,
     EntryFailure,

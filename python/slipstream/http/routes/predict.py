@@ -15,7 +15,7 @@ from slipstream.http.codec import encode_json
 from slipstream.http.errors import error_response
 from slipstream.http.routes.context import Context
 from slipstream.http.routes.options import batch_size, level, timeout_ms
-from slipstream.http.schemas import BatchAnswer, PredictAnswer, PredictOptions
+from slipstream.http.schemas.predict import BatchAnswer, PredictAnswer, PredictOptions
 from slipstream.http.types import Header, Pending, Request, Response
 
 if TYPE_CHECKING:

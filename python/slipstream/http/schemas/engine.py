@@ -1,0 +1,36 @@
+"""The engine as a whole."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from slipstream.http.schemas.metrics import MemoryShare
+
+
+class EngineStatusAnswer(msgspec.Struct):
+    """GET engine/status. Counted since the engine was started, unloaded models included."""
+
+    status: Literal["running", "stopping"]
+    uptime: str
+    loaded_models: int
+    active_requests: int
+    total_predictions: int
+    average_response_time: float | None
+    """Null before the first prediction."""
+    memory_usage: MemoryShare
+    cpu_usage: float | None
+    gpu_usage: float | None
+
+
+class EngineConfigAnswer(msgspec.Struct):
+    """GET engine/config."""
+
+    max_batch_size: int
+    batch_timeout_ms: float
+    enable_quantization: bool
+    enable_compilation: bool
+    max_concurrent_requests: int
+    model_cache_size: int
+    memory_limit_mb: int

@@ -1,0 +1,100 @@
+"""Models: loading, listing, looking at them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+
+class LoadRequest(msgspec.Struct):
+    """POST models/load."""
+
+    model_path: str
+    model_type: str = "auto"
+    compile_model: bool = True
+    model_id: str | None = None
+    ensemble_method: Literal["voting", "stacking", "bagging"] | None = None
+
+
+class LoadAnswer(msgspec.Struct):
+    """POST models/load, POST models/{model_id}/reload."""
+
+    message: str
+    model_id: str
+    model_type: str
+    compiled: bool
+    load_time: float
+    model_size_mb: float
+    loaded_at: str
+    reason: str | UnsetType = UNSET
+    """Why the model is not compiled, where it is not."""
+
+
+class ListedModel(msgspec.Struct):
+    """One row of GET models/list."""
+
+    model_id: str
+    model_type: str
+    compiled: bool
+    loaded_at: str
+    inference_count: int
+
+
+class ModelList(msgspec.Struct):
+    """GET models/list."""
+
+    models: list[ListedModel]
+    total_models: int
+    total_memory_usage_mb: float | None
+
+
+class ModelInfo(msgspec.Struct):
+    """GET models/{model_id}/info."""
+
+    model_id: str
+    model_type: str
+    model_path: str
+    compiled: bool
+    loaded_at: str
+    last_used: str | None
+    inference_count: int
+    average_inference_time: float
+    model_size_mb: float
+    memory_usage_mb: float | None
+    backend: str
+    reason: str | UnsetType = UNSET
+
+
+class UnloadAnswer(msgspec.Struct):
+    """DELETE models/{model_id}."""
+
+    message: str
+    model_id: str
+    memory_freed_mb: float | None
+
+
+class VariantMetrics(msgspec.Struct):
+    """What a model did when it was drawn as a variant."""
+
+    inference_count: int
+    error_count: int
+    average_inference_time: float | None
+
+
+class ModelMetricsAnswer(msgspec.Struct):
+    """GET models/{model_id}/metrics."""
+
+    model_id: str
+    inference_count: int
+    average_inference_time: float
+    total_inference_time: float
+    last_inference_time: float | None
+    """Null before the first."""
+    error_count: int
+    error_rate: float
+    throughput_per_second: float
+    memory_usage_mb: float | None
+    variant: VariantMetrics | UnsetType = UNSET
+    """Only where it was drawn as a variant."""

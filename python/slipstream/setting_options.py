@@ -1,0 +1,138 @@
+"""Which settings there are, by which environment variables, and what values each takes."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+_API_KEY = re.compile(r"[\x21-\x2b\x2d-\x7e]+")
+
+
+class Kind(NamedTuple):
+    """How one sort of value is read: ``parse`` raises ValueError when ``expected`` is not met."""
+
+    expected: str
+    parse: Callable[[object], object]
+
+
+def _whole_number(low: int, high: int, what: str) -> Kind:
+    def parse(value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int | str):
+            raise ValueError
+        number = int(value)
+        if not low <= number <= high:
+            raise ValueError
+        return number
+
+    return Kind(f"{what}, a whole number from {low} to {high}", parse)
+
+
+def _number(low: float, high: float, what: str) -> Kind:
+    def parse(value: object) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
+            raise ValueError
+        number = float(value)
+        if not (math.isfinite(number) and low <= number <= high):
+            raise ValueError
+        return number
+
+    return Kind(f"{what} ≥ {low:.10g} and ≤ {high:.10g}", parse)
+
+
+_TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
+
+
+def _parse_flag(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    word = str(value).strip().lower()
+    if word not in _TRUE + _FALSE:
+        raise ValueError
+    return word in _TRUE
+
+
+def _parse_text(value: object) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError
+    return value.strip()
+
+
+def _parse_path(value: object) -> Path:
+    if not isinstance(value, str | Path) or not str(value) or "\0" in str(value):
+        raise ValueError
+    return Path(value)
+
+
+def _parse_keys(value: object) -> tuple[str, ...]:
+    items = value.split(",") if isinstance(value, str) else value
+    if not isinstance(items, list | tuple) or not all(isinstance(item, str) for item in items):
+        raise ValueError
+    keys = tuple(item.strip() for item in items if item.strip())
+    if not all(_API_KEY.fullmatch(key) for key in keys):
+        raise ValueError
+    return keys
+
+
+_FLAG = Kind("True or False", _parse_flag)
+_PATH = Kind("a path", _parse_path)
+_TEXT = Kind("a text that is not empty", _parse_text)
+_KEYS = Kind("keys separated by commas, of visible ASCII characters", _parse_keys)
+_MILLISECONDS = _number(0, 86_400_000, "a number of milliseconds")
+_SECONDS = _number(0, 3600, "a number of seconds")
+_COUNT_MAX = 2**31 - 1
+
+
+class Option(NamedTuple):
+    """One row of `OPTIONS`: the environment variable of a setting, and what values it takes."""
+
+    env: str
+    kind: Kind
+    secret: bool = False
+
+
+OPTIONS: dict[str, Option] = {
+    "host": Option("INFERENCE_API_HOST", _TEXT),
+    "port": Option("INFERENCE_API_PORT", _whole_number(0, 65535, "a port")),
+    "uds": Option("INFERENCE_API_UDS", _PATH),
+    "ssl_certificate": Option("SSL_CERTIFICATE", _PATH),
+    "ssl_keyfile": Option("SSL_KEYFILE", _PATH),
+    "debug": Option("INFERENCE_API_DEBUG", _FLAG),
+    "log_dir": Option("LOG_DIR", _PATH),
+    "require_api_key": Option("REQUIRE_API_KEY", _FLAG),
+    "api_keys": Option("API_KEYS", _KEYS, secret=True),
+    "model_dir": Option("MODEL_DIR", _PATH),
+    "state_dir": Option("STATE_DIR", _PATH),
+    "allow_custom_code": Option("ALLOW_CUSTOM_CODE", _FLAG),
+    "enable_quantization": Option("ENABLE_QUANTIZATION", _FLAG),
+    "enable_compilation": Option("ENABLE_COMPILATION", _FLAG),
+    "model_cache_size": Option("MODEL_CACHE_SIZE", _whole_number(0, 10_000, "a number of models")),
+    "memory_limit_mb": Option("MEMORY_LIMIT_MB", _whole_number(1, _COUNT_MAX, "mebibytes")),
+    "intra_op_threads": Option("INTRA_OP_THREADS", _whole_number(1, 256, "a number of threads")),
+    "execute_timeout_ms": Option(
+        "EXECUTE_TIMEOUT_MS", _number(1, 86_400_000, "a number of milliseconds")
+    ),
+    "max_workers": Option("MAX_WORKERS", _whole_number(1, 1024, "a number of threads")),
+    "max_batch_size": Option("MAX_BATCH_SIZE", _whole_number(1, 1_000_000, "a number of rows")),
+    "batch_timeout_ms": Option("BATCH_TIMEOUT_MS", _MILLISECONDS),
+    "default_timeout_ms": Option(
+        "DEFAULT_TIMEOUT_MS", _number(0.001, 86_400_000, "a number of milliseconds")
+    ),
+    "max_concurrent_requests": Option(
+        "MAX_CONCURRENT_REQUESTS", _whole_number(1, 1_000_000, "a number of requests")
+    ),
+    "max_connections": Option(
+        "MAX_CONNECTIONS", _whole_number(1, 1_000_000, "a number of connections")
+    ),
+    "max_body_bytes": Option("MAX_BODY_BYTES", _whole_number(1, 2**40, "a number of bytes")),
+    "max_inflight_body_bytes": Option(
+        "MAX_INFLIGHT_BODY_BYTES", _whole_number(1, 2**40, "a number of bytes")
+    ),
+    "body_timeout_s": Option("BODY_TIMEOUT_S", _number(0.1, 3600, "a number of seconds")),
+    "drain_timeout_s": Option("DRAIN_TIMEOUT_S", _SECONDS),
+    "worker_nice": Option("WORKER_NICE", _whole_number(0, 19, "a nice value")),
+    "share_core": Option("SHARE_CORE", _FLAG),
+}
+"""Setting name → its environment variable and values. Keys of ``slipstream.toml`` are the names."""
