@@ -11,9 +11,11 @@ from tidy.tree import PACKAGE, PYTHON, name_of, report, require_no_cycle, text_o
 LAYERS = (
     {"cli", "samples"},
     {"http"},
+    {"tasks", "streams", "tune"},
     {"api"},
-    {"engine", "models", "adapters", "convert", "quantize", "tune", "worker", "audio"},
+    {"engine", "models", "adapters", "convert", "quantize", "worker", "audio"},
     {"settings"},
+    {"setting_options"},
     {"errors", "_engine", "_version"},
 )
 """From top to bottom; a module imports from its own layer and from those below it."""
