@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.resources
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,18 +11,13 @@ import onnxruntime
 import pytest
 
 import slipstream
+from real_models import package_file
 
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[slipstream.Engine]:
     with slipstream.Engine(state_dir=tmp_path_factory.mktemp("state")) as engine:
         yield engine
-
-
-def package_file(package: str, *parts: str) -> Path:
-    file = Path(str(importlib.resources.files(package).joinpath(*parts)))
-    assert file.is_file(), f"{package} does not carry {'/'.join(parts)}"
-    return file
 
 
 def reference(file: Path) -> onnxruntime.InferenceSession:
