@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -103,8 +104,12 @@ def quiet() -> AbstractContextManager[Any]:
     return warnings.catch_warnings(action="ignore")
 
 
+@cache
 def distribution_version(*names: str) -> str:
-    """The version of the first of these distributions that is installed; "" if none is."""
+    """The version of the first of these distributions that is installed; "" if none is.
+
+    Looked up once: it parses a file, and every load and reload asks for a dozen.
+    """
     from importlib.metadata import PackageNotFoundError, version
 
     for name in names:
