@@ -17,6 +17,7 @@ from slipstream.api.bodies import (
 )
 from slipstream.api.call import Call, RequestOptions, call_of
 from slipstream.api.drawn import Drawn
+from slipstream.api.tuning import UNTUNED, Tuning
 from slipstream.api.version import ModelMetrics, Version, metrics_of
 from slipstream.engine.completions import ThreadCompletions, loop_completions
 from slipstream.engine.done_future import DoneFuture
@@ -66,6 +67,8 @@ class Model:
         self.model_size_bytes = size_bytes
         self.load_options: LoadOptions = ("auto", True, None, False)
         """Type, compile, instances, walled: how `Engine.load` was called, for reloads."""
+        self.tuning: Tuning = UNTUNED
+        """What was chosen for it since; reloads keep it."""
         self.drawn = Drawn()
         """What it did as a variant, since it was loaded; reloads keep it. For the HTTP layer."""
         self._version = version
