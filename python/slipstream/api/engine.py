@@ -211,13 +211,21 @@ class Engine:
         """
         default = 1 if backend == "process" else available_cpus()
         with self._lock:
-            used = sum(other.instances for other in self._promises) + sum(
-                model.version.core.instances
-                for model in self._models.values()
-                if model.version is not replaced
-            )
-            promise.instances = max(1, min(wanted or default, self.settings.max_workers - used))
+            promise.instances = max(1, min(wanted or default, self._instances_left(replaced)))
             return promise.instances
+
+    def _instances_left(self, replaced: Version | None) -> int:
+        used = sum(other.instances for other in self._promises) + sum(
+            model.version.core.instances
+            for model in self._models.values()
+            if model.version is not replaced
+        )
+        return self.settings.max_workers - used
+
+    def most_instances(self, model: Model) -> int:
+        """How many instances a new version of a model may have now, beside all other models."""
+        with self._lock:
+            return max(1, self._instances_left(model.version))
 
     def unload(self, model_id: str) -> float | None:
         """Unloads a model; requests it accepted are answered first (10 s at most).

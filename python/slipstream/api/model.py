@@ -119,6 +119,14 @@ class Model:
         return self.manifest.backend
 
     @property
+    def quantization(self) -> str | None:
+        """Type and mode (``"INT8 DYNAMIC"``); None for a model in its own precision."""
+        quantized = self.manifest.quantized
+        if quantized is None:
+            return None
+        return f"{quantized.type} {quantized.mode}" if quantized.mode else quantized.type
+
+    @property
     def classes(self) -> tuple[str | bool | int | float, ...] | None:
         """Class labels in the order of the probabilities; None for other tasks."""
         return self.manifest.classes

@@ -73,7 +73,7 @@ def _quantize(request: dict[str, Any], say: Callable[[str], None]) -> None:
         mode=options.mode if options.has_mode else None,
         weights=weights,
         accuracy_loss_percent=round(loss, 4),
-        rows=row_sets.count(rows, is_batchable=original.is_batchable),
+        rows=row_sets.count(original.specs, rows),
         rows_source="generated" if job.rows is None else "calibration",
     )
     whole = msgspec.structs.replace(manifest, quantized=told)

@@ -190,18 +190,27 @@ def _static(
             piece = next(self._pieces, None)
             return None if piece is None else dict(zip(names, piece, strict=True))
 
+    def make(per_channel: bool) -> Any:
+        quantize_static(
+            tidied,
+            target,
+            Reader(),
+            quant_format=QuantFormat.QDQ,
+            activation_type=_weight_type(options),
+            weight_type=_weight_type(options),
+            per_channel=per_channel,
+            use_external_data_format=_is_large(source),
+        )
+        return onnx.load(target)
+
+    tidied = _tidied(source, target.parent / "tidied")
     opset = max(one.version for one in onnx.load(source, load_external_data=False).opset_import)
-    quantize_static(
-        _tidied(source, target.parent / "tidied"),
-        target,
-        Reader(),
-        quant_format=QuantFormat.QDQ,
-        activation_type=_weight_type(options),
-        weight_type=_weight_type(options),
-        per_channel=options.type == "INT8" and opset >= 13,
-        use_external_data_format=_is_large(source),
-    )
-    return onnx.load(target)
+    if options.type == "INT8" and opset >= 13:
+        try:
+            return make(per_channel=True)
+        except (ValueError, IndexError, KeyError):  # of weights that the tools know no channels of
+            logging.getLogger(__name__).warning("one scale per tensor", exc_info=True)
+    return make(per_channel=False)
 
 
 def _tidied(source: Path, folder: Path) -> Path:

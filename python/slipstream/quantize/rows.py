@@ -84,9 +84,11 @@ def split(arrays: Sequence[Array], size: int, *, is_batchable: bool) -> Iterator
         yield [array[start : start + size] for array in arrays]
 
 
-def count(arrays: Sequence[Array], *, is_batchable: bool) -> int:
-    """How many rows these are; 1 where the model takes no batches."""
-    return len(arrays[0]) if is_batchable and arrays else 1
+def count(specs: Sequence[Spec], arrays: Sequence[Array]) -> int:
+    """How many rows these are: the first dimension, if that is of any size for every input."""
+    if not arrays or not all(dims and dims[0] < 0 for _, _, dims in specs):
+        return 1
+    return len(arrays[0])
 
 
 def candidates(specs: Sequence[Spec], *, is_batchable: bool) -> Iterator[list[Array]]:
