@@ -1,9 +1,7 @@
-"""Quantizing and compiling loaded models, over real HTTP with real models."""
+"""Compiling and optimizing loaded models, over real HTTP with real models."""
 
 from __future__ import annotations
 
-import pickle
-import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,51 +9,41 @@ from typing import Any
 
 import httpx
 import numpy as np
-import onnxruntime
 import pytest
 
-from http_models import fresh_folder, json_rows, rows_of, trained
-from http_server import Server, error_of, slipstream_server
-from network_models import (
-    digits,
-    digits_network,
-    magika,
-    regressor_rows,
-    write_convolution,
-    write_digits,
-    write_regressor,
+from http_models import json_rows, rows_of, trained
+from http_networks import (
+    MODELS,
+    answers,
+    images,
+    load,
+    network_folder,
+    optimize,
+    unload_all,
 )
+from http_server import Server, error_of, eventually, slipstream_server
 
-MODELS = "/api/inference/models"
-QUANTIZED_KEYS = [
-    "message",
-    "model_id",
-    "quantization_type",
-    "size_reduction_percent",
-    "speed_improvement_percent",
-    "accuracy_loss_percent",
-    "quantization_mode",
-    "max_accuracy_loss_percent",
-    "rows",
-    "rows_source",
-    "quantized_weights",
-    "size_before_mb",
-    "size_after_mb",
-    "latency_before_ms",
-    "latency_after_ms",
-    "applied",
-]
+PICKY = """
+class Picky:
+    def predict(self, rows):
+        if not (rows[:, 0] == 7).all():
+            raise ValueError("only 7")
+        return rows[:, 1]
+
+ENTRY = Picky
+"""
+CONFIGURATION = {
+    "instances": int,
+    "max_batch_rows": int,
+    "intra_op_threads": int,
+    "graph_optimization_level": str,
+    "quantization": (str, type(None)),
+}
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = fresh_folder(tmp_path_factory, "optimize", "wine.pkl", "pair.onnx", "sizes.py")
-    write_digits(folder / "digits.onnx")
-    write_convolution(folder / "conv.onnx")
-    write_regressor(folder / "regressor.pkl")
-    (folder / "network.pkl").write_bytes(pickle.dumps(digits_network()))
-    shutil.copyfile(magika(), folder / "magika.onnx")
-    return folder
+    return network_folder(tmp_path_factory, "optimize")
 
 
 @pytest.fixture(scope="module")
@@ -68,259 +56,8 @@ def server(folder: Path) -> Iterator[Server]:
 @pytest.fixture
 def client(server: Server) -> Iterator[httpx.Client]:
     with server.client(timeout=120) as client:
-        for model in client.get(f"{MODELS}/list").json()["models"]:
-            assert client.delete(f"{MODELS}/{model['model_id']}").status_code == 200
+        unload_all(client)
         yield client
-
-
-def load(client: httpx.Client, file: str, **options: Any) -> str:
-    body = {"model_path": file, "model_id": Path(file).stem, **options}
-    response = client.post(f"{MODELS}/load", json=body)
-    assert response.status_code == 200, response.text
-    model_id: str = response.json()["model_id"]
-    return model_id
-
-
-def quantize(client: httpx.Client, model_id: str, query: str = "", **body: Any) -> httpx.Response:
-    return client.post(f"{MODELS}/{model_id}/quantize{query}", json=body)
-
-
-def answers(client: httpx.Client, model_id: str, data: Any) -> Any:
-    body = {"model_id": model_id, "data": data, "batch_size": 1}
-    response = client.post("/api/inference/predict", json=body)
-    assert response.status_code == 200, response.text
-    return response.json()["predictions"]
-
-
-def images(count: int) -> list[Any]:
-    return digits()[0][-count:].reshape(-1, 1, 8, 8).tolist()
-
-
-def graph_answers(folder: Path, file: str, data: Any) -> np.ndarray:
-    session = onnxruntime.InferenceSession(str(folder / file))
-    rows = np.array(data, dtype=np.float32)
-    found: np.ndarray = session.run(None, {session.get_inputs()[0].name: rows})[0]
-    return found
-
-
-class TestQuantize:
-    def test_the_documented_request(self, client: httpx.Client, folder: Path) -> None:
-        model_id = load(client, "conv.onnx")
-        data = images(64)
-        before = np.array(answers(client, model_id, data))
-        response = quantize(
-            client, model_id, quantization_type="INT8", calibration_data=data,
-            quantization_mode="DYNAMIC",
-        )  # fmt: skip
-        assert response.status_code == 200, response.text
-        body = response.json()
-        assert list(body) == QUANTIZED_KEYS
-        assert body["message"] == "Model quantized successfully"
-        assert (body["model_id"], body["quantization_type"]) == (model_id, "INT8")
-        assert (body["rows"], body["rows_source"]) == (64, "calibration")
-        assert body["size_after_mb"] < body["size_before_mb"]
-        assert body["size_before_mb"] == pytest.approx(
-            (folder / "conv.onnx").stat().st_size / 2**20, abs=1e-6
-        )
-        shrunk = 100 * (1 - body["size_after_mb"] / body["size_before_mb"])
-        assert body["size_reduction_percent"] == pytest.approx(shrunk, abs=0.02)
-        speed = 100 * (body["latency_before_ms"] / body["latency_after_ms"] - 1)
-        assert body["speed_improvement_percent"] == pytest.approx(speed, abs=0.5)
-        assert body["applied"] is True
-        # What answers now is the quantized model, and its loss is the one that was told.
-        after = np.array(answers(client, model_id, data))
-        assert not np.array_equal(before, after)
-        rmse = np.sqrt(np.mean((before - after) ** 2))
-        loss = 100 * rmse / (before.max() - before.min())
-        assert 0 < body["accuracy_loss_percent"] <= 1
-        assert body["accuracy_loss_percent"] == pytest.approx(loss, rel=0.05)
-        info = client.get(f"{MODELS}/{model_id}/info").json()
-        assert info["quantization"] == "INT8 DYNAMIC"
-        assert info["model_size_mb"] == body["size_after_mb"]
-
-    @pytest.mark.parametrize(
-        ("kind", "mode"), [("UINT8", "DYNAMIC"), ("INT8", "STATIC"), ("UINT8", "STATIC"),
-                           ("FP16", None), ("INT4", None)]
-    )  # fmt: skip
-    def test_every_type_answers(self, client: httpx.Client, kind: str, mode: str | None) -> None:
-        model_id = load(client, "conv.onnx")
-        data = images(48)
-        before = np.array(answers(client, model_id, data))
-        asked = {"quantization_mode": mode} if mode else {}
-        response = quantize(
-            client, model_id, quantization_type=kind, calibration_data=data,
-            max_accuracy_loss_percent=10, **asked,
-        )  # fmt: skip
-        assert response.status_code == 200, response.text
-        body = response.json()
-        assert (body["quantization_mode"], body["applied"]) == (mode, True)
-        assert body["size_reduction_percent"] > 0
-        after = np.array(answers(client, model_id, data))
-        loss = 100 * np.sqrt(np.mean((before - after) ** 2)) / (before.max() - before.min())
-        assert body["accuracy_loss_percent"] == pytest.approx(loss, rel=0.05, abs=1e-3)
-
-    def test_a_classifier_loses_labels(self, client: httpx.Client) -> None:
-        model_id = load(client, "digits.onnx")
-        data = digits()[0][-400:].tolist()
-        before = np.array(answers(client, model_id, data)["label"])
-        body = quantize(
-            client, model_id, quantization_type="INT4", calibration_data=data,
-            max_accuracy_loss_percent=50,
-        ).json()  # fmt: skip
-        after = np.array(answers(client, model_id, data)["label"])
-        assert body["accuracy_loss_percent"] == pytest.approx(100 * np.mean(before != after))
-        assert np.mean(after == digits()[1][-400:]) > 0.8
-
-    def test_converted_models_keep_their_manner(self, client: httpx.Client) -> None:
-        rows = regressor_rows(200)
-        model_id = load(client, "regressor.pkl")
-        before = np.array(answers(client, model_id, rows.tolist()))
-        response = quantize(
-            client, model_id, quantization_type="INT8", quantization_mode="STATIC",
-            calibration_data=rows.tolist(), max_accuracy_loss_percent=5,
-        )  # fmt: skip
-        if response.status_code == 422:  # a graph in doubles has nothing to quantize
-            assert "float32" in error_of(response)["message"]
-            return
-        after = np.array(answers(client, model_id, rows.tolist()))
-        assert after.shape == before.shape == (200,)
-        assert not np.array_equal(before, after)
-
-    def test_a_real_network_of_another_team(self, client: httpx.Client) -> None:
-        model_id = load(client, "magika.onnx")
-        body = quantize(client, model_id, "?dry_run=true", quantization_type="FP16").json()
-        assert body["rows_source"] == "generated"
-        assert body["rows"] > 0
-        assert body["size_reduction_percent"] == pytest.approx(50, abs=5)
-        assert body["accuracy_loss_percent"] < 1
-
-    def test_a_dry_run_changes_nothing(self, client: httpx.Client) -> None:
-        model_id = load(client, "conv.onnx")
-        data = images(16)
-        before = answers(client, model_id, data)
-        info = client.get(f"{MODELS}/{model_id}/info").json()
-        body = quantize(client, model_id, "?dry_run=true", quantization_type="UINT8").json()
-        assert list(body) == QUANTIZED_KEYS
-        assert body["applied"] is False
-        assert "Dry run" in body["message"]
-        assert answers(client, model_id, data) == before
-        again = client.get(f"{MODELS}/{model_id}/info").json()
-        for key in ("loaded_at", "model_size_mb", "backend"):
-            assert again[key] == info[key]
-        assert "quantization" not in again
-        assert again["inference_count"] == info["inference_count"] + 1  # measuring does not count
-
-    def test_one_that_loses_too_much_is_refused(self, client: httpx.Client) -> None:
-        model_id = load(client, "conv.onnx")
-        data = images(16)
-        before = answers(client, model_id, data)
-        asked = {"quantization_type": "INT4", "max_accuracy_loss_percent": 0.001}
-        response = quantize(client, model_id, **asked)
-        assert response.status_code == 422
-        error = error_of(response)
-        assert error["error"] == "QuantizationError"
-        details = error["details"]
-        assert details["accuracy_loss_percent"] > details["max_accuracy_loss_percent"] == 0.001
-        assert {"size_reduction_percent", "speed_improvement_percent", "rows"} <= set(details)
-        assert answers(client, model_id, data) == before  # to the bit
-        told = quantize(client, model_id, "?dry_run=true", **asked).json()
-        assert told["applied"] is False
-        assert "refused" in told["message"]
-
-    @pytest.mark.parametrize(
-        ("file", "reason"),
-        [
-            ("wine.pkl", "RandomForestClassifier"),
-            ("sizes.py", "process"),
-            ("pair.onnx", "this graph has none"),
-        ],
-    )
-    def test_what_cannot_be_quantized(self, client: httpx.Client, file: str, reason: str) -> None:
-        model_id = load(client, file)
-        response = quantize(client, model_id, quantization_type="INT8")
-        assert response.status_code == 422
-        error = error_of(response)
-        assert error["error"] == "QuantizationError"
-        assert reason in error["message"]
-
-    @pytest.mark.parametrize(
-        ("body", "key"),
-        [
-            ({}, "quantization_type"),
-            ({"quantization_type": "INT7"}, "quantization_type"),
-            ({"quantization_type": "INT8", "quantization_mode": "OTHER"}, "quantization_mode"),
-            ({"quantization_type": "INT8", "quantization_mode": "STATIC"}, "calibration_data"),
-            ({"quantization_type": "FP16", "quantization_mode": "STATIC"}, "quantization_mode"),
-            ({"quantization_type": "INT8", "max_accuracy_loss_percent": -1}, "max_accuracy"),
-            ({"quantization_type": "INT8", "calibration_data": [[1, 2]]}, "64"),
-            ({"quantization_type": "INT8", "calibration_data": "rows"}, "data"),
-            ({"quantization_type": "INT8", "calibration_data": []}, ""),
-        ],
-    )
-    def test_what_is_not_valid(self, client: httpx.Client, body: dict[str, Any], key: str) -> None:
-        model_id = load(client, "digits.onnx")
-        response = quantize(client, model_id, **body)
-        assert response.status_code == 422
-        error = error_of(response)
-        assert key in error["message"] + str(error["details"])
-
-    def test_what_is_not_there(self, client: httpx.Client) -> None:
-        assert quantize(client, "nobody", quantization_type="INT8").status_code == 404
-        model_id = load(client, "digits.onnx")
-        response = quantize(client, model_id, "?dry_run=maybe", quantization_type="INT8")
-        assert response.status_code == 422
-        assert client.post(f"{MODELS}/{model_id}/quantize", content=b"{").status_code == 400
-
-    def test_reload_keeps_it(self, client: httpx.Client) -> None:
-        model_id = load(client, "conv.onnx")
-        data = images(8)
-        plain = answers(client, model_id, data)
-        assert quantize(client, model_id, quantization_type="INT8").status_code == 200
-        before = answers(client, model_id, data)
-        assert client.post(f"{MODELS}/{model_id}/reload").status_code == 200
-        assert answers(client, model_id, data) == before != plain
-        assert client.delete(f"{MODELS}/{model_id}").status_code == 200
-        assert answers(client, load(client, "conv.onnx"), data) == plain
-
-    def test_a_file_that_changed_is_not_served_by_surprise(
-        self, client: httpx.Client, folder: Path
-    ) -> None:
-        shutil.copyfile(folder / "conv.onnx", folder / "changing.onnx")
-        model_id = load(client, "changing.onnx")
-        before = answers(client, model_id, images(4))
-        shutil.copyfile(folder / "digits.onnx", folder / "changing.onnx")
-        response = quantize(client, model_id, quantization_type="INT8")
-        assert response.status_code == 409
-        assert error_of(response)["error"] == "ModelBusyError"
-        assert answers(client, model_id, images(4)) == before
-
-    def test_requests_meanwhile_are_all_answered(
-        self, client: httpx.Client, server: Server
-    ) -> None:
-        model_id = load(client, "conv.onnx")
-        data = images(2)
-        old = answers(client, model_id, data)
-        seen: list[Any] = []
-        stop = threading.Event()
-
-        def ask() -> None:
-            with server.client() as one:
-                while not stop.is_set():
-                    seen.append(answers(one, model_id, data))
-
-        threads = [threading.Thread(target=ask) for _ in range(3)]
-        for thread in threads:
-            thread.start()
-        try:
-            assert quantize(client, model_id, quantization_type="UINT8").status_code == 200
-            new = answers(client, model_id, data)
-        finally:
-            stop.set()
-            for thread in threads:
-                thread.join(30)
-        assert new != old
-        assert seen
-        assert all(answer in (old, new) for answer in seen)
 
 
 class TestCompile:
@@ -358,15 +95,235 @@ class TestCompile:
     def test_what_is_not_there(self, client: httpx.Client) -> None:
         assert client.post(f"{MODELS}/nobody/compile").status_code == 404
 
+    def test_the_operator_may_refuse(self, folder: Path) -> None:
+        env = {"MODEL_DIR": str(folder), "ENABLE_COMPILATION": "False"}
+        with slipstream_server(env=env) as server, server.client() as client:
+            body = client.post(f"{MODELS}/{load(client, 'wine.pkl')}/compile").json()
+            assert body["compiled"] is False
+            assert "ENABLE_COMPILATION" in body["reason"]
 
-def test_the_operator_may_refuse(folder: Path) -> None:
-    env = {
-        "MODEL_DIR": str(folder), "ENABLE_QUANTIZATION": "False", "ENABLE_COMPILATION": "False"
-    }  # fmt: skip
-    with slipstream_server(env=env) as server, server.client() as client:
-        response = quantize(client, load(client, "digits.onnx"), quantization_type="INT8")
+
+def check_row(row: dict[str, Any]) -> None:
+    """A candidate has what its status promises."""
+    assert list(row["configuration"]) == list(CONFIGURATION)
+    for key, kind in CONFIGURATION.items():
+        assert isinstance(row["configuration"][key], kind)
+    if row["status"] == "skipped":
+        assert set(row) == {"configuration", "status", "reason"}
+        assert row["reason"]
+    else:
+        assert 0 < row["latency_p50_ms"] <= row["latency_p99_ms"]
+        assert row["throughput_per_second"] > 0
+
+
+def measured(body: dict[str, Any]) -> list[dict[str, Any]]:
+    return [row for row in body["candidates"] if row["status"] == "measured"]
+
+
+class TestOptimize:
+    def test_the_documented_request(self, client: httpx.Client) -> None:
+        model_id = load(client, "conv.onnx")
+        data = images(4)
+        before = answers(client, model_id, data)
+        response = optimize(
+            client, model_id, optimization_level="aggressive", target_latency_ms=1000,
+            target_throughput=1, time_budget_s=20, calibration_data=images(64),
+        )  # fmt: skip
+        assert response.status_code == 200, response.text
+        body = response.json()
+        assert list(body) == [
+            "message", "model_id", "optimization_level", "applied", "configuration", "before",
+            "best", "targets", "candidates", "rows", "rows_source", "concurrency", "optimize_time",
+        ]  # fmt: skip
+        assert (body["model_id"], body["optimization_level"]) == (model_id, "aggressive")
+        assert (body["rows"], body["rows_source"]) == (64, "calibration")
+        assert body["optimize_time"] <= 21
+        for row in (body["before"], body["best"], *body["candidates"]):
+            check_row(row)
+        assert body["candidates"][0] == body["before"]
+        assert len(measured(body)) > 3
+        configurations = [row["configuration"] for row in body["candidates"]]
+        assert len({str(one) for one in configurations}) == len(configurations)
+        for key in ("instances", "max_batch_rows", "intra_op_threads"):
+            assert len({one[key] for one in configurations}) > 1
+        assert all(one["instances"] <= 4 for one in configurations)
+        assert [target["met"] for target in body["targets"]] == [True, True]
+        if body["applied"]:
+            assert body["configuration"] == body["best"]["configuration"]
+        else:
+            assert body["configuration"] == body["before"]["configuration"]
+        # The figures of quantized candidates are within the limit, and so are the answers.
+        for row in measured(body):
+            is_quantized = row["configuration"]["quantization"] is not None
+            assert is_quantized == ("accuracy_loss_percent" in row)
+            assert row.get("accuracy_loss_percent", 0) <= 1
+        after = np.array(answers(client, model_id, data))
+        assert np.abs(after - before).max() < 0.1 * np.ptp(before)
+
+    def test_what_is_applied_lasts(self, client: httpx.Client) -> None:
+        model_id = load(client, "digits.onnx")
+        body = optimize(client, model_id, optimization_level="conservative", time_budget_s=6).json()
+        assert body["rows_source"] == "generated"
+        now = client.get(f"{MODELS}/{model_id}/optimize").json()["configuration"]
+        assert now == body["configuration"]
+        assert body["applied"] == (now != body["before"]["configuration"])
+        assert client.post(f"{MODELS}/{model_id}/reload").status_code == 200
+        assert client.get(f"{MODELS}/{model_id}/optimize").json()["configuration"] == now
+
+    def test_targets_out_of_reach_change_nothing(self, client: httpx.Client) -> None:
+        model_id = load(client, "digits.onnx")
+        before = client.get(f"{MODELS}/{model_id}/info").json()
+        response = optimize(
+            client, model_id, optimization_level="balanced", target_latency_ms=1e-6,
+            target_throughput=1e12, time_budget_s=5,
+        )  # fmt: skip
+        assert response.status_code == 200
+        body = response.json()
+        assert body["applied"] is False
+        assert "target_latency_ms" in body["message"]
+        assert "target_throughput" in body["message"]
+        for target in body["targets"]:
+            assert target["met"] is False
+            assert target["short_by_percent"] > 0
+        assert body["configuration"] == body["before"]["configuration"]
+        assert body["optimize_time"] <= 6
+        after = client.get(f"{MODELS}/{model_id}/info").json()
+        assert after["loaded_at"] == before["loaded_at"]
+        assert after["inference_count"] == 0  # measuring is nobody's request
+
+    def test_quantizing_a_tree_is_a_skipped_candidate(self, client: httpx.Client) -> None:
+        model_id = load(client, "wine.pkl")
+        rows = json_rows(rows_of("wine"))
+        before = answers(client, model_id, rows)
+        body = optimize(client, model_id, optimization_level="aggressive", time_budget_s=8).json()
+        skipped = [row for row in body["candidates"] if row["status"] == "skipped"]
+        (quantized,) = (row for row in skipped if row["configuration"]["quantization"])
+        assert "RandomForestClassifier" in quantized["reason"]
+        assert answers(client, model_id, rows) == before
+
+    def test_without_quantization_where_the_operator_refuses_it(self, folder: Path) -> None:
+        env = {"MODEL_DIR": str(folder), "ENABLE_QUANTIZATION": "False"}
+        with slipstream_server(env=env) as server, server.client(timeout=60) as client:
+            model_id = load(client, "digits.onnx")
+            body = optimize(
+                client, model_id, optimization_level="aggressive", time_budget_s=8
+            ).json()
+            reasons = [row["reason"] for row in body["candidates"] if row["status"] == "skipped"]
+            assert any("ENABLE_QUANTIZATION" in reason for reason in reasons)
+
+    def test_progress_and_one_search_at_a_time(self, client: httpx.Client, server: Server) -> None:
+        model_id = load(client, "conv.onnx")
+        path = f"{MODELS}/{model_id}/optimize"
+        nothing = client.get(path).json()
+        assert list(nothing) == [
+            "model_id", "state", "configuration", "seconds_left", "candidates", "applied",
+        ]  # fmt: skip
+        assert (nothing["state"], nothing["candidates"]) == ("none", [])
+        found: list[httpx.Response] = []
+
+        def search() -> None:
+            with server.client(timeout=60) as one:
+                found.append(optimize(one, model_id, time_budget_s=12))
+
+        searching = threading.Thread(target=search)
+        searching.start()
+        try:
+            eventually(lambda: len(client.get(path).json()["candidates"]) >= 2)
+            now = client.get(path).json()
+            assert now["state"] == "running"
+            assert 0 < now["seconds_left"] <= 12
+            for row in now["candidates"]:
+                check_row(row)
+            again = optimize(client, model_id, time_budget_s=12)
+            assert again.status_code == 409
+            assert error_of(again)["error"] == "ModelBusyError"
+            # Loads and predictions go on meanwhile.
+            assert answers(client, load(client, "digits.onnx"), [[0.5] * 64])
+            assert answers(client, model_id, images(2))
+        finally:
+            searching.join(60)
+        assert found[0].status_code == 200
+        after = client.get(path).json()
+        assert (after["state"], after["seconds_left"]) == ("finished", 0)
+        assert after["candidates"] == found[0].json()["candidates"]
+
+    def test_unloading_ends_the_search(self, client: httpx.Client, server: Server) -> None:
+        model_id = load(client, "conv.onnx")
+        found: list[httpx.Response] = []
+
+        def search() -> None:
+            with server.client(timeout=60) as one:
+                found.append(optimize(one, model_id, time_budget_s=30))
+
+        searching = threading.Thread(target=search)
+        searching.start()
+        path = f"{MODELS}/{model_id}/optimize"
+        eventually(lambda: len(client.get(path).json()["candidates"]) >= 1)
+        assert client.delete(f"{MODELS}/{model_id}").status_code == 200
+        searching.join(60)
+        assert found[0].status_code == 404
+        assert client.get(path).status_code == 404
+        assert client.get(f"{MODELS}/list").json()["models"] == []
+        assert load(client, "conv.onnx") == model_id
+        assert client.get(path).json()["state"] == "none"
+
+    def test_a_search_that_fails_says_why(self, client: httpx.Client, folder: Path) -> None:
+        (folder / "picky.py").write_text(PICKY)
+        model_id = load(client, "picky.py")
+        response = optimize(client, model_id, time_budget_s=3)
         assert response.status_code == 422
-        assert "ENABLE_QUANTIZATION" in error_of(response)["message"]
-        body = client.post(f"{MODELS}/{load(client, 'wine.pkl')}/compile").json()
-        assert body["compiled"] is False
-        assert "ENABLE_COMPILATION" in body["reason"]
+        assert "calibration_data" in error_of(response)["message"]
+        progress = client.get(f"{MODELS}/{model_id}/optimize").json()
+        assert progress["state"] == "failed"
+        assert "calibration_data" in progress["reason"]
+        body = optimize(
+            client, model_id, optimization_level="conservative", time_budget_s=10,
+            calibration_data=[[7.0, 2.0]],
+        ).json()  # fmt: skip
+        assert body["before"]["status"] == "measured"
+        response = optimize(client, model_id, time_budget_s=3, calibration_data=[[8.0, 2.0]])
+        assert response.status_code == 422  # it answers none of these either
+        assert "only 7" in error_of(response)["message"]
+
+    @pytest.mark.parametrize(
+        ("body", "key"),
+        [
+            ({"optimization_level": "reckless"}, "optimization_level"),
+            ({"target_latency_ms": 0}, "target_latency_ms"),
+            ({"target_latency_ms": "fast"}, "target_latency_ms"),
+            ({"target_throughput": -1}, "target_throughput"),
+            ({"time_budget_s": 0}, "time_budget_s"),
+            ({"time_budget_s": 1e9}, "time_budget_s"),
+            ({"max_accuracy_loss_percent": 101}, "max_accuracy_loss_percent"),
+            ({"calibration_data": [[1, 2]]}, "calibration_data"),
+        ],
+    )
+    def test_what_is_not_valid(self, client: httpx.Client, body: dict[str, Any], key: str) -> None:
+        response = optimize(client, load(client, "digits.onnx"), **body)
+        assert response.status_code == 422
+        error = error_of(response)
+        assert key in error["message"] + str(error["details"])
+
+    def test_what_is_not_there(self, client: httpx.Client) -> None:
+        assert optimize(client, "nobody").status_code == 404
+        assert client.get(f"{MODELS}/nobody/optimize").status_code == 404
+
+
+def test_a_search_does_not_hold_up_the_end_of_the_server(folder: Path) -> None:
+    found: list[httpx.Response] = []
+    with slipstream_server(env={"MODEL_DIR": str(folder)}) as server:
+        with server.client() as client:
+            model_id = load(client, "conv.onnx")
+
+            def search() -> None:
+                with server.client(timeout=60) as one:
+                    found.append(optimize(one, model_id, time_budget_s=60))
+
+            searching = threading.Thread(target=search)
+            searching.start()
+            path = f"{MODELS}/{model_id}/optimize"
+            eventually(lambda: len(client.get(path).json()["candidates"]) >= 1)
+        assert server.stop() == 0
+        searching.join(60)
+        assert found[0].status_code == 503
+        assert "slipstream stopped\n" in server.log  # every request came to its end

@@ -29,6 +29,8 @@ _SLICES = 60.0
 _SHORTEST_SLICE_S, _LONGEST_SLICE_S = 0.02, 1.0
 _MARGIN = 1.5
 """How much longer than the slowest so far the next candidate, or the swap, may take."""
+_CONFIRMING = 2
+"""Measurements at the end: of the best candidate and of the present one."""
 _QUANTIZATIONS = ("INT8 DYNAMIC", "UINT8 DYNAMIC", "FP16")
 _STATIC_QUANTIZATIONS = ("INT8 STATIC", "UINT8 STATIC")
 
@@ -66,6 +68,8 @@ class SearchRun:
         self._turn = turn
         self._began = time.monotonic()
         self._is_stopped = threading.Event()
+        slice_s = wanted.time_budget_s / _SLICES
+        self._slice_s = max(_SHORTEST_SLICE_S, min(_LONGEST_SLICE_S, slice_s))
         self._loading_s = 0.0
         """What starting a version took, at most."""
         self._slowest_s = 0.0
@@ -109,6 +113,7 @@ class SearchRun:
         )
         self.search = search = Search(start, self._space(start), self.wanted.targets)
         self._try_all(search, trials)
+        self._confirm(search, trials)
         found = search.best_measured
         if found is None:
             outcome = search.outcomes.get(start)
@@ -126,20 +131,30 @@ class SearchRun:
         return search
 
     def _try_all(self, search: Search, trials: Trials) -> None:
-        slice_s = self.wanted.time_budget_s / _SLICES
-        slice_s = max(_SHORTEST_SLICE_S, min(_LONGEST_SLICE_S, slice_s))
         while (candidate := search.ask() if self._has_time() else None) is not None:
             began = time.monotonic()
             is_first = candidate == search.start  # without it nothing can be told at all
             must_end = self._is_stopped.is_set if is_first else self._must_end
-            search.tell(trials.outcome(candidate, slice_s, self._seconds_to_try, must_end))
+            search.tell(trials.outcome(candidate, self._slice_s, self._seconds_to_try, must_end))
             if candidate.quantization == search.start.quantization:  # no child was waited for
                 self._slowest_s = max(self._slowest_s, time.monotonic() - began)
-                self._loading_s = max(0.0, self._slowest_s - 2 * slice_s)
+                self._loading_s = max(0.0, self._slowest_s - 2 * self._slice_s)
             self._require_going_on()
 
+    def _confirm(self, search: Search, trials: Trials) -> None:
+        """Measures the best candidate and the present one again, side by side in time."""
+        if search.best == search.start:
+            return
+        outcomes = [
+            trials.outcome(one, self._slice_s, self._seconds_to_try, self._must_end)
+            for one in (search.best, search.start)
+        ]
+        self._require_going_on()
+        search.confirm(*outcomes)
+
     def _has_time(self) -> bool:
-        return self._slowest_s == 0 or self._seconds_to_try() > _MARGIN * self._slowest_s
+        needed_s = _MARGIN * (1 + _CONFIRMING) * self._slowest_s
+        return self._slowest_s == 0 or self._seconds_to_try() > needed_s
 
     def _seconds_to_try(self) -> float:
         """What is left for candidates: the best one must still be started again at the end."""

@@ -117,6 +117,20 @@ class Search:
         self._note(self._asked, outcome)
         self._asked = None
 
+    def confirm(self, best: Outcome, start: Outcome) -> None:
+        """Second measurements of `best` and of `start`, one right after the other.
+
+        Of many candidates that differ by chance only, one always looks better; it rarely does so
+        twice. One that does not stay better is given up, and `best` is the start again.
+        """
+        is_confirmed = (
+            isinstance(best, Measured)
+            and isinstance(start, Measured)
+            and is_better(best, start, self.targets)
+        )
+        if not is_confirmed:
+            self.best = self.start
+
     @property
     def best_measured(self) -> Measured | None:
         """What the best candidate does; None before the first was measured."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from typing import TYPE_CHECKING, Literal
 
 from slipstream.errors import ModelBusyError, SlipstreamError, UnavailableError
 from slipstream.tune.run import SearchRun, Wanted
+from slipstream.tune.search import Search
 
 if TYPE_CHECKING:
     from slipstream.api import Engine, Model
@@ -16,13 +18,41 @@ _MOST_REMEMBERED = 256
 
 
 class Entry:
-    """One search and how it is going."""
+    """One search and how it is going.
+
+    Once it is over nothing of it holds the model, whose memory must go when it is unloaded.
+    """
 
     def __init__(self, run: SearchRun) -> None:
-        self.run = run
+        self.model = weakref.ref(run.model)
+        self.model_id = run.model.model_id
+        self.run: SearchRun | None = run
+        """None once it is over."""
+        self.search: Search | None = None
+        """None until the space of candidates is known."""
         self.state: State = "running"
+        self.applied = False
         self.error: SlipstreamError | None = None
         """Why it failed."""
+
+    @property
+    def seconds_left(self) -> float:
+        """Of its budget; 0 once it is over."""
+        run = self.run
+        return 0.0 if run is None else run.seconds_left
+
+    def progress(self) -> Search | None:
+        """The search as far as it is; None while it has not begun to measure."""
+        run = self.run
+        return self.search if run is None else run.search
+
+    def end(self, state: State, error: SlipstreamError | None = None) -> None:
+        """Keeps what came of it."""
+        assert self.run is not None, "it ends once"
+        self.search, self.applied = self.run.search, self.run.applied
+        self.error = error
+        self.state = state
+        self.run = None
 
 
 class Searches:
@@ -50,7 +80,7 @@ class Searches:
                 self._entries[model.model_id] = known
                 raise ModelBusyError(
                     f"model {model.model_id!r} is being optimized already, for another "
-                    f"{known.run.seconds_left:.0f} s at most; GET the same path tells how it goes",
+                    f"{known.seconds_left:.0f} s at most; GET the same path tells how it goes",
                     model_id=model.model_id,
                 )
             entry = Entry(SearchRun(self._engine, model, wanted, self._turn))
@@ -64,33 +94,34 @@ class Searches:
         for name in ended[: max(0, len(self._entries) - _MOST_REMEMBERED)]:
             del self._entries[name]
 
-    def carry_out(self, entry: Entry) -> None:
-        """Runs a search to its end; blocks. Raises: as `SearchRun.run`."""
+    def carry_out(self, entry: Entry) -> SearchRun:
+        """Runs a search to its end; blocks. Returns it. Raises: as `SearchRun.run`."""
+        run = entry.run
+        assert run is not None, "it is carried out once"
         try:
-            entry.run.run()
-        except SlipstreamError as error:
-            entry.error = error
-            entry.state = "failed"
+            run.run()
+        except BaseException as error:
+            entry.end("failed", error if isinstance(error, SlipstreamError) else None)
             raise
-        except BaseException:
-            entry.state = "failed"
-            raise
-        entry.state = "finished"
+        entry.end("finished")
+        return run
 
     def abandon(self, entry: Entry) -> None:
         """Takes back a search that was not carried out."""
         with self._lock:
-            if self._entries.get(entry.run.model.model_id) is entry:
-                del self._entries[entry.run.model.model_id]
+            if self._entries.get(entry.model_id) is entry:
+                del self._entries[entry.model_id]
 
     def of(self, model: Model) -> Entry | None:
         """The last search on a model, running or not; None: there was none since it was loaded."""
         entry = self._entries.get(model.model_id)
-        return entry if entry is not None and entry.run.model is model else None
+        return entry if entry is not None and entry.model() is model else None
 
     def stop(self) -> None:
         """Ends what runs, and admits nothing from now on. Returns at once."""
         with self._lock:
             self._is_stopping = True
-            for entry in self._entries.values():
-                entry.run.stop()
+            runs = [entry.run for entry in self._entries.values()]
+        for run in runs:
+            if run is not None:
+                run.stop()

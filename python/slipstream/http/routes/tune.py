@@ -61,8 +61,7 @@ def optimize(context: Context, request: Request) -> Response | Pending:
     entry = context.searches.begin(model, wanted)
 
     def work() -> Response:
-        context.searches.carry_out(entry)
-        return _answer(context, entry.run)
+        return _answer(context, context.searches.carry_out(entry))
 
     try:
         return LaneCall(context.search_lane, work, request, context.clock)
@@ -115,18 +114,17 @@ def progress(context: Context, request: Request) -> Response:
 
     model = context.engine.get(request.params["model_id"])
     entry = context.searches.of(model)
-    search = None if entry is None else entry.run.search
-    is_running = entry is not None and entry.state == "running"
+    search = None if entry is None else entry.progress()
     return json_response(
         OptimizeProgress(
             model_id=model.model_id,
             state="none" if entry is None else entry.state,
             configuration=_now(context, model),
-            seconds_left=round(entry.run.seconds_left, 3) if entry and is_running else 0.0,
+            seconds_left=0.0 if entry is None else round(entry.seconds_left, 3),
             candidates=[
                 _row(one.candidate, one.outcome) for one in (tried(search) if search else ())
             ],
-            applied=entry is not None and entry.run.applied,
+            applied=entry is not None and entry.applied,
             reason=UNSET if entry is None or entry.error is None else entry.error.message,
         )
     )
