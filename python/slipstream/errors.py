@@ -54,6 +54,14 @@ class MissingDependencyError(ModelLoadError, ImportError):
     """An optional package is needed; the message names the extra: ``pip install slipstream[…]``."""
 
 
+class QuantizationError(SlipstreamError):
+    """The model cannot be quantized, or would lose more accuracy than is allowed."""
+
+
+class ModelBusyError(SlipstreamError):
+    """Something else is changing that model, or has changed it meanwhile. Try again."""
+
+
 class InferenceError(SlipstreamError, RuntimeError):
     """The backend failed on this request."""
 

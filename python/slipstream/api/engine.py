@@ -7,42 +7,41 @@ import os
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import msgspec
-
 from slipstream._version import __version__
+from slipstream.api.beside import Beside, Promise
+from slipstream.api.loading import check_ensemble, prepared_of, started
 from slipstream.api.memory import resident_bytes
 from slipstream.api.model import LoadOptions, Model
-from slipstream.api.version import Totals, Version, totals_of, version_of
+from slipstream.api.tuning import UNTUNED, Tuning
+from slipstream.api.version import Totals, Version, totals_of
 from slipstream.engine.completions import ThreadCompletions
 from slipstream.engine.runtime import (
     CoreEndpoint,
     CoreLatencies,
     PredictRoute,
     available_cpus,
-    backend_options,
     start_core,
 )
 from slipstream.errors import (
     AmbiguousModelError,
     InvalidInputError,
     ModelAlreadyLoadedError,
-    ModelLoadError,
+    ModelBusyError,
     ModelNotFoundError,
     UnavailableError,
 )
 from slipstream.models.paths import resolve_model_path
-from slipstream.models.prepare import Prepared, PrepareOptions, prepare
+from slipstream.models.prepare import Prepared
 from slipstream.settings import Settings, with_changes
 
 _MODEL_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _MAX_IN_FLIGHT = 8192
-_QUEUE_CAPACITY = 1024
 
 
 class Engine:
@@ -67,7 +66,7 @@ class Engine:
         self._ending: list[Version] = []  # out of service, and still answering what they accepted
         self._ended = Totals(0, 0, 0, CoreLatencies())  # of those that have
         self._loading: dict[str, Path] = {}  # ids and files that are being loaded now
-        self._promises: list[_Promise] = []  # to versions that are being loaded now
+        self._promises: list[Promise] = []  # to versions that are being loaded now
         self._close_lock = threading.Lock()
         self._closed = False
 
@@ -124,14 +123,13 @@ class Engine:
         model_id = model_id or _id_of(file)
         with self._reserved(model_id, file), self._promised() as promise:
             options = (model_type, compile_model, instances, walled)
-            version, size_bytes = self._load_version(model_id, file, options, promise)
-            try:
-                _check_ensemble(version, file, ensemble_method)
-            except ModelLoadError:
-                version.core.close(0.0)
-                raise
+            began = time.monotonic()
+            prepared = prepared_of(self.settings, file, options, UNTUNED)
+            check_ensemble(prepared.manifest, file, ensemble_method)
+            version = self._start(model_id, file, prepared, promise, instances, began=began)
             model = Model(
-                model_id, str(path), file, version, self._completions, time.time(), size_bytes
+                *(model_id, str(path), file, version, self._completions),
+                *(time.time(), prepared.size_bytes),
             )
             model.load_options = options
             with self._lock:
@@ -170,60 +168,31 @@ class Engine:
             with self._lock:
                 del self._loading[model_id]
 
-    def _load_version(
+    def _start(
         self,
         model_id: str,
         file: Path,
-        options: LoadOptions,
-        promise: _Promise,
+        prepared: Prepared,
+        promise: Promise,
+        instances: int | None,
+        *,
+        began: float,
+        tuning: Tuning = UNTUNED,
         replaced: Version | None = None,
-    ) -> tuple[Version, int]:
-        """The file's model, started, and the file's size in bytes; not yet entered anywhere."""
-        began = time.monotonic()
-        model_type, compile_model, instances, walled = options
-        settings = self.settings
-        prepared = prepare(
-            file,
-            settings.state_path / "artifacts",
-            PrepareOptions(
-                model_type=model_type,
-                compile_model=compile_model and settings.enable_compilation,
-                allow_custom_code=settings.allow_custom_code,
-                model_dir=settings.model_dir if walled else None,
-            ),
+    ) -> Version:
+        """A version of that artifact, running and not yet entered anywhere."""
+        wanted = tuning.instances or instances
+        return started(
+            *(self._core, self.settings, model_id, file, prepared),
+            instances=self._instances_for(prepared.manifest.backend, wanted, promise, replaced),
+            tuning=tuning,
+            began=began,
         )
-        if compile_model and not settings.enable_compilation:
-            prepared = _with_reason(prepared, "compilation is turned off (ENABLE_COMPILATION)")
-        manifest = prepared.manifest
-        before_bytes = resident_bytes()
-        try:
-            core = self._core.load(
-                name=model_id,
-                backend=manifest.backend,
-                path=str(prepared.artifact_path),
-                options=backend_options(manifest.backend, settings) | manifest.backend_options,
-                instances=self._instances_for(manifest.backend, instances, promise, replaced),
-                max_batch_rows=settings.max_batch_size,
-                queue_capacity=_QUEUE_CAPACITY,
-                worker_nice=settings.worker_nice,
-            )
-        except InvalidInputError as error:  # of the artifact, whose path is nobody's business
-            text = error.message.replace(str(prepared.artifact_path), file.name)
-            raise ModelLoadError(text) from error
-        grown_bytes = resident_bytes() - before_bytes
-        version = version_of(
-            core,
-            manifest,
-            prepared.folder,
-            load_time_s=time.monotonic() - began,
-            memory_usage_bytes=grown_bytes if grown_bytes > 0 else None,
-        )
-        return version, prepared.size_bytes
 
     @contextmanager
-    def _promised(self) -> Iterator[_Promise]:
+    def _promised(self) -> Iterator[Promise]:
         """Counts the instances of a version from the moment it may start them."""
-        promise = _Promise()
+        promise = Promise()
         with self._lock:
             self._promises.append(promise)
         try:
@@ -233,7 +202,7 @@ class Engine:
                 self._promises.remove(promise)
 
     def _instances_for(
-        self, backend: str, wanted: int | None, promise: _Promise, replaced: Version | None
+        self, backend: str, wanted: int | None, promise: Promise, replaced: Version | None
     ) -> int:
         """What was asked for (or the default), within what ``max_workers`` leaves; at least one.
 
@@ -242,13 +211,21 @@ class Engine:
         """
         default = 1 if backend == "process" else available_cpus()
         with self._lock:
-            used = sum(other.instances for other in self._promises) + sum(
-                model.version.core.instances
-                for model in self._models.values()
-                if model.version is not replaced
-            )
-            promise.instances = max(1, min(wanted or default, self.settings.max_workers - used))
+            promise.instances = max(1, min(wanted or default, self._instances_left(replaced)))
             return promise.instances
+
+    def _instances_left(self, replaced: Version | None) -> int:
+        used = sum(other.instances for other in self._promises) + sum(
+            model.version.core.instances
+            for model in self._models.values()
+            if model.version is not replaced
+        )
+        return self.settings.max_workers - used
+
+    def most_instances(self, model: Model) -> int:
+        """How many instances a new version of a model may have now, beside all other models."""
+        with self._lock:
+            return max(1, self._instances_left(model.version))
 
     def unload(self, model_id: str) -> float | None:
         """Unloads a model; requests it accepted are answered first (10 s at most).
@@ -279,25 +256,77 @@ class Engine:
         Raises: as `load`, and then the old version stays; `ModelNotFoundError` also when the model
             was unloaded meanwhile.
         """
+        began = time.monotonic()
         model = self.get(model_id)
-        walled = model.load_options[3]
-        file = resolve_model_path(str(model.file), self.settings.model_dir if walled else None)
-        with self._promised() as promise:
-            version, size_bytes = self._load_version(
-                model_id, file, model.load_options, promise, replaced=model.version
-            )
-            with self._lock:
-                is_loaded = self._models.get(model_id) is model
-                if is_loaded:
-                    old = model.replace_version(version, time.time(), size_bytes)
-                    self._ending.append(old)
-                    self._endpoints[model_id] = version.endpoint
-                    promise.instances = 0  # the model has them now
-        if not is_loaded:
-            version.core.close(0.0)  # nobody would ever close it
-            raise self._not_found(model_id)
-        self._end(old)
+        tuning = model.tuning
+        prepared = self.prepared(model, model.load_options, tuning)
+        with self.beside(model, prepared, tuning, began) as beside:
+            self.swap(beside, still=lambda: model.tuning is tuning)
         return model
+
+    def prepared(self, model: Model, options: LoadOptions, tuning: Tuning) -> Prepared:
+        """The artifact of a loaded model's file, as the file is now. Raises: as `load`."""
+        file = resolve_model_path(str(model.file), self.settings.model_dir if options[3] else None)
+        return prepared_of(self.settings, file, options, tuning)
+
+    @contextmanager
+    def beside(
+        self, model: Model, prepared: Prepared, tuning: Tuning, began: float | None = None
+    ) -> Iterator[Beside]:
+        """Starts another version beside the one that answers; closed in the end, if not swapped in.
+
+        Args:
+            model: Whose version it may become.
+            prepared: What it runs.
+            tuning: How it runs.
+            began: When loading began, by the monotonic clock; None: now.
+        """
+        with self._promised() as promise:
+            version = self._start(
+                *(model.model_id, model.file, prepared, promise, model.load_options[2]),
+                began=time.monotonic() if began is None else began,
+                tuning=tuning,
+                replaced=model.version,
+            )
+            beside = Beside(model, version, prepared, tuning, promise)
+            try:
+                yield beside
+            finally:
+                if not beside.is_swapped:
+                    version.core.close(0.0)
+
+    def swap(
+        self, beside: Beside, still: Callable[[], bool], options: LoadOptions | None = None
+    ) -> None:
+        """Lets a version answer from now on; the old one ends what it has accepted.
+
+        Args:
+            beside: The version, inside the block of `beside`. Reloads keep its tuning.
+            still: Asked under the lock: whether that holds on which the change was founded.
+            options: Load options that reloads use from now on; None: those there are.
+
+        Raises:
+            ModelNotFoundError: the model was unloaded meanwhile.
+            ModelBusyError: what the change was founded on does not hold any more.
+        """
+        model = beside.model
+        with self._lock:
+            if self._models.get(model.model_id) is not model:
+                raise self._not_found(model.model_id)
+            if not still():
+                raise ModelBusyError(
+                    f"model {model.model_id!r} was changed by another request meanwhile, so "
+                    "nothing was changed by this one: try again",
+                    model_id=model.model_id,
+                )
+            old = model.replace_version(beside.version, time.time(), beside.prepared.size_bytes)
+            model.tuning = beside.tuning
+            model.load_options = options or model.load_options
+            self._ending.append(old)
+            self._endpoints[model.model_id] = beside.version.endpoint
+            beside.is_swapped = True
+            beside.promise.instances = 0  # the model has them now
+        self._end(old)
 
     def _end(self, version: Version) -> None:
         """Closes a version that was taken out of service, and keeps what it has counted."""
@@ -376,33 +405,6 @@ class Engine:
             for model in models:
                 model.version.core.close(max(0.0, until - time.monotonic()))
             self._completions.close()
-
-
-class _Promise:
-    """Instances that a version being loaded may start, until its model is entered."""
-
-    def __init__(self) -> None:
-        self.instances = 0
-
-
-def _with_reason(prepared: Prepared, reason: str) -> Prepared:
-    if prepared.manifest.compiled:  # an ONNX file is what it is
-        return prepared
-    manifest = msgspec.structs.replace(prepared.manifest, reason=reason)
-    return msgspec.structs.replace(prepared, manifest=manifest)
-
-
-def _check_ensemble(version: Version, file: Path, method: str | None) -> None:
-    """Refuses a model that is not the ensemble it was said to be."""
-    if method is None:
-        return
-    estimator = version.manifest.estimator or version.manifest.model_type
-    if not estimator.lower().startswith(method):
-        raise ModelLoadError(
-            f"{file.name} holds a {estimator}, no {method} ensemble: leave ensemble_method out, or "
-            "name the one it is",
-            key="ensemble_method",
-        )
 
 
 def _id_of(file: Path) -> str:

@@ -17,6 +17,7 @@ from slipstream.api.bodies import (
 )
 from slipstream.api.call import Call, RequestOptions, call_of
 from slipstream.api.drawn import Drawn
+from slipstream.api.tuning import UNTUNED, Tuning
 from slipstream.api.version import ModelMetrics, Version, metrics_of
 from slipstream.engine.completions import ThreadCompletions, loop_completions
 from slipstream.engine.done_future import DoneFuture
@@ -66,6 +67,8 @@ class Model:
         self.model_size_bytes = size_bytes
         self.load_options: LoadOptions = ("auto", True, None, False)
         """Type, compile, instances, walled: how `Engine.load` was called, for reloads."""
+        self.tuning: Tuning = UNTUNED
+        """What was chosen for it since; reloads keep it."""
         self.drawn = Drawn()
         """What it did as a variant, since it was loaded; reloads keep it. For the HTTP layer."""
         self._version = version
@@ -114,6 +117,14 @@ class Model:
     def backend(self) -> str:
         """What computes: ``"forest"``, ``"onnx"`` or ``"process"``."""
         return self.manifest.backend
+
+    @property
+    def quantization(self) -> str | None:
+        """Type and mode (``"INT8 DYNAMIC"``); None for a model in its own precision."""
+        quantized = self.manifest.quantized
+        if quantized is None:
+            return None
+        return f"{quantized.type} {quantized.mode}" if quantized.mode else quantized.type
 
     @property
     def classes(self) -> tuple[str | bool | int | float, ...] | None:

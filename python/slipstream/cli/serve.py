@@ -118,8 +118,9 @@ async def _answer_requests(
     drained = await serve(adapter, sock, settings, stop, on_ready=announce, give_up=adapter.end_all)
     closing.cancel()
     looking.cancel()
-    orderly = drained and not app.slow_lane.busy
+    orderly = drained and not app.slow_lane.busy and not context.lanes_busy
     app.slow_lane.close()
+    context.close_lanes()
     return orderly
 
 
@@ -135,6 +136,7 @@ async def _mark_closing(stop: asyncio.Event, context: Context) -> None:
     await stop.wait()
     say("slipstream is finishing what is in progress")
     context.accepting = False
+    context.searches.stop()
 
 
 async def _look(context: Context) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Callable
 from typing import Any, BinaryIO
 
 from slipstream.convert.limits import confine
@@ -19,34 +20,58 @@ _LONGEST_MESSAGE = 2000
 
 def main() -> int:
     """Run one job; the exit status is 0 whenever an answer was written."""
+    return serve(_convert, "ModelLoadError", "opening the model")
+
+
+def serve(
+    work: Callable[[dict[str, Any], Callable[[str], None]], None], failure: str, task: str
+) -> int:
+    """The life of a child: limits first, one job, one answer. Returns the exit status.
+
+    Args:
+        work: Does the job that it is given; its second argument tells how far it is.
+        failure: Name of the error class for what is no `SlipstreamError`.
+        task: What is being done, for its message.
+    """
     answer_to = os.fdopen(int(sys.argv[1]), "wb", buffering=0)
     request = json.loads(sys.stdin.buffer.read())
     os.dup2(2, 1)  # libraries print; nobody reads this process's stdout
     confine(request.get("memory_limit_mb"), request["timeout_s"])  # before NumPy starts threads
-    _write(answer_to, _answer(request, answer_to))
+    _write(answer_to, _answer(work, request, answer_to, failure, task))
     return 0
 
 
-def _answer(request: dict[str, Any], answer_to: BinaryIO) -> dict[str, Any]:
+def _answer(
+    work: Callable[[dict[str, Any], Callable[[str], None]], None],
+    request: dict[str, Any],
+    answer_to: BinaryIO,
+    failure: str,
+    task: str,
+) -> dict[str, Any]:
+    from slipstream.errors import SlipstreamError
+
+    try:
+        work(request, lambda text: _write(answer_to, {"progress": text}))
+        return {"done": True}
+    except SlipstreamError as error:
+        return _error(type(error).__name__, error.message, error.details)
+    except MemoryError:
+        return _error(failure, f"{task} needs more memory than is allowed", {})
+    except Exception as error:  # the last seam: nothing may leave it as a traceback
+        return _error(failure, f"{task} failed: {error!r}", {})
+
+
+def _convert(request: dict[str, Any], say: Callable[[str], None]) -> None:
     from pathlib import Path
 
     import msgspec
 
     from slipstream.convert.build import Job, build
-    from slipstream.errors import SlipstreamError
     from slipstream.models.manifest import encode
 
-    try:
-        job = msgspec.convert(request, type=Job)
-        manifest = build(job, lambda text: _write(answer_to, {"progress": text}))
-        (Path(job.out) / "manifest.json").write_bytes(encode(manifest))
-        return {"done": True}
-    except SlipstreamError as error:
-        return _error(type(error).__name__, error.message, error.details)
-    except MemoryError:
-        return _error("ModelLoadError", "opening the model needs more memory than is allowed", {})
-    except Exception as error:  # the last seam: nothing may leave it as a traceback
-        return _error("ModelLoadError", f"the model cannot be opened: {error!r}", {})
+    job = msgspec.convert(request, type=Job)
+    manifest = build(job, say)
+    (Path(job.out) / "manifest.json").write_bytes(encode(manifest))
 
 
 def _error(code: str, message: str, details: dict[str, Any]) -> dict[str, Any]:

@@ -14,10 +14,24 @@ from slipstream.http.types import Response
 
 
 class SlowLane:
-    """Runs blocking work. `submit` from any thread; `close` once, last."""
+    """Runs blocking work. `submit` from any thread; `close` once, last.
 
-    def __init__(self, threads: int, max_waiting: int) -> None:
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="slipstream-slow")
+    Args:
+        threads: How much runs side by side.
+        max_waiting: How much may wait beyond that.
+        name: Of the lane, in names of threads.
+        what: The work, in the plural, for the message of one that is full.
+    """
+
+    def __init__(
+        self,
+        threads: int,
+        max_waiting: int,
+        name: str = "slow",
+        what: str = "loads and unloads",
+    ) -> None:
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=f"slipstream-{name}")
+        self._what = what
         self._limit = threads + max_waiting
         self._lock = threading.Lock()
         self._count = 0
@@ -31,7 +45,7 @@ class SlowLane:
         with self._lock:
             if self._count >= self._limit:
                 raise OverloadedError(
-                    f"{self._count} loads and unloads are in progress; try again later",
+                    f"{self._count} {self._what} are in progress; try again later",
                     retry_after_s=5,
                 )
             self._count += 1

@@ -1,4 +1,4 @@
-"""Starts the converter child and listens to it: bounded in time, memory and talk."""
+"""Starts a child that works on model files and listens to it: bounded in time, memory and talk."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from slipstream.errors import (
     InvalidInputError,
     MissingDependencyError,
     ModelLoadError,
+    QuantizationError,
     SlipstreamError,
+    UnavailableError,
     UnsafeModelError,
 )
 
-_MODULE = "slipstream.convert.child"
 _PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 _MOST_ANSWER_BYTES = 8 << 20
 _KEPT_STDERR_BYTES = 16 << 10
@@ -30,31 +31,65 @@ _KEPT_ENVIRONMENT = (
     "LD_LIBRARY_PATH", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "SLIPSTREAM_BACKEND_DIR",
 )  # fmt: skip
 """The rest, API keys and secrets among it, does not reach a process that opens foreign files."""
+_POLL_S = 0.1
 _ERRORS: dict[str, type[SlipstreamError]] = {
     kind.__name__: kind
-    for kind in (UnsafeModelError, ModelLoadError, MissingDependencyError, InvalidInputError)
+    for kind in (
+        UnsafeModelError,
+        ModelLoadError,
+        MissingDependencyError,
+        InvalidInputError,
+        QuantizationError,
+    )
 }
 
 
+class Child(NamedTuple):
+    """A module to run in a process of its own, and how its failures are told."""
+
+    module: str
+    name: str
+    task: str
+    remedy: str
+    """Against taking too long."""
+    failure: type[SlipstreamError] = ModelLoadError
+
+
+CONVERTER = Child(
+    "slipstream.convert.child",
+    "converter process",
+    "opening and converting the model",
+    "raise the limit, or load it with compile_model false",
+)
+
+
 def run_child(
-    job: dict[str, Any], folder: Path, timeout_s: float, progress: Callable[[str], None] | None
+    job: dict[str, Any],
+    folder: Path,
+    timeout_s: float,
+    progress: Callable[[str], None] | None,
+    kind: Child = CONVERTER,
+    is_stopped: Callable[[], bool] | None = None,
 ) -> None:
     """Run one job; returns when the artifact and manifest are in the job's folder.
 
     Args:
-        job: Fields of `slipstream.convert.build.Job`, as plain data.
+        job: What the child's module takes, as plain data (`slipstream.convert.build.Job`).
         folder: Working directory of the child.
         timeout_s: After this many seconds the child and whatever it started are killed.
         progress: Called on this thread with short texts as the child proceeds.
+        kind: Which child.
+        is_stopped: Asked several times a second; once True, the child is killed.
 
     Raises:
-        SlipstreamError: The child's own error with its own class, or `ModelLoadError` when it died
+        SlipstreamError: The child's own error with its own class, or ``kind.failure`` when it died
             or ran out of time.
+        UnavailableError: It was stopped.
     """
     read_end, write_end = os.pipe()
     try:
         child = subprocess.Popen(
-            [sys.executable, "-P", "-m", _MODULE, str(write_end)],
+            [sys.executable, "-P", "-m", kind.module, str(write_end)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -65,16 +100,16 @@ def run_child(
         )
     except OSError as error:
         os.close(read_end)
-        raise ModelLoadError(f"the converter process cannot be started: {error}") from error
+        raise kind.failure(f"the {kind.name} cannot be started: {error}") from error
     finally:
         os.close(write_end)
     try:
         _send(child, job)
-        answer, complaint = _listen(child, read_end, timeout_s, progress)
+        answer, complaint = _listen(child, read_end, timeout_s, progress, kind, is_stopped)
     finally:
         _kill_group(child)
         os.close(read_end)
-    _judge(answer, complaint, child.returncode, timeout_s)
+    _judge(answer, complaint, child.returncode, kind)
 
 
 def _environment() -> dict[str, str]:
@@ -98,6 +133,8 @@ def _listen(
     read_end: int,
     timeout_s: float,
     progress: Callable[[str], None] | None,
+    kind: Child,
+    is_stopped: Callable[[], bool] | None,
 ) -> tuple[dict[str, Any] | None, str]:
     """The child's last message (None if there was none) and the end of its stderr."""
     assert child.stderr is not None
@@ -111,10 +148,13 @@ def _listen(
         while read_end in waiting.get_map():
             left = deadline - time.monotonic()
             if left <= 0:
-                raise ModelLoadError(
-                    f"opening and converting the model took longer than {timeout_s:g} s and was "
-                    "stopped: raise the limit, or load it with compile_model false"
+                raise kind.failure(
+                    f"{kind.task} took longer than {timeout_s:g} s and was stopped: {kind.remedy}"
                 )
+            if is_stopped is not None:
+                if is_stopped():
+                    raise UnavailableError(f"{kind.task} was stopped")
+                left = min(left, _POLL_S)
             for key, _ in waiting.select(left):
                 data = os.read(key.fd, 1 << 16)
                 if not data:
@@ -124,7 +164,7 @@ def _listen(
                 else:
                     received += len(data)
                     if received > _MOST_ANSWER_BYTES:
-                        raise ModelLoadError("the converter process said more than it may")
+                        raise kind.failure(f"the {kind.name} said more than it may")
                     *lines, pending = (pending + data).split(b"\n")
                     for line in lines:
                         answer = _message(line, progress) or answer
@@ -158,15 +198,13 @@ def _kill_group(child: subprocess.Popen[bytes]) -> None:
     child.wait()
 
 
-def _judge(
-    answer: dict[str, Any] | None, complaint: str, status: int | None, timeout_s: float
-) -> None:
+def _judge(answer: dict[str, Any] | None, complaint: str, status: int | None, kind: Child) -> None:
     if answer is not None and answer.get("done"):
         return
     error = (answer or {}).get("error")
     if isinstance(error, dict):
-        kind: type[SlipstreamError] = _ERRORS.get(str(error.get("code")), ModelLoadError)
-        raise kind(str(error.get("message")), **dict(error.get("details") or {}))
+        raised = _ERRORS.get(str(error.get("code")), kind.failure)
+        raise raised(str(error.get("message")), **dict(error.get("details") or {}))
     if status == -signal.SIGXCPU or status == -signal.SIGKILL:
         how = f"was stopped by the system (signal {-status}): too much time or memory"
     elif status is not None and status < 0:
@@ -174,4 +212,4 @@ def _judge(
     else:
         how = f"ended with status {status}"
     last = complaint.splitlines()[-1][:300] if complaint else ""
-    raise ModelLoadError(f"the converter process {how}" + (f" ({last})" if last else ""))
+    raise kind.failure(f"the {kind.name} {how}" + (f" ({last})" if last else ""))

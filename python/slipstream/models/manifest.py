@@ -41,6 +41,21 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the model drops it: anything may stand there, or nothing."""
 
 
+class Quantized(msgspec.Struct, frozen=True, kw_only=True):
+    """How the artifact was quantized, and what that costs; measured when it was made."""
+
+    type: str
+    mode: str | None
+    """None where the type has only one."""
+    weights: int
+    """Tensors of weights that are stored in the smaller type."""
+    accuracy_loss_percent: float
+    """See `slipstream.quantize.loss`."""
+    rows: int
+    """How many rows that was measured on; they lie beside the artifact."""
+    rows_source: Literal["calibration", "generated"]
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """See the module docstring. Written as JSON next to the artifact, ``manifest.json``."""
 
@@ -82,6 +97,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     probabilities_dtype: str | None = None
     accepts_missing: bool = False
     """Whether ``null`` (NaN) is a legal value in a numeric column."""
+    quantized: Quantized | None = None
+    """None for a model in its own precision."""
 
 
 def encode(manifest: Manifest) -> bytes:

@@ -7,14 +7,9 @@ child make one. Safe to call from several threads and processes on one cache fol
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import os
 import shutil
-import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -27,10 +22,11 @@ from slipstream.errors import (
     ModelLoadError,
     UnsafeModelError,
 )
+from slipstream.models.artifacts import MANIFEST_FILE, SUMS_FILE, artifact, sha256_of
 from slipstream.models.compression import unpack
 from slipstream.models.converter import run_child
 from slipstream.models.detect import Detected, detect
-from slipstream.models.manifest import MANIFEST_VERSION, Manifest, decode, encode
+from slipstream.models.manifest import MANIFEST_VERSION, Manifest, encode
 from slipstream.models.onnx_files import companions
 
 CONVERTER_VERSION = 3
@@ -43,10 +39,6 @@ _WITHOUT_BACKEND = {
     "tensorflow": "tensorflow",
     "tensorrt": "tensorrt",
 }
-_MANIFEST = "manifest.json"
-_SUMS = "SHA256SUMS"
-_CHUNK_BYTES = 1 << 20
-_LOCK_POLL_S = 0.05
 _MOST_UNPACKED_BYTES = 16 << 30
 _LIBRARIES = (
     ("numpy",),
@@ -129,22 +121,15 @@ def prepare(path: Path, cache_dir: Path, options: PrepareOptions) -> Prepared:
     size += sum(file.stat().st_size for _, file in weights)
     digests = {name: sha256_of(file) for name, file in weights}
     key = _key(digest, digests, found, path, options)
-    cache_dir.mkdir(parents=True, exist_ok=True)
-    folder = cache_dir / key
-    with _locked(cache_dir / f"{key}.lock", options.timeout_s):
-        manifest = _cached(folder)
-        if manifest is None:
-            manifest = _make(path, digest, digests, found, folder, options)
+
+    def make(scratch: Path, out: Path) -> None:
+        if found.kind == "onnx":
+            _keep_onnx(path, digest, digests, out)
+        else:
+            _convert(path, digest, found, scratch, out, options)
+
+    folder, manifest = artifact(cache_dir, key, options.timeout_s, make)
     return Prepared(manifest=manifest, folder=folder, size_bytes=size)
-
-
-def sha256_of(path: Path) -> str:
-    """Hex digest of a file, read in pieces."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while chunk := stream.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _check_type(path: Path, found: Detected, options: PrepareOptions) -> None:
@@ -204,80 +189,6 @@ def _key(
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
-def _finished(folder: Path) -> Manifest | None:
-    """The manifest of what a converter left; None if there is none."""
-    try:
-        manifest = decode((folder / _MANIFEST).read_bytes())
-    except (OSError, msgspec.MsgspecError):
-        return None
-    return manifest if (folder / manifest.artifact).is_file() else None
-
-
-def _cached(folder: Path) -> Manifest | None:
-    """The manifest of a cached artifact; None if there is none, or a file of it is damaged."""
-    try:
-        sums = (folder / _SUMS).read_text()
-        for line in sums.splitlines():
-            digest, _, name = line.partition("  ")
-            file = folder / name
-            if not file.is_file() or sha256_of(file) != digest:  # a FIFO would never end
-                return None
-    except (OSError, UnicodeDecodeError):
-        return None
-    return _finished(folder) if sums else None
-
-
-def _seal(folder: Path) -> None:
-    """Write down what the files of an artifact are, as ``sha256sum`` does."""
-    files = sorted(file for file in folder.rglob("*") if file.is_file())
-    lines = [f"{sha256_of(file)}  {file.relative_to(folder)}\n" for file in files]
-    (folder / _SUMS).write_text("".join(lines))
-
-
-@contextmanager
-def _locked(lock: Path, timeout_s: float) -> Iterator[None]:
-    """Hold an advisory lock: one preparation per key, whichever process it is in."""
-    deadline = time.monotonic() + timeout_s
-    with lock.open("w") as handle:
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise ModelLoadError(
-                        f"another preparation of the same model holds on for over {timeout_s:g} s"
-                    ) from None
-                time.sleep(_LOCK_POLL_S)
-        yield
-
-
-def _make(
-    path: Path,
-    digest: str,
-    weights: dict[str, str],
-    found: Detected,
-    folder: Path,
-    options: PrepareOptions,
-) -> Manifest:
-    """Fill a temporary folder and rename it into place. The key's lock is held."""
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
-        out = Path(scratch) / "out"
-        out.mkdir()
-        if found.kind == "onnx":
-            _keep_onnx(path, digest, weights, out)
-        else:
-            _convert(path, digest, found, Path(scratch), out, options)
-        manifest = _finished(out)
-        if manifest is None:
-            raise ModelLoadError("the converter left no artifact: the disk may be full")
-        _seal(out)
-        if folder.exists():
-            shutil.rmtree(folder)
-        os.replace(out, folder)
-    return manifest
-
-
 def _copy(path: Path, digest: str, target: Path) -> None:
     """Copy, and make sure that the copy is what was hashed."""
     shutil.copyfile(path, target)
@@ -289,7 +200,7 @@ def _keep_onnx(path: Path, digest: str, weights: dict[str, str], out: Path) -> N
     """An ONNX file is its own artifact; the backend tells the engine its inputs and outputs."""
     _copy(path, digest, out / "model.onnx")
     for name, weight_digest in weights.items():
-        if name in ("model.onnx", _MANIFEST, _SUMS):
+        if name in ("model.onnx", MANIFEST_FILE, SUMS_FILE):
             raise ModelLoadError(f"{path.name} keeps weights in {name!r}: rename that file")
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         _copy(path.parent / name, weight_digest, out / name)
@@ -305,7 +216,7 @@ def _keep_onnx(path: Path, digest: str, weights: dict[str, str], out: Path) -> N
         inputs=(),
         outputs=(),
     )
-    (out / _MANIFEST).write_bytes(encode(manifest))
+    (out / MANIFEST_FILE).write_bytes(encode(manifest))
 
 
 def _convert(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from slipstream.http.clock import Clock
 from slipstream.http.health import RecentCounts
 from slipstream.http.machine import Machine
+from slipstream.http.slow import SlowLane
 from slipstream.http.window import SlidingWindow
 from slipstream.settings import Settings
 
@@ -15,12 +16,17 @@ if TYPE_CHECKING:
     from slipstream.api import Engine
 
 _MIB = 1024 * 1024
+_SEARCHES = 2
+_LONG_THREADS = 2
+_LONG_WAITING = 8
 
 
 class Context:
     """Handed to every route: the engine, the settings, the clock. Made once per server."""
 
     def __init__(self, engine: Engine, settings: Settings, clock: Clock) -> None:
+        from slipstream.tune.searches import Searches  # here: as the engine is
+
         self.engine = engine
         self.settings = settings
         self.clock = clock
@@ -30,8 +36,22 @@ class Context:
         self.accepting = True
         """False from the moment the server begins to shut down."""
         self.machine = Machine(settings.state_path)
+        self.long_lane = SlowLane(_LONG_THREADS, _LONG_WAITING, "long", "changes of models")
+        """For what takes up to minutes, and must not hold up loads and unloads."""
+        self.search_lane = SlowLane(_SEARCHES, 0, "search", "searches")
+        self.searches = Searches(engine)
         self.gate_is_full: Callable[[], bool] = lambda: False
         self.active_requests: Callable[[], int] = lambda: 0
+
+    @property
+    def lanes_busy(self) -> bool:
+        """Whether something runs on the lanes that are made here."""
+        return self.long_lane.busy or self.search_lane.busy
+
+    def close_lanes(self) -> None:
+        """To be called last: drops what waits, leaves what runs to itself."""
+        self.long_lane.close()
+        self.search_lane.close()
 
 
 def mebibytes(count: int | None) -> float | None:

@@ -112,6 +112,7 @@ def info(context: Context, request: Request) -> Response:
             memory_usage_mb=mebibytes(model.memory_usage_bytes),
             backend=model.backend,
             reason=UNSET if model.reason is None else model.reason,
+            quantization=UNSET if model.quantization is None else model.quantization,
         )
     )
 

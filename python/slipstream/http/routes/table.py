@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from slipstream.http.routes import engine as engine_routes
-from slipstream.http.routes import health, models, multi_batch, predict
+from slipstream.http.routes import health, models, multi_batch, optimize, predict, tune
 from slipstream.http.routes.context import Context
 from slipstream.http.types import Express, Method, Pending, Request, Response, Route
 
@@ -38,6 +38,10 @@ def inference_routes(context: Context) -> tuple[Route, ...]:
         row("GET", "/models/{model_id}/metrics", models.metrics),
         row("POST", "/models/{model_id}/reload", models.reload, slow=True),
         row("DELETE", "/models/{model_id}", models.unload, slow=True),
+        row("POST", "/models/{model_id}/quantize", optimize.quantize),
+        row("POST", "/models/{model_id}/compile", optimize.compile_model),
+        row("POST", "/models/{model_id}/optimize", tune.optimize),
+        row("GET", "/models/{model_id}/optimize", tune.progress),
         row("POST", "/predict", predict.predict, express=engine.predict_route(is_batch=False)),
         row(
             *("POST", "/predict/batch", predict.predict_batch),

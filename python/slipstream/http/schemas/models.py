@@ -65,6 +65,8 @@ class ModelInfo(msgspec.Struct):
     memory_usage_mb: float | None
     backend: str
     reason: str | UnsetType = UNSET
+    quantization: str | UnsetType = UNSET
+    """Type and mode, where it is quantized."""
 
 
 class UnloadAnswer(msgspec.Struct):

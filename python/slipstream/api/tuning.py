@@ -1,0 +1,34 @@
+"""How a model runs, beyond how it was loaded: what was chosen for it, and lasts through reloads."""
+
+from __future__ import annotations
+
+import msgspec
+
+from slipstream.quantize.options import QuantizeOptions
+
+
+class Tuning(msgspec.Struct, frozen=True, kw_only=True):
+    """Plain data. None everywhere: as the settings say."""
+
+    instances: int | None = None
+    """Executions side by side, within what ``max_workers`` leaves."""
+    max_batch_rows: int | None = None
+    """Most rows in one execution."""
+    intra_op_threads: int | None = None
+    """Threads that one operator may use (``onnx`` backend)."""
+    graph_optimization_level: str | None = None
+    """``"disabled"``, ``"basic"``, ``"extended"`` or ``"all"`` (``onnx`` backend)."""
+    quantization: QuantizeOptions | None = None
+
+    def backend_options(self, backend: str) -> dict[str, str]:
+        """What the backend must be told, on top of what every model's is."""
+        if backend != "onnx":
+            return {}
+        chosen = {
+            "intra_op_threads": self.intra_op_threads,
+            "graph_optimization_level": self.graph_optimization_level,
+        }
+        return {name: str(value) for name, value in chosen.items() if value is not None}
+
+
+UNTUNED = Tuning()

@@ -1,0 +1,1 @@
+"""Smaller, quicker numbers for ONNX models: made in a child process, judged by what they lose."""

@@ -1,0 +1,1 @@
+"""Searching for how a model runs best on this machine."""
