@@ -7,15 +7,12 @@ import pickle
 import random
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from sklearn.datasets import load_breast_cancer, load_diabetes
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
@@ -30,7 +27,6 @@ from slipstream.api.definition import MOST_SHADOWS, MOST_VARIANTS
 from slipstream.api.experiments import MOST_EXPERIMENTS
 from slipstream.api.shadows import MOST_BYTES, MOST_COPIES, Shadows
 from slipstream.api.tally import ShadowCounts, ShadowTally
-from slipstream.drawing import drawn, drawn_by_name
 from slipstream.errors import (
     DeadlineExceededError,
     ExperimentNotFoundError,
@@ -39,7 +35,6 @@ from slipstream.errors import (
     ModelInUseError,
     ModelNotFoundError,
     SlipstreamError,
-    UnavailableError,
 )
 
 X, Y = load_diabetes(return_X_y=True)
@@ -60,7 +55,6 @@ class Failing:
 
 ENTRY = Failing
 """
-WEIGHTS = st.lists(st.floats(0, 1e6), min_size=1, max_size=8).filter(lambda each: sum(each) > 0)
 
 
 @pytest.fixture(scope="module")
@@ -73,24 +67,6 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[slipstream.Engi
         (folder / "failing.py").write_text(FAILING)
         engine.load(folder / "failing.py", model_id="failing")
         yield engine
-
-
-Another = Callable[..., AbstractContextManager[slipstream.Engine]]
-
-
-@pytest.fixture
-def another(engine: slipstream.Engine, tmp_path: Path) -> Another:
-    """Starts another engine with these models of its own; what was made of them is shared."""
-
-    @contextmanager
-    def started(*names: str) -> Iterator[slipstream.Engine]:
-        with slipstream.Engine(state_dir=engine.settings.state_dir) as other:
-            for name in names:
-                (tmp_path / f"{name}.pkl").write_bytes(pickle.dumps(REGRESSORS[name]))
-                other.load(tmp_path / f"{name}.pkl", model_id=name)
-            yield other
-
-    return started
 
 
 @pytest.fixture(autouse=True)
@@ -107,77 +83,6 @@ def shadow_counts(
     """Those of a shadow, once no copy is in progress."""
     eventually(lambda: engine.experiments.shadows.in_progress == 0)
     return experiment.plan.shadows[place][1].counts()
-
-
-def chi_square(counts: list[int], weights: list[float]) -> float:
-    total, whole = sum(counts), sum(weights)
-    expected = [total * weight / whole for weight in weights]
-    return sum((n - e) ** 2 / e for n, e in zip(counts, expected, strict=True) if e > 0)
-
-
-class TestDrawing:
-    WEIGHTS_OF_FOUR = [1.0, 2.0, 0.0, 5.0]  # noqa: RUF012
-    LIMIT = 13.8
-    """Chi-square of two degrees of freedom exceeds it once in a thousand seeds."""
-
-    def test_chance_follows_the_weights(self) -> None:
-        random.seed(20261129)
-        found = Counter(drawn(self.WEIGHTS_OF_FOUR, None) for _ in range(20_000))
-        counts = [found[place] for place in range(4)]
-        assert counts[2] == 0
-        assert chi_square(counts, self.WEIGHTS_OF_FOUR) < self.LIMIT
-
-    def test_keys_follow_the_weights(self) -> None:
-        names = ["a", "b", "c", "d"]
-        found = Counter(
-            drawn_by_name(names, self.WEIGHTS_OF_FOUR, f"user-{number}", "checkout")
-            for number in range(20_000)
-        )
-        counts = [found[place] for place in range(4)]
-        assert counts[2] == 0
-        assert chi_square(counts, self.WEIGHTS_OF_FOUR) < self.LIMIT
-
-    def test_experiments_draw_independently(self) -> None:
-        both = Counter(
-            (
-                drawn_by_name(["a", "b"], [1, 1], f"user-{number}", "one"),
-                drawn_by_name(["a", "b"], [1, 1], f"user-{number}", "two"),
-            )
-            for number in range(4_000)
-        )
-        assert chi_square(list(both.values()), [1.0] * 4) < 16.3, "three degrees of freedom"
-
-    @given(WEIGHTS, st.text(max_size=20))
-    def test_only_what_has_weight_is_drawn(self, weights: list[float], key: str) -> None:
-        names = [f"m{place}" for place in range(len(weights))]
-        assert weights[drawn_by_name(names, weights, key, "x")] > 0
-
-    @given(WEIGHTS, st.text(max_size=20), st.randoms(use_true_random=False))
-    def test_order_and_scale_mean_nothing(
-        self, weights: list[float], key: str, shuffler: random.Random
-    ) -> None:
-        named = [(f"m{place}", weight) for place, weight in enumerate(weights)]
-        before = named[drawn_by_name(*zip(*named, strict=True), key, "x")]  # type: ignore[arg-type]
-        shuffler.shuffle(named)
-        names, scaled = [name for name, _ in named], [weight * 4 for _, weight in named]
-        assert names[drawn_by_name(names, scaled, key, "x")] == before[0]
-
-    @given(WEIGHTS, st.integers(0, 7), st.floats(1, 100), st.text(max_size=20))
-    def test_keys_move_only_to_who_gained(
-        self, weights: list[float], place: int, factor: float, key: str
-    ) -> None:
-        place %= len(weights)
-        names = [f"m{number}" for number in range(len(weights))]
-        before = drawn_by_name(names, weights, key, "x")
-        grown = [w * factor if at == place else w for at, w in enumerate(weights)]
-        assert drawn_by_name(names, grown, key, "x") in (before, place)
-
-    def test_few_keys_move(self) -> None:
-        keys = [f"user-{number}" for number in range(5_000)]
-        before = [drawn_by_name(["a", "b"], [9, 1], key, "x") for key in keys]
-        after = [drawn_by_name(["a", "b"], [8, 2], key, "x") for key in keys]
-        moved = sum(one != other for one, other in zip(before, after, strict=True))
-        assert 400 < moved < 600, "a tenth, seven deviations either way"
 
 
 class TestDefinitions:
@@ -416,71 +321,6 @@ class TestShadows:
         assert (tally.counts().dropped, shadows.in_progress) == (1, 0)
         shadows.close()
         assert shadows.take(tally, 1, lambda: pytest.fail("closed")) is None
-
-    def test_closing_the_engine_ends_the_thread(self, another: Another, tmp_path: Path) -> None:
-        before = set(threading.enumerate())
-        with another("linear", "ridge") as engine:
-            experiment = engine.experiments.set("exp", {"linear": 1}, {"ridge": 1})
-            experiment.predict(X)
-            assert "slipstream-shadows" in {one.name for one in threading.enumerate()}
-        assert set(threading.enumerate()) <= before
-        with pytest.raises(UnavailableError, match="not loaded"):
-            experiment.predict(X)
-
-
-class TestKeeping:
-    def test_over_a_restart(self, another: Another, tmp_path: Path) -> None:
-        file = tmp_path / "state" / "experiments.json"
-        with another("linear", "ridge") as other:
-            other.experiments.keep_in(file)
-            first = other.experiments.set("exp", {"linear": 3, "ridge": 1}, {"ridge": 0.5})
-            other.experiments.set("gone", {"linear": 1})
-            other.experiments.end("gone")
-        assert [one.name for one in file.parent.iterdir()] == [file.name]
-        with another() as other:
-            other.experiments.keep_in(file)
-            (again,) = other.experiments.all()
-            assert (again.model_id, again.definition) == ("exp", first.definition)
-            assert again.created_at == first.created_at
-            with pytest.raises(UnavailableError, match="a variant of experiment 'exp'") as caught:
-                again.predict(X)
-            assert caught.value.details["model_id"] in ("linear", "ridge")
-            with pytest.raises(ModelAlreadyLoadedError):
-                other.load(tmp_path / "ridge.pkl", model_id="exp")
-            for name in ("linear", "ridge"):
-                other.load(tmp_path / f"{name}.pkl", model_id=name)
-            assert len(again.predict(X)) == len(X)
-
-    @pytest.mark.parametrize(
-        "content",
-        [b"", b"{", b'{"experiments": 1}', b'{"experiments": {"x": {"definition": '
-         b'{"variants": []}, "created_at": 1, "changed_at": 1}}}'],
-    )  # fmt: skip
-    def test_a_damaged_file_is_set_aside(self, tmp_path: Path, content: bytes) -> None:
-        file = tmp_path / "experiments.json"
-        file.write_bytes(content)
-        with slipstream.Engine(state_dir=tmp_path / "state") as engine:
-            engine.experiments.keep_in(file)
-            assert engine.experiments.all() == []
-        assert (tmp_path / "experiments.json.damaged").read_bytes() == content
-
-    def test_what_cannot_be_written_down_is_not_done(
-        self, another: Another, tmp_path: Path
-    ) -> None:
-        (tmp_path / "in-the-way").write_text("")
-        with another("linear", "ridge") as engine:
-            kept = engine.experiments.set("kept", {"linear": 1})
-            engine.experiments.keep_in(tmp_path / "in-the-way" / "experiments.json")
-            before = kept.plan
-            for change in (
-                lambda: engine.experiments.set("new", {"linear": 1}),
-                lambda: engine.experiments.set("kept", {"ridge": 1}),
-                lambda: engine.experiments.end("kept"),
-            ):
-                with pytest.raises(UnavailableError, match="cannot be written"):
-                    change()
-            assert engine.experiments.all() == [kept]
-            assert kept.plan is before
 
 
 def test_changes_beside_traffic_lose_nothing(engine: slipstream.Engine, tmp_path: Path) -> None:
