@@ -28,6 +28,7 @@ SUITES = {
     "startup": "bench.startup",
     "memory": "bench.memory",
     "scale": "bench.scale",
+    "soak": "bench.soak.command",
     "compare": "bench.compare",
     "report": "bench.report.page",
 }
