@@ -29,6 +29,7 @@ SUITES = {
     "memory": "bench.memory",
     "scale": "bench.scale",
     "reloads": "bench.reloads",
+    "soak": "bench.soak.command",
     "compare": "bench.compare",
     "report": "bench.report.page",
 }

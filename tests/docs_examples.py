@@ -50,7 +50,7 @@ _WIDTH = 110
 _MEASURED = frozenset(
     "inference_time total_inference_time average_inference_time last_inference_time load_time "
     "throughput_per_second model_size_mb total_time total_mb used_mb free_mb free_gb "
-    "requests_per_second".split()
+    "requests_per_second mean p50 p95 p99".split()
 )
 _MEASURED_OR_NULL = frozenset(
     "memory_usage_mb total_memory_usage_mb memory_freed_mb total_model_memory_mb cpu_usage "

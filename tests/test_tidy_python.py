@@ -16,7 +16,7 @@ LAYERS = (
     {"engine", "models", "adapters", "convert", "quantize", "worker", "audio"},
     {"settings"},
     {"setting_options"},
-    {"errors", "_engine", "_version"},
+    {"errors", "drawing", "_engine", "_version"},
 )
 """From top to bottom; a module imports from its own layer and from those below it."""
 

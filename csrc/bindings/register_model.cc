@@ -156,6 +156,10 @@ void register_model(py::module_& module) {
       .def("percentile_ns", &HistogramSnapshot::percentile_ns, "percent"_a)
       .def("__add__", [](const HistogramSnapshot& a, const HistogramSnapshot& b) { return a + b; })
       .def("__sub__", [](const HistogramSnapshot& a, const HistogramSnapshot& b) { return a - b; });
+  py::class_<Histogram>(module, "LatencyHistogram")
+      .def(py::init<>())
+      .def("record_ns", &Histogram::record, "value_ns"_a)
+      .def("snapshot", &Histogram::snapshot);
   py::class_<ModelObject, std::shared_ptr<ModelObject>>(module, "Model")
       .def_property_readonly("name",
                              [](const ModelObject& self) { return self.served->options().name; })

@@ -405,6 +405,13 @@ class Latencies:
     def __sub__(self, earlier: Latencies) -> Latencies:
         """What came since an earlier moment of the same histogram."""
 
+class LatencyHistogram:
+    """Where durations are recorded, by any thread; 10 KB, whatever is recorded."""
+
+    def __init__(self) -> None: ...
+    def record_ns(self, value_ns: int) -> None: ...
+    def snapshot(self) -> Latencies: ...
+
 class Engine:
     """What all models share: the slab of requests, the deadline timer, the backends."""
 

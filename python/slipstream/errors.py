@@ -42,6 +42,14 @@ class ModelAlreadyLoadedError(SlipstreamError):
     """That file or id is loaded already; ``details["model_id"]`` is the existing one."""
 
 
+class ModelInUseError(SlipstreamError):
+    """An experiment draws from the model; ``details["experiment_id"]`` is its id."""
+
+
+class ExperimentNotFoundError(SlipstreamError, LookupError):
+    """No experiment has that id."""
+
+
 class ModelLoadError(SlipstreamError):
     """The file is not a model slipstream can serve: junk, wrong type, corrupt, too new."""
 

@@ -2,8 +2,19 @@
 
 from slipstream.api.bodies import Body, BodyKind, EncodedAnswer
 from slipstream.api.engine import Engine
+from slipstream.api.experiment import Experiment, Predictor
 from slipstream.api.model import Model
 from slipstream.api.version import ModelMetrics
 from slipstream.engine.answers import RawTensor
 
-__all__ = ["Body", "BodyKind", "EncodedAnswer", "Engine", "Model", "ModelMetrics", "RawTensor"]
+__all__ = [
+    "Body",
+    "BodyKind",
+    "EncodedAnswer",
+    "Engine",
+    "Experiment",
+    "Model",
+    "ModelMetrics",
+    "Predictor",
+    "RawTensor",
+]

@@ -35,6 +35,8 @@ class EncodedAnswer(NamedTuple):
     rows: int
     inference_time_s: float
     """From admission to completion."""
+    variant: str | None = None
+    """The model that answered for an experiment; None where a model was asked itself."""
 
 
 def decode_body(version: Version, body: Body) -> CoreInputs:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+
 
 class Drawn:
-    """Counts; noted on one thread (the event loop's), read from any."""
+    """Counts; noted and read on any thread."""
 
-    __slots__ = ("answered", "failed", "time_s")
+    __slots__ = ("_lock", "answered", "failed", "time_s")
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self.answered = 0
         self.failed = 0
         self.time_s = 0.0
@@ -16,9 +19,11 @@ class Drawn:
 
     def note(self, time_s: float) -> None:
         """One was answered."""
-        self.answered += 1
-        self.time_s += time_s
+        with self._lock:
+            self.answered += 1
+            self.time_s += time_s
 
     def note_error(self) -> None:
         """One was not."""
-        self.failed += 1
+        with self._lock:
+            self.failed += 1

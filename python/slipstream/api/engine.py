@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +14,9 @@ from typing import Any, Self
 
 from slipstream._version import __version__
 from slipstream.api.beside import Beside, Promise
+from slipstream.api.experiment import Experiment
+from slipstream.api.experiments import Experiments
+from slipstream.api.ids import require_id
 from slipstream.api.loading import check_ensemble, prepared_of, started
 from slipstream.api.memory import resident_bytes
 from slipstream.api.model import LoadOptions, Model
@@ -30,7 +32,6 @@ from slipstream.engine.runtime import (
 )
 from slipstream.errors import (
     AmbiguousModelError,
-    InvalidInputError,
     ModelAlreadyLoadedError,
     ModelBusyError,
     ModelNotFoundError,
@@ -40,7 +41,6 @@ from slipstream.models.paths import resolve_model_path
 from slipstream.models.prepare import Prepared
 from slipstream.settings import Settings, with_changes
 
-_MODEL_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _MAX_IN_FLIGHT = 8192
 
 
@@ -67,6 +67,8 @@ class Engine:
         self._ended = Totals(0, 0, 0, CoreLatencies())  # of those that have
         self._loading: dict[str, Path] = {}  # ids and files that are being loaded now
         self._promises: list[Promise] = []  # to versions that are being loaded now
+        self.experiments = Experiments(self._models, self._loading, self._lock)
+        """Names for several models, of which one is drawn for each request."""
         self._close_lock = threading.Lock()
         self._closed = False
 
@@ -114,12 +116,8 @@ class Engine:
         """
         wall = self.settings.model_dir if walled else None
         file = resolve_model_path(str(path), wall)
-        if model_id is not None and not _MODEL_ID.fullmatch(model_id):
-            raise InvalidInputError(
-                f"model_id {model_id!r} is not valid: 1 to 128 letters, digits, '_', '-' or '.', "
-                "not beginning with '-' or '.'",
-                key="model_id",
-            )
+        if model_id is not None:
+            require_id(model_id, "model_id")
         model_id = model_id or _id_of(file)
         with self._reserved(model_id, file), self._promised() as promise:
             options = (model_type, compile_model, instances, walled)
@@ -147,6 +145,7 @@ class Engine:
         with self._lock:
             if self._closed:
                 raise UnavailableError("the engine is closed")
+            self.experiments.require_no_experiment(model_id)
             loaded = {name: model.file for name, model in self._models.items()}
             for name, other in (loaded | self._loading).items():
                 if other == file:
@@ -235,8 +234,11 @@ class Engine:
 
         Raises:
             ModelNotFoundError: no model of that id is loaded.
+            ModelInUseError: an experiment draws from it.
         """
         with self._lock:
+            if model_id in self._models:
+                self.experiments.require_not_used(model_id)
             model = self._models.pop(model_id, None)
             self._endpoints.pop(model_id, None)
             if model is not None:
@@ -257,7 +259,7 @@ class Engine:
             was unloaded meanwhile.
         """
         began = time.monotonic()
-        model = self.get(model_id)
+        model = self.model(model_id)
         tuning = model.tuning
         prepared = self.prepared(model, model.load_options, tuning)
         with self.beside(model, prepared, tuning, began) as beside:
@@ -341,11 +343,11 @@ class Engine:
             versions = [model.version for model in self._models.values()] + self._ending
             return totals_of(versions, self._ended)
 
-    def get(self, model_id: str | None = None) -> Model:
-        """The model of that id; None: the only one there is.
+    def get(self, model_id: str | None = None) -> Model | Experiment:
+        """The model or the experiment of that id; None: the only model there is.
 
         Raises:
-            ModelNotFoundError: no model of that id is loaded.
+            ModelNotFoundError: nothing of that id is there.
             AmbiguousModelError: no id was given, and not exactly one model is loaded.
         """
         # Without the lock: reading a dict that others replace items of is atomic under the GIL.
@@ -360,7 +362,18 @@ class Engine:
                 + (f"name one of {', '.join(names)}" if names else "load one first"),
                 available_models=names,
             )
-        model = models.get(model_id)
+        found = models.get(model_id) or self.experiments.find(model_id)
+        if found is None:
+            raise self._not_found(model_id)
+        return found
+
+    def model(self, model_id: str) -> Model:
+        """The model of that id, for what an experiment cannot do.
+
+        Raises:
+            ModelNotFoundError: no model of that id is loaded.
+        """
+        model = self._models.get(model_id)
         if model is None:
             raise self._not_found(model_id)
         return model
@@ -405,6 +418,7 @@ class Engine:
             for model in models:
                 model.version.core.close(max(0.0, until - time.monotonic()))
             self._completions.close()
+            self.experiments.shadows.close()
 
 
 def _id_of(file: Path) -> str:

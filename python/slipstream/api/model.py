@@ -21,13 +21,14 @@ from slipstream.api.tuning import UNTUNED, Tuning
 from slipstream.api.version import ModelMetrics, Version, metrics_of
 from slipstream.engine.completions import ThreadCompletions, loop_completions
 from slipstream.engine.done_future import DoneFuture
-from slipstream.engine.runtime import CoreInputs, CoreResult
+from slipstream.engine.runtime import CoreResult
 from slipstream.engine.signature import Signature
 from slipstream.errors import SlipstreamError, UnavailableError
 from slipstream.models.manifest import Manifest
 
 T = TypeVar("T")
 
+Watch = Callable[[Call, CoreResult], None]
 LoadOptions = tuple[str, bool, int | None, bool]
 
 
@@ -192,7 +193,23 @@ class Model:
                 return failed
             if answer is not None:
                 return DoneFuture(answer)
-        future: Future[Any] = Future()
+        return self.submit_call(
+            lambda version: call_of(version, x, probabilities, options), Call.read
+        )
+
+    def submit_call(
+        self, make: Callable[[Version], Call], read: Callable[[Call, CoreResult], T]
+    ) -> Future[T]:
+        """Queues the call that ``make`` makes of the version that answers now.
+
+        Args:
+            make: May be called again if a reload closes the version meanwhile.
+            read: What the future gets of a result that is ok. Runs on the completion thread.
+
+        Raises:
+            SlipstreamError: as `submit`.
+        """
+        future: Future[T] = Future()
 
         def start(call: Call) -> None:
             def done(result: CoreResult) -> None:
@@ -200,14 +217,14 @@ class Model:
                     return
                 try:
                     result.raise_for_status()
-                    future.set_result(call.read(result))
+                    future.set_result(read(call, result))
                 except Exception as error:
                     future.set_exception(error)
 
             ticket = call.start(self._completions, done)
             future.add_done_callback(lambda ended: ended.cancelled() and call.cancel(ticket))
 
-        self._attempt(lambda version: call_of(version, x, probabilities, options), start)
+        self._attempt(make, start)
         return future
 
     async def predict_async(
@@ -242,11 +259,16 @@ class Model:
         timeout_ms: float | None,
         batch_size: int | None,
         on_done: Callable[[EncodedAnswer | Exception], None],
+        routing_key: str | None = None,
+        watch: Watch | None = None,
     ) -> int:
         """Starts a request from the bytes of its rows; for the HTTP layer, on an event loop.
 
         ``on_done`` is called exactly once on this thread: before this returns when the request ran
         inline, else when the loop drains completions. Returns a ticket for `cancel`.
+
+        ``routing_key`` means nothing to a model, only to an `Experiment`. ``watch`` sees a result
+        before it is encoded, also a failure, and must not raise.
 
         Raises:
             MalformedInputError: ``body`` is not of its form.
@@ -257,11 +279,12 @@ class Model:
         def make(version: Version) -> Call:
             if answer == "tensor":
                 version.answers.require_raw(probabilities=probabilities)
-            return _call_of(
-                version, decode_body(version, body), probabilities, priority, timeout_ms, batch_size
-            )
+            return call_of_body(version, body, probabilities, priority, timeout_ms, batch_size)
 
-        return self._attempt(make, lambda call: _start(call, encoder(answer), on_done))
+        encode = encoder(answer)
+        if watch is not None:
+            encode = _watched(encode, watch)
+        return self._attempt(make, lambda call: _start(call, encode, on_done))
 
     def _attempt(self, make: Callable[[Version], Call], act: Callable[[Call], T]) -> T:
         """Acts on a call of the version that answers now; again if a reload closed it meanwhile."""
@@ -278,23 +301,38 @@ class Model:
         return self._version.core.cancel(ticket)
 
 
-def _call_of(
+def call_of_body(
     version: Version,
-    inputs: CoreInputs,
+    body: Body,
     probabilities: bool,
     priority: int,
     timeout_ms: float | None,
     batch_size: int | None,
 ) -> Call:
+    """The call that a body asks for. For `Model.start` and copies of it.
+
+    Raises:
+        SlipstreamError: as `Model.start`.
+    """
     return Call(
         version=version,
-        inputs=inputs,
+        inputs=decode_body(version, body),
         probabilities=probabilities,
         outputs_wanted=version.answers.wanted(predictions=True, probabilities=probabilities),
         priority=priority,
         timeout_ms=timeout_ms,
         max_batch_rows=batch_size or 0,
     )
+
+
+def _watched(
+    encode: Callable[[Call, CoreResult], T | Exception], watch: Watch
+) -> Callable[[Call, CoreResult], T | Exception]:
+    def watched(call: Call, result: CoreResult) -> T | Exception:
+        watch(call, result)
+        return encode(call, result)
+
+    return watched
 
 
 def _start(

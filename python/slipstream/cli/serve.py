@@ -90,6 +90,7 @@ async def _serve(settings: Settings, asked: list[StartupLoad]) -> bool:
         sock.close()
         raise
     try:
+        engine.experiments.keep_in(settings.state_path / "experiments.json")
         loader = Loader(engine, loads)
         if not await loader.run(settings, stop):
             sock.close()

@@ -102,9 +102,16 @@ class Answers:
             ),
         )
 
-    def predictions(self, result: _engine.Result) -> npt.NDArray[Any] | dict[str, Any]:
-        """What the estimator's ``predict`` returns; for graphs, the output or a dict of outputs."""
+    def predictions(
+        self, result: _engine.Result, most_rows: int | None = None
+    ) -> npt.NDArray[Any] | dict[str, Any]:
+        """What the estimator's ``predict`` returns; for graphs, the output or a dict of outputs.
+
+        ``most_rows`` leaves the rows behind them out, before anything is made of them.
+        """
         outputs = result.outputs()
+        if most_rows is not None:
+            outputs = [None if one is None else one[:most_rows] for one in outputs]
         if self._prediction is None:
             if len(outputs) == 1:
                 return _present(outputs[0])

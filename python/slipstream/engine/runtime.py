@@ -28,6 +28,7 @@ PredictRoute = _engine.PredictRoute
 CoreFront = _engine.Front
 CoreGate = _engine.Gate
 CoreLatencies = _engine.Latencies
+LatencyHistogram = _engine.LatencyHistogram
 Exchange = _engine.Exchange
 
 BACKEND_DIRECTORY_VARIABLE = "SLIPSTREAM_BACKEND_DIR"

@@ -96,7 +96,7 @@ def list_models(context: Context, request: Request) -> Response:
 
 def info(context: Context, request: Request) -> Response:
     """GET models/{model_id}/info."""
-    model = context.engine.get(request.params["model_id"])
+    model = context.engine.model(request.params["model_id"])
     counted = model.metrics()
     return json_response(
         ModelInfo(
@@ -119,7 +119,7 @@ def info(context: Context, request: Request) -> Response:
 
 def metrics(context: Context, request: Request) -> Response:
     """GET models/{model_id}/metrics; ``error_rate`` is errors over all requests that ran."""
-    model = context.engine.get(request.params["model_id"])
+    model = context.engine.model(request.params["model_id"])
     counted = model.metrics()
     ran = counted.inference_count + counted.error_count
     return json_response(

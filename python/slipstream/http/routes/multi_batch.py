@@ -34,7 +34,7 @@ from slipstream.http.schemas.multi_batch import (
 from slipstream.http.types import Pending, Request, Response
 
 if TYPE_CHECKING:
-    from slipstream.api import EncodedAnswer, Model
+    from slipstream.api import EncodedAnswer, Predictor
 
 MOST_ENTRIES = 1024
 """Of one request; each may have as many rows as any prediction."""
@@ -57,9 +57,9 @@ class MultiBatchCall(Pending):
         self._began = time.perf_counter()
         self._left = count
         self._results: list[EntryAnswer | EntryFailure | None] = [None] * count
-        self._started: list[tuple[Model, int]] = []
+        self._started: list[tuple[Predictor, int]] = []
 
-    def began(self, model: Model, ticket: int) -> None:
+    def began(self, model: Predictor, ticket: int) -> None:
         """An entry waits for its turn; it can be withdrawn."""
         self._started.append((model, ticket))
 
@@ -107,9 +107,9 @@ class _Entry:
         self._request_id = named.request_id or str(number)
         self._model_id = named.model_id
         self._is_variant = is_variant
-        self._model: Model | None = None
+        self._model: Predictor | None = None
 
-    def goes_to(self, model: Model) -> None:
+    def goes_to(self, model: Predictor) -> None:
         """This model answers it."""
         self._model = model
         self._model_id = model.model_id
@@ -133,7 +133,7 @@ class _Entry:
                 self._model_id,
                 result.inference_time_s,
                 "success",
-                self._variant,
+                self._variant(result.variant),
             ),
         )
 
@@ -144,12 +144,14 @@ class _Entry:
         failure = EntryError(*described(error, self._request_id))
         self._call.ended(
             self._place,
-            EntryFailure(self._request_id, self._model_id, "error", failure, self._variant),
+            EntryFailure(self._request_id, self._model_id, "error", failure, self._variant(None)),
         )
 
-    @property
-    def _variant(self) -> str | UnsetType:
-        return self._request_id if self._is_variant else UNSET
+    def _variant(self, of_experiment: str | None) -> str | UnsetType:
+        """What was drawn: this entry among others, or else a model of an experiment."""
+        if self._is_variant:
+            return self._request_id
+        return UNSET if of_experiment is None else of_experiment
 
 
 def predict_multi_batch(context: Context, request: Request) -> Response | Pending:
@@ -172,7 +174,7 @@ def predict_multi_batch(context: Context, request: Request) -> Response | Pendin
     for i, place in enumerate(places):
         raw = asked.requests[place]
         entry = _Entry(call, i, _named(raw), place + 1, weights is not None)
-        _start(context, call, entry, raw, asked.priority, most_ms)
+        _start(context, call, entry, raw, asked, most_ms)
     return call
 
 
@@ -181,7 +183,7 @@ def _start(
     call: MultiBatchCall,
     entry: _Entry,
     raw: Raw,
-    priority: str | None,
+    asked: MultiBatchRequest,
     most_ms: float,
 ) -> None:
     """Starts one entry; what is wrong with it is its result."""
@@ -189,7 +191,7 @@ def _start(
         wanted = _read_entry(raw)
         model = context.engine.get(wanted.model_id)
         entry.goes_to(model)
-        ticket = _run(context, model, wanted, priority, most_ms, entry)
+        ticket = _run(context, model, wanted, asked, most_ms, entry)
     except msgspec.ValidationError as error:
         entry.fail(InvalidInputError(f"the entry is not valid: {error}"))
     except Exception as error:  # one that is not ours is a bug: it is logged, and is its result
@@ -201,9 +203,9 @@ def _start(
 
 def _run(
     context: Context,
-    model: Model,
+    model: Predictor,
     wanted: MultiBatchEntry,
-    priority: str | None,
+    asked: MultiBatchRequest,
     most_ms: float,
     entry: _Entry,
 ) -> int:
@@ -213,10 +215,11 @@ def _run(
         Body("json", memoryview(wanted.data)),
         answer="json",
         probabilities=bool(wanted.return_probabilities),
-        priority=level(wanted.priority or priority),
+        priority=level(wanted.priority or asked.priority),
         timeout_ms=min(timeout_ms(wanted.timeout_ms, most_ms), most_ms),
         batch_size=batch_size(wanted.batch_size, context.settings.max_batch_size),
         on_done=entry,
+        routing_key=asked.routing_key if wanted.routing_key is None else wanted.routing_key,
     )
 
 

@@ -19,7 +19,7 @@ from slipstream.http.schemas.predict import BatchAnswer, PredictAnswer, PredictO
 from slipstream.http.types import Header, Pending, Request, Response
 
 if TYPE_CHECKING:
-    from slipstream.api import Body, BodyKind, EncodedAnswer, Model
+    from slipstream.api import Body, BodyKind, EncodedAnswer, Predictor
 
 
 class PredictCall(Pending):
@@ -28,7 +28,7 @@ class PredictCall(Pending):
     __slots__ = ("_batch", "_context", "_kind", "_model", "_request_id", "ticket")
 
     def __init__(
-        self, context: Context, model: Model, request_id: str, kind: BodyKind, batch: bool
+        self, context: Context, model: Predictor, request_id: str, kind: BodyKind, batch: bool
     ) -> None:
         super().__init__()
         self._context = context
@@ -65,6 +65,7 @@ class PredictCall(Pending):
         if isinstance(result.probabilities, bytes):
             probabilities = Raw(result.probabilities)
         model_id = self._model.model_id
+        variant: str | UnsetType = UNSET if result.variant is None else result.variant
         timestamp = self._context.clock.timestamp()
         if not self._batch:
             return PredictAnswer(
@@ -74,6 +75,7 @@ class PredictCall(Pending):
                 result.inference_time_s,
                 self._request_id,
                 timestamp,
+                variant,
             )
         return BatchAnswer(
             predictions,
@@ -84,6 +86,7 @@ class PredictCall(Pending):
             result.inference_time_s / max(1, result.rows),
             self._request_id,
             timestamp,
+            variant,
         )
 
     def _tensors(self, result: EncodedAnswer) -> tuple[bytes, tuple[Header, ...]]:
@@ -94,6 +97,8 @@ class PredictCall(Pending):
             ("x-model-id", self._model.model_id),
             ("x-inference-time", repr(result.inference_time_s)),
         )
+        if result.variant is not None:
+            headers += (("x-variant", result.variant),)
         if result.probabilities is not None:
             assert not isinstance(result.probabilities, bytes)
             body += result.probabilities.data
@@ -129,6 +134,7 @@ def _start(context: Context, request: Request, batch: bool) -> Response | Pendin
         timeout_ms=timeout_ms(wanted.timeout_ms, context.settings.default_timeout_ms),
         batch_size=batch_size(wanted.batch_size, context.settings.max_batch_size),
         on_done=call,
+        routing_key=wanted.routing_key,
     )
     return call
 

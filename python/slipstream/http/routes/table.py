@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from slipstream.http.routes import engine as engine_routes
-from slipstream.http.routes import health, models, multi_batch, optimize, predict, tune
+from slipstream.http.routes import experiments, health, models, multi_batch, optimize, predict, tune
 from slipstream.http.routes.context import Context
 from slipstream.http.types import Express, Method, Pending, Request, Response, Route
 
@@ -49,6 +49,10 @@ def inference_routes(context: Context) -> tuple[Route, ...]:
             express=engine.predict_route(is_batch=True),
         ),
         row(*("POST", "/predict/multi-batch", multi_batch.predict_multi_batch), id_prefix="batch_"),
+        row("GET", "/experiments/list", experiments.list_experiments),
+        row("GET", "/experiments/{experiment_id}", experiments.info),
+        row("PUT", "/experiments/{experiment_id}", experiments.put, slow=True),
+        row("DELETE", "/experiments/{experiment_id}", experiments.end, slow=True),
         row("GET", "/engine/status", engine_routes.status),
         row("GET", "/engine/config", engine_routes.config),
         row("GET", "/metrics/performance", engine_routes.performance),

@@ -37,7 +37,7 @@ def optimize(context: Context, request: Request) -> Response | Pending:
     from slipstream.tune.run import Wanted  # here: routes are known before the engine is
     from slipstream.tune.search import Targets
 
-    model = context.engine.get(request.params["model_id"])
+    model = context.engine.model(request.params["model_id"])
     asked = _optimize_body(request)
     budget_s = asked.time_budget_s
     if not _SHORTEST_BUDGET_S <= budget_s <= _LONGEST_BUDGET_S:
@@ -112,7 +112,7 @@ def progress(context: Context, request: Request) -> Response:
     """GET models/{model_id}/optimize: how the last search on the model is going, or went."""
     from slipstream.tune.report import tried
 
-    model = context.engine.get(request.params["model_id"])
+    model = context.engine.model(request.params["model_id"])
     entry = context.searches.of(model)
     search = None if entry is None else entry.progress()
     return json_response(

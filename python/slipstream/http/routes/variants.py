@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
-import random
 from collections.abc import Sequence
 
+from slipstream.drawing import drawn as drawn
 from slipstream.errors import InvalidInputError
 
 
@@ -31,25 +30,3 @@ def checked(weights: Sequence[float | None]) -> list[float] | None:
             "the weights are not valid: their sum has to be a number above 0", key="weight"
         )
     return found
-
-
-def drawn(weights: Sequence[float], routing_key: str | None) -> int:
-    """The place of the variant that answers: each as often as its share of the weights.
-
-    The same key draws the same variant while weights and order stay: the shares are laid end to
-    end, and the key's hash is a point on them.
-    """
-    if routing_key is None:
-        point = random.random()
-    else:
-        digest = hashlib.blake2b(routing_key.encode(), digest_size=8).digest()
-        point = int.from_bytes(digest, "big") / 2**64
-    left = point * sum(weights)
-    last = 0
-    for place, weight in enumerate(weights):
-        if weight > 0:
-            last = place
-            if left < weight:
-                return place
-        left -= weight
-    return last  # rounding

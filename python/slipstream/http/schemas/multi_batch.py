@@ -49,7 +49,7 @@ class EntryAnswer(msgspec.Struct, gc=False):
     inference_time: float
     status: Literal["success"]
     variant: str | UnsetType = UNSET
-    """The request_id of the entry, where it was drawn."""
+    """The request_id of the entry, where it was drawn; else the model that an experiment drew."""
 
 
 class EntryError(msgspec.Struct):

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
-from msgspec import Raw, UnsetType
+from msgspec import UNSET, Meta, Raw, UnsetType
+
+RoutingKey = Annotated[str, Meta(max_length=1024)]
 
 
 class PredictOptions(msgspec.Struct, gc=False):
@@ -14,6 +18,7 @@ class PredictOptions(msgspec.Struct, gc=False):
     batch_size: int | None = None
     timeout_ms: float | None = None
     priority: str | None = None
+    routing_key: RoutingKey | None = None
 
 
 class PredictRequest(PredictOptions, gc=False, kw_only=True):
@@ -31,6 +36,8 @@ class PredictAnswer(msgspec.Struct, gc=False):
     inference_time: float
     request_id: str
     timestamp: str
+    variant: str | UnsetType = UNSET
+    """The model that answered, where an experiment was asked."""
 
 
 class BatchAnswer(msgspec.Struct, gc=False):
@@ -44,3 +51,5 @@ class BatchAnswer(msgspec.Struct, gc=False):
     average_inference_time: float
     request_id: str
     timestamp: str
+    variant: str | UnsetType = UNSET
+    """The model that answered, where an experiment was asked."""

@@ -1,0 +1,73 @@
+"""Where experiments are written down: one JSON file, replaced as a whole."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from slipstream.api.definition import Definition, require_valid
+from slipstream.errors import SlipstreamError, UnavailableError
+
+logger = logging.getLogger(__name__)
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """What is kept of one experiment; moments are seconds since the epoch."""
+
+    definition: Definition
+    created_at: float
+    changed_at: float
+
+
+class _File(msgspec.Struct):
+    experiments: dict[str, Kept]
+
+
+def read_experiments(file: Path) -> dict[str, Kept]:
+    """What the file holds; nothing if it is not there.
+
+    One that is damaged is renamed, so that it can be looked at and does not end the next start too.
+    """
+    try:
+        kept = msgspec.json.decode(file.read_bytes(), type=_File).experiments
+        for one in kept.values():
+            require_valid(one.definition)
+    except FileNotFoundError:
+        return {}
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, SlipstreamError) as error:
+        aside = file.with_name(file.name + ".damaged")
+        logger.error("%s: no experiments are taken up: %s; it is kept as %s", file, error, aside)
+        try:
+            os.replace(file, aside)
+        except OSError as failure:
+            logger.error("%s cannot be renamed: %s", file, failure)
+        return {}
+    return kept
+
+
+def write_experiments(file: Path, experiments: Mapping[str, Kept]) -> None:
+    """Replaces the file; whoever reads it finds the old content or the new one.
+
+    Raises:
+        UnavailableError: it cannot be written; the old content stays.
+    """
+    unfinished = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with open(unfinished, "wb") as stream:
+            stream.write(msgspec.json.encode(_File(dict(experiments))))
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(unfinished, file)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            unfinished.unlink()
+        raise UnavailableError(
+            f"the experiments cannot be written to {file.name} in the state directory: "
+            f"{error.strerror}"
+        ) from error
