@@ -137,11 +137,18 @@ class Engine:
             with self._lock:
                 if not self._closed:
                     self._models[model_id] = model
-                    self._endpoints[model_id] = version.endpoint
+                    self._open_express(model_id, version)
                     promise.instances = 0  # the model has them now
                     return model
         version.core.close(0.0)
         raise UnavailableError("the engine was closed while the model was loading")
+
+    def _open_express(self, model_id: str, version: Version) -> None:
+        """Lets express routes answer for a version that can be. The lock is held."""
+        if version.endpoint is None:
+            self._endpoints.pop(model_id, None)
+        else:
+            self._endpoints[model_id] = version.endpoint
 
     @contextmanager
     def _reserved(self, model_id: str, file: Path) -> Iterator[None]:
@@ -211,13 +218,17 @@ class Engine:
             text = error.message.replace(str(prepared.artifact_path), file.name)
             raise ModelLoadError(text) from error
         grown_bytes = resident_bytes() - before_bytes
-        version = version_of(
-            core,
-            manifest,
-            prepared.folder,
-            load_time_s=time.monotonic() - began,
-            memory_usage_bytes=grown_bytes if grown_bytes > 0 else None,
-        )
+        try:
+            version = version_of(
+                core,
+                manifest,
+                prepared.folder,
+                load_time_s=time.monotonic() - began,
+                memory_usage_bytes=grown_bytes if grown_bytes > 0 else None,
+            )
+        except ModelLoadError:
+            core.close(0.0)
+            raise
         return version, prepared.size_bytes
 
     @contextmanager
@@ -291,7 +302,7 @@ class Engine:
                 if is_loaded:
                     old = model.replace_version(version, time.time(), size_bytes)
                     self._ending.append(old)
-                    self._endpoints[model_id] = version.endpoint
+                    self._open_express(model_id, version)
                     promise.instances = 0  # the model has them now
         if not is_loaded:
             version.core.close(0.0)  # nobody would ever close it

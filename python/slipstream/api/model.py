@@ -14,6 +14,7 @@ from slipstream.api.bodies import (
     EncodedAnswer,
     decode_body,
     encoder,
+    remembering,
 )
 from slipstream.api.call import Call, RequestOptions, call_of
 from slipstream.api.drawn import Drawn
@@ -114,6 +115,11 @@ class Model:
     def backend(self) -> str:
         """What computes: ``"forest"``, ``"onnx"`` or ``"process"``."""
         return self.manifest.backend
+
+    @property
+    def is_stateful(self) -> bool:
+        """Whether requests of a stream leave something to the next, so that their order counts."""
+        return bool(self._version.manifest.states)
 
     @property
     def classes(self) -> tuple[str | bool | int | float, ...] | None:
@@ -250,7 +256,10 @@ class Model:
                 version, decode_body(version, body), probabilities, priority, timeout_ms, batch_size
             )
 
-        return self._attempt(make, lambda call: _start(call, encoder(answer), on_done))
+        encode = encoder(answer)
+        if body.memory is not None:
+            encode = remembering(body.memory, encode)
+        return self._attempt(make, lambda call: _start(call, encode, on_done))
 
     def _attempt(self, make: Callable[[Version], Call], act: Callable[[Call], T]) -> T:
         """Acts on a call of the version that answers now; again if a reload closed it meanwhile."""

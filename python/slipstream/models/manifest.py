@@ -7,7 +7,7 @@ the original is opened nowhere but in the converter child.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
@@ -39,6 +39,22 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     dtype: Literal["float32", "float64", "int64", "bool", "string"]
     ignored: bool = False
     """Whether the model drops it: anything may stand there, or nothing."""
+
+
+Constant: TypeAlias = bool | int | float | str | list[Any]
+"""The value of a constant input; lists nest as its dimensions do."""
+
+
+class State(msgspec.Struct, frozen=True, kw_only=True):
+    """An input that takes what an output gave to the request before (see `models.sidecar`)."""
+
+    input: str
+    output: str
+    shape: tuple[int | str, ...] | None = None
+    """Of the initial value; ``"rows"`` stands for the number of rows of the first request. None:
+    the input's own shape, which must then be fixed."""
+    value: float = 0.0
+    """Every element of the initial value."""
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,6 +98,10 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     probabilities_dtype: str | None = None
     accepts_missing: bool = False
     """Whether ``null`` (NaN) is a legal value in a numeric column."""
+    states: tuple[State, ...] = ()
+    """What a stream keeps from one request to the next; requests bring no such inputs."""
+    constants: dict[str, Constant] = {}
+    """Inputs that have this value in every request, which need not bring them."""
 
 
 def encode(manifest: Manifest) -> bytes:
