@@ -5,5 +5,15 @@ from slipstream.api.engine import Engine
 from slipstream.api.model import Model
 from slipstream.api.version import ModelMetrics
 from slipstream.engine.answers import RawTensor
+from slipstream.engine.recurrence import Memory
 
-__all__ = ["Body", "BodyKind", "EncodedAnswer", "Engine", "Model", "ModelMetrics", "RawTensor"]
+__all__ = [
+    "Body",
+    "BodyKind",
+    "EncodedAnswer",
+    "Engine",
+    "Memory",
+    "Model",
+    "ModelMetrics",
+    "RawTensor",
+]

@@ -135,6 +135,7 @@ async def _mark_closing(stop: asyncio.Event, context: Context) -> None:
     await stop.wait()
     say("slipstream is finishing what is in progress")
     context.accepting = False
+    context.streams.close()
 
 
 async def _look(context: Context) -> None:

@@ -10,6 +10,7 @@ from slipstream.http.health import RecentCounts
 from slipstream.http.machine import Machine
 from slipstream.http.window import SlidingWindow
 from slipstream.settings import Settings
+from slipstream.streams.table import StreamTable
 
 if TYPE_CHECKING:
     from slipstream.api import Engine
@@ -29,6 +30,7 @@ class Context:
         self.failed_startup_loads = 0
         self.accepting = True
         """False from the moment the server begins to shut down."""
+        self.streams = StreamTable(engine, settings)
         self.machine = Machine(settings.state_path)
         self.gate_is_full: Callable[[], bool] = lambda: False
         self.active_requests: Callable[[], int] = lambda: 0
