@@ -63,7 +63,7 @@ class StreamTransport(Protocol):
     """The body of an answer in pieces; it ends when this object is gone."""
 
     def send_bytes(self, data: bytes, /) -> Awaitable[None]:
-        """Done when there is room for more. Raises ``ProtocolClosed`` when the client has gone."""
+        """Queues it. Raises ``ProtocolClosed`` when the client has gone."""
 
 
 class Transport(Protocol):

@@ -8,6 +8,8 @@ from slipstream.http.types import Header, Request
 CONTENT_TYPE = "text/event-stream"
 HEADERS: tuple[Header, ...] = (("cache-control", "no-store"), ("x-accel-buffering", "no"))
 """Nobody in between may keep events, or collect them."""
+RECONNECT = b"retry: 500\n\n"
+"""How long a client waits before it comes back, in milliseconds."""
 HEARTBEAT = b":\n\n"
 """A comment, which clients drop: it keeps the connection from looking dead."""
 

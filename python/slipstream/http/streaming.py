@@ -1,4 +1,7 @@
-"""Answers in pieces, on RSGI: sent as fast as the client takes them, until one of both has enough.
+"""Answers in pieces, on RSGI, until they end, the client hangs up, or the server stops.
+
+Granian 2.8 queues pieces without bound and never makes a sender wait, so a slow client cannot be
+told from a quick one here; see `Streaming` for who bounds what.
 
 The pieces are made by a task of their own, so that whoever ends it (the client hangs up, the
 server stops) meets nobody else, and the generator behind them gets to clean up.
@@ -67,6 +70,7 @@ async def _send(transport: StreamTransport, answer: Streaming) -> None:
     try:
         async for piece in pieces:
             await transport.send_bytes(piece)
+            await asyncio.sleep(0)  # sending does not wait, and others have work too
     except (ProtocolClosed, ProtocolError):
         log.debug("the client of %s has gone", answer.request_id)
     except Exception:

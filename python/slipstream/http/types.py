@@ -46,8 +46,9 @@ class Streaming(Response, gc=True):
     """An answer whose body comes in pieces, for as long as there are any.
 
     ``body`` stays empty. Such a request gives its place in the gate back before the first piece,
-    so whoever makes one sees to it that they are few. The adapter closes ``pieces`` when the
-    client has hung up, or the server ends.
+    and the server keeps what the client has not taken yet: whoever makes one bounds both how many
+    there are and how much each sends. The adapter closes ``pieces`` when the client has hung up,
+    or the server ends.
     """
 
     pieces: AsyncGenerator[bytes] | None = None

@@ -19,7 +19,10 @@ from slipstream.streams.stream import Outcome, Stream
 MOST_RESULTS = 1000
 """Of one answer; the others are in the next."""
 _MOST_EVENTS = 64
-"""Of one piece: a client that hangs up meanwhile reads them again."""
+"""Of one piece."""
+MOST_EVENT_BYTES = 8 * 1024 * 1024
+"""Of one answer, which ends then, and whose client comes back: a client that does not read makes
+the server hold that much and no more."""
 
 
 def rendered(number: int, outcome: Outcome, request_id: str) -> StreamResult | StreamFailure:
@@ -123,20 +126,26 @@ class _EventReader:
 async def events(
     stream: Stream, after: int | None, request_id: str, heartbeat_s: float
 ) -> AsyncGenerator[bytes]:
-    """A stream's results as Server-Sent Events, until it is over or another reader comes."""
+    """A stream's results as Server-Sent Events, until it is over, which an event says.
+
+    They also end, without one, when another reader comes, and after `MOST_EVENT_BYTES`.
+    """
     reader = _EventReader()
+    left_bytes = MOST_EVENT_BYTES
     last = stream.floor if after is None else after
     stream.attach(reader)
     try:
-        yield sse.HEARTBEAT  # sends the head of the answer
-        while True:
+        yield sse.RECONNECT  # and the head of the answer with it
+        while left_bytes > 0:
             results = [] if reader.is_dismissed else stream.take(last, _MOST_EVENTS)
             if results:
                 last = results[-1][0]
-                yield b"".join(
+                piece = b"".join(
                     sse.event(encode_json(rendered(number, outcome, request_id)), number=number)
                     for number, outcome in results
                 )
+                left_bytes -= len(piece)
+                yield piece
             elif stream.is_over:
                 yield sse.event(encode_json(EndEvent(stream.stream_id, *stream.counts)), name="end")
                 return
