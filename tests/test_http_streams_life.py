@@ -94,7 +94,7 @@ class TestClosing:
             stream.send(number, [[value]])
         with ThreadPoolExecutor(1) as pool, serving.server.client() as other:
             closed = pool.submit(Open(other, stream.stream_id).close)
-            eventually(lambda: stream.try_send(4, [[4.0]]).status_code == 404)
+            eventually(lambda: stream.try_send(0, [[4.0]]).status_code == 404)
             again = serving.client.delete(stream.path)
             assert again.status_code == 404
             assert "being closed" in error_of(again)["message"]
