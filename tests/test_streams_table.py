@@ -11,10 +11,14 @@ from typing import Any
 import pytest
 
 import slipstream
+from http_models import Gate
+from slipstream.api.engine import _QUEUE_CAPACITY
 from slipstream.errors import (
     AmbiguousModelError,
+    DeadlineExceededError,
     InvalidInputError,
     ModelNotFoundError,
+    QueueFullError,
     SlipstreamError,
     StreamExistsError,
     StreamFullError,
@@ -32,7 +36,7 @@ from test_engine_stateful import write_sum
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[slipstream.Engine]:
     folder = tmp_path_factory.mktemp("streams")
-    with slipstream.Engine(state_dir=folder / "state") as engine:
+    with slipstream.Engine(state_dir=folder / "state", allow_custom_code=True) as engine:
         engine.load(write_sum(folder / "sum.onnx"), model_id="sum")
         engine.load(
             write_sum(folder / "plain.onnx", "[constants]\nbefore = [[1, 1, 1]]\n"),
@@ -145,6 +149,7 @@ class TestTable:
                     number += 1
             with pytest.raises(StreamFullError, match="MAX_STREAM_BYTES"):
                 other.send(1, work(1, 2, 3))
+            one.send(number, work(1, 2, 3))  # again: it needs no room
             await settled(one)
             assert len(one.take(None, 100)) == number  # and retained, which it gives up first
             one.send(number + 1, work(1, 2, 3))
@@ -322,5 +327,58 @@ class TestEvents:
                 answers += 1
             assert answers == 2, "of at most 64 events each"
             assert stream.is_idle, "nobody is attached"
+
+        with_table(engine, act)
+
+
+class TestABusyModel:
+    """More sends than the model's queue has room for: they wait in their streams, and run."""
+
+    @pytest.fixture
+    def gate(self, engine: slipstream.Engine, tmp_path: Path) -> Iterator[Gate]:
+        gate = Gate(tmp_path, "gate")
+        engine.load(gate.file, model_id="gate")
+        gate.close()
+        yield gate
+        gate.open()
+        engine.unload("gate")
+
+    @staticmethod
+    async def crowd(table: StreamTable) -> list[Stream]:
+        """Streams that together send more than a queue takes."""
+        count = _QUEUE_CAPACITY // MOST_RUNNING + 4
+        streams = [table.start(None, "gate", MOST_RUNNING) for _ in range(count)]
+        for number in range(1, MOST_RUNNING + 1):
+            for place, stream in enumerate(streams):
+                value = 0.0 if number == 1 and place == 0 else 1.0
+                stream.send(number, work(value))
+            await asyncio.sleep(0)
+        return streams
+
+    def test_all_are_answered(self, engine: slipstream.Engine, gate: Gate) -> None:
+        async def act(table: StreamTable) -> None:
+            streams = await self.crowd(table)
+            model = engine.get("gate")
+            while not model.version.core.stats()["rejected"]:
+                await asyncio.sleep(0.01)
+            gate.open()
+            for stream in streams:
+                await settled(stream)
+                results = stream.take(None, MOST_RUNNING)
+                assert [number for number, _ in results] == list(range(1, MOST_RUNNING + 1))
+                assert not [one for _, one in results if isinstance(one.answer, Exception)]
+
+        with_table(engine, act)
+
+    def test_until_their_time_is_up(self, engine: slipstream.Engine, gate: Gate) -> None:
+        async def act(table: StreamTable) -> None:
+            streams = await self.crowd(table)
+            late = table.start(None, "gate", 1)
+            late.send(1, Work(b"[[1.0]]", False, 0, 50.0))
+            await settled(late)
+            error = total(late.take(None, 1)[0][1])
+            assert isinstance(error, QueueFullError | DeadlineExceededError)
+            for stream in streams:
+                stream.end()
 
         with_table(engine, act)

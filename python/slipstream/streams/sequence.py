@@ -106,6 +106,10 @@ class Sequence(Generic[W, R]):
         self._waiting[number] = work
         return True
 
+    def knows(self, number: int) -> bool:
+        """Whether it was accepted."""
+        return number in self._entries or 1 <= number <= self.floor
+
     def _known(self, number: int) -> _Entry[R] | None:
         if number > self.floor:
             return self._entries.get(number)

@@ -41,10 +41,10 @@ class Work(NamedTuple):
     """From the moment its turn has come."""
 
     def digest(self) -> bytes:
-        """Equal for equal sends."""
-        known = hashlib.blake2b(self.data, digest_size=16)
-        known.update(repr(self[1:]).encode())
-        return known.digest()
+        """Equal for sends that ask the same."""
+        return hashlib.blake2b(
+            self.data, digest_size=16, person=b"with" if self.probabilities else b""
+        ).digest()
 
 
 class Outcome(NamedTuple):
@@ -158,7 +158,8 @@ class Stream:
                 f"Stream '{self.stream_id}' is closed", stream_id=self.stream_id
             )
         self.used_at = self._loop.time()
-        self._make_room(len(work.data))
+        if not self._sequence.knows(number):
+            self._make_room(len(work.data))
         if self._sequence.accept(number, work.digest(), work, len(work.data)):
             self._count_bytes()
             self._pump()
@@ -328,7 +329,7 @@ class Stream:
         """Puts an entry back that the engine has no room for; False when its time is up."""
         now = self._loop.time()
         until = self._retries_until.setdefault(number, now + work.timeout_ms / 1000)
-        if now >= until or self.is_over:
+        if now + _RETRY_S >= until or self.is_over:
             return False
         self._sequence.put_back(number, work)
         self._pump_later(_RETRY_S)
