@@ -56,7 +56,7 @@ _MEASURED_OR_NULL = frozenset(
     "memory_usage_mb total_memory_usage_mb memory_freed_mb total_model_memory_mb cpu_usage "
     "gpu_usage usage_percent gpu_memory_mb".split()
 )
-_OF_THE_MACHINE = frozenset("cores load_average gpu".split())
+_OF_THE_MACHINE = frozenset("cores load_average gpu queued".split())
 _VOLATILE_HEADERS = frozenset(("date", "content-length"))
 _VOLATILE_TEXT = (
     (re.compile(r"\b(req|batch)_[0-9a-f]{14}\b"), r"\1_*"),

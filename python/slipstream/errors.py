@@ -86,5 +86,21 @@ class QueueFullError(SlipstreamError):
     """A bounded queue is full, or the deadline cannot be met. Retry later."""
 
 
+class StreamNotFoundError(SlipstreamError, LookupError):
+    """No stream has that id, or it is closed."""
+
+
+class StreamExistsError(SlipstreamError):
+    """A stream of that id is open already."""
+
+
+class SequenceConflictError(SlipstreamError):
+    """That place of a stream's sequence was sent before, with other data."""
+
+
+class StreamFullError(SlipstreamError):
+    """A stream's buffer is full, or there are as many streams as may be. Retry later."""
+
+
 class UnavailableError(SlipstreamError):
     """Temporarily unable: the model is unloading, the engine is closing, a child process died."""

@@ -134,5 +134,11 @@ OPTIONS: dict[str, Option] = {
     "drain_timeout_s": Option("DRAIN_TIMEOUT_S", _SECONDS),
     "worker_nice": Option("WORKER_NICE", _whole_number(0, 19, "a nice value")),
     "share_core": Option("SHARE_CORE", _FLAG),
+    "max_streams": Option("MAX_STREAMS", _whole_number(0, 1_000_000, "a number of streams")),
+    "max_stream_bytes": Option("MAX_STREAM_BYTES", _whole_number(1, 2**40, "a number of bytes")),
+    "stream_idle_timeout_s": Option(
+        "STREAM_IDLE_TIMEOUT_S", _number(0.1, 86_400, "a number of seconds")
+    ),
+    "stream_heartbeat_s": Option("STREAM_HEARTBEAT_S", _number(0.05, 3600, "a number of seconds")),
 }
 """Setting name → its environment variable and values. Keys of ``slipstream.toml`` are the names."""

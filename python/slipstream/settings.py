@@ -88,6 +88,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     share_core: bool = True
     """Whether the threads that speak HTTP share one core while one is enough for them."""
 
+    max_streams: int = 100
+    """Streams open at once."""
+    max_stream_bytes: int = 256 * _MIB
+    """Held by all streams: data that waits, results not read, results kept to be read again."""
+    stream_idle_timeout_s: float = 300.0
+    """A stream that nobody sends to or reads from for that long is closed."""
+    stream_heartbeat_s: float = 15.0
+    """Between signs of life on a connection that waits for events of a stream."""
+
     def __repr__(self) -> str:
         """Every field but the keys, which logs and tracebacks must not show."""
         fields = (

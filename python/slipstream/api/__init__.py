@@ -6,6 +6,7 @@ from slipstream.api.experiment import Experiment, Predictor
 from slipstream.api.model import Model
 from slipstream.api.version import ModelMetrics
 from slipstream.engine.answers import RawTensor
+from slipstream.engine.recurrence import Memory
 
 __all__ = [
     "Body",
@@ -13,6 +14,7 @@ __all__ = [
     "EncodedAnswer",
     "Engine",
     "Experiment",
+    "Memory",
     "Model",
     "ModelMetrics",
     "Predictor",

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 from slipstream.api.call import Call
 from slipstream.api.version import Version
 from slipstream.engine.answers import Answers, RawTensor
+from slipstream.engine.recurrence import Memory
 from slipstream.engine.runtime import CoreInputs, CoreResult
 from slipstream.errors import QueueFullError, SlipstreamError
 
@@ -25,6 +26,8 @@ class Body(NamedTuple):
     """Of a ``tensor``: NumPy's name, or ``"bfloat16"``."""
     shape: tuple[int, ...] = ()
     """Of a ``tensor``."""
+    memory: Memory | None = None
+    """What a stream keeps of requests to a model with states; None: it stands alone."""
 
 
 class EncodedAnswer(NamedTuple):
@@ -42,13 +45,29 @@ class EncodedAnswer(NamedTuple):
 def decode_body(version: Version, body: Body) -> CoreInputs:
     """The tensors of one request, whatever form its rows have."""
     if body.kind == "msgpack":
-        return version.decoder.decode_msgpack(body.data)
-    if body.kind == "tensor":
-        return version.decoder.decode_tensor(body.data, body.dtype, body.shape)
-    return version.decoder.decode(body.data)
+        given = version.decoder.decode_msgpack(body.data)
+    elif body.kind == "tensor":
+        given = version.decoder.decode_tensor(body.data, body.dtype, body.shape)
+    else:
+        given = version.decoder.decode(body.data)
+    return version.completed(given, body.memory)
 
 
-def encoder(kind: BodyKind) -> Callable[[Call, CoreResult], EncodedAnswer | Exception]:
+Encode = Callable[[Call, CoreResult], "EncodedAnswer | Exception"]
+
+
+def remembering(memory: Memory, encode: Encode) -> Encode:
+    """``encode`` that first lets ``memory`` keep what the result leaves."""
+
+    def keep_and_encode(call: Call, result: CoreResult) -> EncodedAnswer | Exception:
+        if call.version.recurrence is not None:
+            memory.keep(call.version.recurrence, result)
+        return encode(call, result)
+
+    return keep_and_encode
+
+
+def encoder(kind: BodyKind) -> Encode:
     """What `Model.start` answers in that form. It raises nothing: who waits must hear of it."""
 
     def encode(call: Call, result: CoreResult) -> EncodedAnswer | Exception:
@@ -61,7 +80,7 @@ def encoder(kind: BodyKind) -> Callable[[Call, CoreResult], EncodedAnswer | Exce
             return EncodedAnswer(
                 read_predictions(result),
                 read_probabilities(result) if call.probabilities else None,
-                call.inputs.rows,
+                call.rows,
                 result.total_ns / 1e9,
             )
         except MemoryError:

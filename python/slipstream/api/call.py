@@ -44,6 +44,12 @@ class Call(NamedTuple):
     timeout_ms: float | None
     max_batch_rows: int
 
+    @property
+    def rows(self) -> int:
+        """How many the caller has sent."""
+        recurrence = self.version.recurrence
+        return self.inputs.rows if recurrence is None else recurrence.rows(self.inputs)
+
     def run(self) -> CoreResult:
         """Blocks until it ended. Raises what `slipstream.Model` documents."""
         result = self.version.core.run(
@@ -100,7 +106,7 @@ def call_of(version: Version, x: Any, probabilities: bool, options: RequestOptio
     version.require_own_process()
     return Call(
         version=version,
-        inputs=inputs_from(version.signature, x),
+        inputs=version.completed(inputs_from(version.signature, x), None),
         probabilities=probabilities,
         outputs_wanted=version.answers.wanted(
             predictions=not probabilities, probabilities=probabilities

@@ -133,11 +133,18 @@ class Engine:
             with self._lock:
                 if not self._closed:
                     self._models[model_id] = model
-                    self._endpoints[model_id] = version.endpoint
+                    self._open_express(model_id, version)
                     promise.instances = 0  # the model has them now
                     return model
         version.core.close(0.0)
         raise UnavailableError("the engine was closed while the model was loading")
+
+    def _open_express(self, model_id: str, version: Version) -> None:
+        """Lets express routes answer for a version that can be. The lock is held."""
+        if version.endpoint is None:
+            self._endpoints.pop(model_id, None)
+        else:
+            self._endpoints[model_id] = version.endpoint
 
     @contextmanager
     def _reserved(self, model_id: str, file: Path) -> Iterator[None]:
@@ -325,7 +332,7 @@ class Engine:
             model.tuning = beside.tuning
             model.load_options = options or model.load_options
             self._ending.append(old)
-            self._endpoints[model.model_id] = beside.version.endpoint
+            self._open_express(model.model_id, beside.version)
             beside.is_swapped = True
             beside.promise.instances = 0  # the model has them now
         self._end(old)

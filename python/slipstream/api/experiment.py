@@ -75,6 +75,12 @@ class Experiment:
         """The variants and shadows that it has now."""
         return self._plan.definition
 
+    @property
+    def is_stateful(self) -> bool:
+        """Whether a member remembers, so that the order of a stream's requests counts."""
+        members = (self._models.get(name) for name in self.definition.members)
+        return any(model is not None and model.is_stateful for model in members)
+
     def replace(self, definition: Definition, changed_at: float) -> None:
         """Draws from these from now on; requests in progress end where they are.
 

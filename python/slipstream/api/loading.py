@@ -106,13 +106,17 @@ def started(
         text = error.message.replace(str(prepared.artifact_path), file.name)
         raise ModelLoadError(text) from error
     grown_bytes = resident_bytes() - before_bytes
-    return version_of(
-        model,
-        manifest,
-        prepared.folder,
-        load_time_s=time.monotonic() - began,
-        memory_usage_bytes=grown_bytes if grown_bytes > 0 else None,
-    )
+    try:
+        return version_of(
+            model,
+            manifest,
+            prepared.folder,
+            load_time_s=time.monotonic() - began,
+            memory_usage_bytes=grown_bytes if grown_bytes > 0 else None,
+        )
+    except ModelLoadError:
+        model.close(0.0)
+        raise
 
 
 def _with_reason(prepared: Prepared, reason: str) -> Prepared:

@@ -14,6 +14,7 @@ from slipstream.api.bodies import (
     EncodedAnswer,
     decode_body,
     encoder,
+    remembering,
 )
 from slipstream.api.call import Call, RequestOptions, call_of
 from slipstream.api.drawn import Drawn
@@ -126,6 +127,11 @@ class Model:
         if quantized is None:
             return None
         return f"{quantized.type} {quantized.mode}" if quantized.mode else quantized.type
+
+    @property
+    def is_stateful(self) -> bool:
+        """Whether requests of a stream leave something to the next, so that their order counts."""
+        return bool(self._version.manifest.states)
 
     @property
     def classes(self) -> tuple[str | bool | int | float, ...] | None:
@@ -284,6 +290,8 @@ class Model:
         encode = encoder(answer)
         if watch is not None:
             encode = _watched(encode, watch)
+        if body.memory is not None:
+            encode = remembering(body.memory, encode)
         return self._attempt(make, lambda call: _start(call, encode, on_done))
 
     def _attempt(self, make: Callable[[Version], Call], act: Callable[[Call], T]) -> T:

@@ -17,7 +17,14 @@ import msgspec
 
 from slipstream.engine.answers import Answers
 from slipstream.engine.quick import Quick, quick_call
-from slipstream.engine.runtime import CoreDecoder, CoreEndpoint, CoreLatencies, CoreModel
+from slipstream.engine.recurrence import Memory, Recurrence, recurrence_of
+from slipstream.engine.runtime import (
+    CoreDecoder,
+    CoreEndpoint,
+    CoreInputs,
+    CoreLatencies,
+    CoreModel,
+)
 from slipstream.engine.signature import Signature, signature_of
 from slipstream.errors import UnavailableError
 from slipstream.models.manifest import Manifest
@@ -81,13 +88,21 @@ class Version(NamedTuple):
     signature: Signature
     answers: Answers
     decoder: CoreDecoder
-    endpoint: CoreEndpoint
+    endpoint: CoreEndpoint | None
+    """The express way; None where the core alone cannot complete a request's inputs."""
     quick_predictions: Quick
     quick_probabilities: Quick
     load_time_s: float
     memory_usage_bytes: int | None
     rate: RateWindow
     process_id: int
+    recurrence: Recurrence | None = None
+
+    def completed(self, given: CoreInputs, memory: Memory | None) -> CoreInputs:
+        """What a request brings, with the states and constants that it does not bring."""
+        if self.recurrence is None:
+            return given
+        return self.recurrence.complete(given, memory)
 
     def require_own_process(self) -> None:
         """Refuses calls in a forked child, which has the memory of a core but not its threads.
@@ -128,8 +143,13 @@ def version_of(
     load_time_s: float,
     memory_usage_bytes: int | None,
 ) -> Version:
-    """Puts a version together; the signature and the answers follow from the rest."""
-    signature = signature_of(manifest, core)
+    """Puts a version together; the signature and the answers follow from the rest.
+
+    Raises:
+        ModelLoadError: the model has not the states or constants that it is said to have.
+    """
+    recurrence = recurrence_of(manifest, core)
+    signature = signature_of(manifest, core, recurrence)
     answers = Answers(manifest, signature)
     decoder = signature.decoder()
     return Version(
@@ -139,13 +159,14 @@ def version_of(
         signature=signature,
         answers=answers,
         decoder=decoder,
-        endpoint=answers.endpoint(core, decoder),
+        endpoint=answers.endpoint(core, decoder) if recurrence is None else None,
         quick_predictions=quick_call(core, signature, answers, probabilities=False),
         quick_probabilities=quick_call(core, signature, answers, probabilities=True),
         load_time_s=load_time_s,
         memory_usage_bytes=memory_usage_bytes,
         rate=RateWindow(),
         process_id=os.getpid(),
+        recurrence=recurrence,
     )
 
 

@@ -93,7 +93,8 @@ def _report(engine: Engine, path: str, model_type: str) -> Report:
     inputs, outputs = _tensors(manifest.inputs), _tensors(manifest.outputs)
     if not inputs:  # a graph: only the backend can tell
         signature = engine.load(path, model_type).signature
-        inputs, outputs = _specs(signature.inputs), _specs(signature.outputs)
+        shown = [spec for spec in signature.outputs if spec[0] not in signature.kept_outputs]
+        inputs, outputs = _specs(signature.inputs), _specs(shown)
     return Report(
         model_path=path,
         model_size_mb=round(prepared.size_bytes / _MIB, 6),

@@ -138,6 +138,7 @@ async def _mark_closing(stop: asyncio.Event, context: Context) -> None:
     say("slipstream is finishing what is in progress")
     context.accepting = False
     context.searches.stop()
+    context.streams.close()
 
 
 async def _look(context: Context) -> None:

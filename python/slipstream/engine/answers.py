@@ -42,13 +42,16 @@ class Answers:
         self._manifest = manifest
         self._specs = signature.outputs
         self._names = [spec[0] for spec in signature.outputs]
+        self._shown = [
+            index for index, name in enumerate(self._names) if name not in signature.kept_outputs
+        ]
         self._prediction = (
             None if manifest.predictions is None else self._names.index(manifest.predictions)
         )
         self._probabilities = [self._names.index(name) for name in manifest.probabilities]
-        if self._prediction is None and len(self._names) > 1:
+        if self._prediction is None and len(self._shown) > 1:
             self._probabilities = [
-                index for index, name in enumerate(self._names) if name in _PROBABILITY_NAMES
+                index for index in self._shown if self._names[index] in _PROBABILITY_NAMES
             ]
         self._predictions_dtype = _dtype(manifest.predictions_dtype)
         self._probabilities_dtype = _dtype(manifest.probabilities_dtype)
@@ -113,9 +116,9 @@ class Answers:
         if most_rows is not None:
             outputs = [None if one is None else one[:most_rows] for one in outputs]
         if self._prediction is None:
-            if len(outputs) == 1:
-                return _present(outputs[0])
-            return dict(zip(self._names, outputs, strict=True))
+            if len(self._shown) == 1:
+                return _present(outputs[self._shown[0]])
+            return {self._names[index]: outputs[index] for index in self._shown}
         return self._read_prediction(_present(outputs[self._prediction]))
 
     def _read_prediction(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -158,11 +161,11 @@ class Answers:
         """``predictions`` as JSON: a list of rows, or an object by output name."""
         if self._prediction is not None:
             return result.encode_json(self._prediction, self._labels)
-        if len(self._names) == 1:
-            return result.encode_json(0)
+        if len(self._shown) == 1:
+            return result.encode_json(self._shown[0])
         members = (
-            msgspec.json.encode(name) + b":" + result.encode_json(index)
-            for index, name in enumerate(self._names)
+            msgspec.json.encode(self._names[index]) + b":" + result.encode_json(index)
+            for index in self._shown
         )
         return b"{" + b",".join(members) + b"}"
 
@@ -175,12 +178,12 @@ class Answers:
         """`predictions_json`'s value as MessagePack."""
         if self._prediction is not None:
             return result.encode_msgpack(self._prediction, self._labels)
-        if len(self._names) == 1:
-            return result.encode_msgpack(0)
-        head = _msgpack_size(len(self._names), 0x80, b"\xde")
+        if len(self._shown) == 1:
+            return result.encode_msgpack(self._shown[0])
+        head = _msgpack_size(len(self._shown), 0x80, b"\xde")
         members = (
-            msgspec.msgpack.encode(name) + result.encode_msgpack(index)
-            for index, name in enumerate(self._names)
+            msgspec.msgpack.encode(self._names[index]) + result.encode_msgpack(index)
+            for index in self._shown
         )
         return head + b"".join(members)
 
@@ -198,11 +201,11 @@ class Answers:
             InvalidInputError: text, several outputs, probabilities of several targets.
         """
         remedy = "a binary answer holds one tensor of numbers; ask for JSON or MessagePack"
-        if self._prediction is None and len(self._names) > 1:
-            raise InvalidInputError(f"the model has {len(self._names)} outputs and {remedy}")
+        if self._prediction is None and len(self._shown) > 1:
+            raise InvalidInputError(f"the model has {len(self._shown)} outputs and {remedy}")
         if self._classes is not None and self._classes.dtype.kind not in "biuf":
             raise InvalidInputError(f"the model's labels are text and {remedy}")
-        if self._specs[self._prediction or 0][1] == "string":
+        if self._specs[self._raw_output][1] == "string":
             raise InvalidInputError(f"the model's predictions are text and {remedy}")
         if probabilities and len(self._probabilities) > 1:
             raise InvalidInputError(
@@ -214,12 +217,16 @@ class Answers:
 
         Precondition: `require_raw`.
         """
-        index = self._prediction or 0
+        index = self._raw_output
         if self._classes is None:
             return RawTensor(*result.encode_raw(index))
         labels = self._classes[_present(result.outputs()[index])]
         little = labels.astype(labels.dtype.newbyteorder("<"), copy=False)
         return RawTensor(little.tobytes(), labels.dtype.name, labels.shape)
+
+    @property
+    def _raw_output(self) -> int:
+        return self._shown[0] if self._prediction is None else self._prediction
 
     def probabilities_raw(self, result: _engine.Result) -> RawTensor:
         """``probabilities`` as bytes. Precondition: `require_raw`."""

@@ -19,7 +19,7 @@ def quick_call(
 ) -> Quick:
     """The short way of a model; one that always answers None where the model has none."""
     only = answers.only_output(probabilities=probabilities)
-    if only is None or len(signature.inputs) != 1 or signature.layout == "columns":
+    if only is None or len(core.inputs) != 1 or signature.layout == "columns":
         return _never
     run = _engine.QuickCall(
         core,

@@ -111,8 +111,9 @@ class App:
         return answer
 
     def leave(self, request: Request) -> None:
-        """Gives the request's place back."""
-        if not request.route.open:
+        """Gives the request's place back, once."""
+        if not request.route.open and not request.has_left:
+            request.has_left = True
             self.gate.leave(request.reserved_bytes)
 
     def refuse(self, error: Exception, request_id: str) -> Response:

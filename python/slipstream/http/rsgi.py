@@ -25,8 +25,9 @@ from slipstream.http.app import App, log
 from slipstream.http.front import Front, FrontLoop, OnLoop
 from slipstream.http.placement import Placement, threads_of_process
 from slipstream.http.rsgi_types import ProtocolClosed, ProtocolError, Scope, Transport
+from slipstream.http.streaming import stream
 from slipstream.http.sweeper import AnswerWait, BodyWait, SlowWait, Sweeper
-from slipstream.http.types import Pending, Request, Response
+from slipstream.http.types import Header, Pending, Request, Response, Streaming
 
 _BODILESS = frozenset(("GET", "HEAD", "DELETE", "OPTIONS"))
 _LINGER_BYTES = 64 * 1024 * 1024
@@ -93,7 +94,10 @@ class RsgiAdapter:
             finally:
                 app.leave(request)
             answer.request_id = request.request_id
-        self._send(scope, proto, answer)
+        if isinstance(answer, Streaming):
+            await stream(proto, _head(scope, answer), answer, self._sweeper)
+        else:
+            self._send(scope, proto, answer)
         if self._debug:
             elapsed_ms = (time.perf_counter() - started) * 1e3
             log.info(
@@ -113,6 +117,8 @@ class RsgiAdapter:
     async def _run(self, request: Request, proto: Transport) -> Response:
         answer = self._app.run(request)
         if isinstance(answer, Pending):
+            if not answer.holds_place:
+                self._app.leave(request)
             return answer.answer or await self._wait(answer, proto)
         return answer
 
@@ -194,14 +200,18 @@ class RsgiAdapter:
             wait.stop()
 
     def _send(self, scope: Scope, proto: Transport, answer: Response) -> None:
-        headers = [
-            ("content-type", answer.content_type),
-            ("x-request-id", answer.request_id),
-            *answer.headers,
-        ]
-        if answer.close and scope.http_version.startswith("1"):
-            headers.append(("connection", "close"))
-        proto.response_bytes(answer.status, headers, answer.body)
+        proto.response_bytes(answer.status, _head(scope, answer), answer.body)
+
+
+def _head(scope: Scope, answer: Response) -> list[Header]:
+    headers = [
+        ("content-type", answer.content_type),
+        ("x-request-id", answer.request_id),
+        *answer.headers,
+    ]
+    if answer.close and scope.http_version.startswith("1"):
+        headers.append(("connection", "close"))
+    return headers
 
 
 async def _linger(proto: Transport) -> None:

@@ -10,7 +10,14 @@ from granian._granian import RSGIProtocolError as ProtocolError
 
 from slipstream.http.types import Header, Headers
 
-__all__ = ["Arriving", "ProtocolClosed", "ProtocolError", "Scope", "Transport"]
+__all__ = [
+    "Arriving",
+    "ProtocolClosed",
+    "ProtocolError",
+    "Scope",
+    "StreamTransport",
+    "Transport",
+]
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -52,6 +59,13 @@ class Scope(Protocol):
         """A copy: ask once."""
 
 
+class StreamTransport(Protocol):
+    """The body of an answer in pieces; it ends when this object is gone."""
+
+    def send_bytes(self, data: bytes, /) -> Awaitable[None]:
+        """Queues it. Raises ``ProtocolClosed`` when the client has gone."""
+
+
 class Transport(Protocol):
     """The body of a request, its answer, and its client. One request each."""
 
@@ -66,6 +80,9 @@ class Transport(Protocol):
 
     def client_disconnect(self) -> Arriving[None]:
         """Done when the client has hung up."""
+
+    def response_stream(self, status: int, headers: list[Header]) -> StreamTransport:
+        """Answers with a body that comes in pieces."""
 
     def response_bytes(self, status: int, headers: list[Header], body: bytes) -> None:
         """Answers; a second answer is ignored. Any thread that holds the GIL may call it."""

@@ -9,7 +9,7 @@ slow lane and must return a `Response`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any, Literal, Protocol, TypeAlias
 
 import msgspec
@@ -42,6 +42,18 @@ class Response(msgspec.Struct, gc=False):
     """Set on a refusal, where there may be no `Request` that knows it."""
 
 
+class Streaming(Response, gc=True):
+    """An answer whose body comes in pieces, for as long as there are any.
+
+    ``body`` stays empty. Such a request gives its place in the gate back before the first piece,
+    and the server keeps what the client has not taken yet: whoever makes one bounds both how many
+    there are and how much each sends. The adapter closes ``pieces`` when the client has hung up,
+    or the server ends.
+    """
+
+    pieces: AsyncGenerator[bytes] | None = None
+
+
 class Request(msgspec.Struct):
     """One request after routing and admission; ``body`` is filled in by the adapter."""
 
@@ -58,6 +70,8 @@ class Request(msgspec.Struct):
     body: bytes = b""
     reserved_bytes: int = 0
     """What `Gate` has set aside for the body."""
+    has_left: bool = False
+    """Whether its place was given back."""
 
 
 class Pending:
@@ -68,6 +82,8 @@ class Pending:
     """
 
     __slots__ = ("_waiter", "answer")
+    holds_place = True
+    """Whether it counts as a request in progress. What only waits for others must not."""
 
     def __init__(self) -> None:
         self.answer: Response | None = None

@@ -7,7 +7,7 @@ the original is opened nowhere but in the converter child.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
@@ -56,6 +56,22 @@ class Quantized(msgspec.Struct, frozen=True, kw_only=True):
     rows_source: Literal["calibration", "generated"]
 
 
+Constant: TypeAlias = bool | int | float | str | list[Any]
+"""The value of a constant input; lists nest as its dimensions do."""
+
+
+class State(msgspec.Struct, frozen=True, kw_only=True):
+    """An input that takes what an output gave to the request before (see `models.sidecar`)."""
+
+    input: str
+    output: str
+    shape: tuple[int | str, ...] | None = None
+    """Of the initial value; ``"rows"`` stands for the number of rows of the first request. None:
+    the input's own shape, which must then be fixed."""
+    value: float = 0.0
+    """Every element of the initial value."""
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """See the module docstring. Written as JSON next to the artifact, ``manifest.json``."""
 
@@ -99,6 +115,10 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """Whether ``null`` (NaN) is a legal value in a numeric column."""
     quantized: Quantized | None = None
     """None for a model in its own precision."""
+    states: tuple[State, ...] = ()
+    """What a stream keeps from one request to the next; requests bring no such inputs."""
+    constants: dict[str, Constant] = {}
+    """Inputs that have this value in every request, which need not bring them."""
 
 
 def encode(manifest: Manifest) -> bytes:

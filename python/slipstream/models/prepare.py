@@ -28,6 +28,7 @@ from slipstream.models.converter import run_child
 from slipstream.models.detect import Detected, detect
 from slipstream.models.manifest import MANIFEST_VERSION, Manifest, encode
 from slipstream.models.onnx_files import companions
+from slipstream.models.sidecar import Sidecar, sidecar_of
 
 CONVERTER_VERSION = 3
 """Raise it whenever the converter's output for the same file changes: old artifacts expire."""
@@ -120,11 +121,13 @@ def prepare(path: Path, cache_dir: Path, options: PrepareOptions) -> Prepared:
     weights = companions(path) if found.kind == "onnx" else []
     size += sum(file.stat().st_size for _, file in weights)
     digests = {name: sha256_of(file) for name, file in weights}
-    key = _key(digest, digests, found, path, options)
+    sidecar = sidecar_of(path) if found.kind == "onnx" else Sidecar()
+    parts = digests | ({".toml": sidecar.sha256} if sidecar.sha256 else {})
+    key = _key(digest, parts, found, path, options)
 
     def make(scratch: Path, out: Path) -> None:
         if found.kind == "onnx":
-            _keep_onnx(path, digest, digests, out)
+            _keep_onnx(path, digest, digests, sidecar, out)
         else:
             _convert(path, digest, found, scratch, out, options)
 
@@ -196,7 +199,9 @@ def _copy(path: Path, digest: str, target: Path) -> None:
         raise ModelLoadError(f"{path.name} changed while it was being read: load it again")
 
 
-def _keep_onnx(path: Path, digest: str, weights: dict[str, str], out: Path) -> None:
+def _keep_onnx(
+    path: Path, digest: str, weights: dict[str, str], sidecar: Sidecar, out: Path
+) -> None:
     """An ONNX file is its own artifact; the backend tells the engine its inputs and outputs."""
     _copy(path, digest, out / "model.onnx")
     for name, weight_digest in weights.items():
@@ -215,6 +220,8 @@ def _keep_onnx(path: Path, digest: str, weights: dict[str, str], out: Path) -> N
         layout="tensors",
         inputs=(),
         outputs=(),
+        states=sidecar.states,
+        constants=sidecar.constants,
     )
     (out / MANIFEST_FILE).write_bytes(encode(manifest))
 

@@ -11,6 +11,7 @@ from slipstream.http.machine import Machine
 from slipstream.http.slow import SlowLane
 from slipstream.http.window import SlidingWindow
 from slipstream.settings import Settings
+from slipstream.streams.table import StreamTable
 
 if TYPE_CHECKING:
     from slipstream.api import Engine
@@ -35,6 +36,7 @@ class Context:
         self.failed_startup_loads = 0
         self.accepting = True
         """False from the moment the server begins to shut down."""
+        self.streams = StreamTable(engine, settings)
         self.machine = Machine(settings.state_path)
         self.long_lane = SlowLane(_LONG_THREADS, _LONG_WAITING, "long", "changes of models")
         """For what takes up to minutes, and must not hold up loads and unloads."""

@@ -30,7 +30,7 @@ def quantize(context: Context, request: Request) -> Response | Pending:
     from slipstream.quantize.options import QuantizeOptions
 
     engine = context.engine
-    model = engine.get(request.params["model_id"])
+    model = engine.model(request.params["model_id"])
     wanted = _quantize_body(request)
     dry_run = flag(request.query, "dry_run")
     limit = percent(wanted.max_accuracy_loss_percent, "max_accuracy_loss_percent")
@@ -113,7 +113,7 @@ def compile_model(context: Context, request: Request) -> Response | Pending:
     from slipstream.api.compile import compile_model as compile_now  # here: as above
 
     engine = context.engine
-    model = engine.get(request.params["model_id"])
+    model = engine.model(request.params["model_id"])
 
     def work() -> Response:
         report = compile_now(engine, model)

@@ -6,7 +6,16 @@ from collections.abc import Callable
 from functools import partial
 
 from slipstream.http.routes import engine as engine_routes
-from slipstream.http.routes import experiments, health, models, multi_batch, optimize, predict, tune
+from slipstream.http.routes import (
+    experiments,
+    health,
+    models,
+    multi_batch,
+    optimize,
+    predict,
+    streams,
+    tune,
+)
 from slipstream.http.routes.context import Context
 from slipstream.http.types import Express, Method, Pending, Request, Response, Route
 
@@ -53,6 +62,10 @@ def inference_routes(context: Context) -> tuple[Route, ...]:
         row("GET", "/experiments/{experiment_id}", experiments.info),
         row("PUT", "/experiments/{experiment_id}", experiments.put, slow=True),
         row("DELETE", "/experiments/{experiment_id}", experiments.end, slow=True),
+        row("POST", "/stream/start", streams.start),
+        row("POST", "/stream/{stream_id}/send", streams.send),
+        row("GET", "/stream/{stream_id}/results", streams.results),
+        row("DELETE", "/stream/{stream_id}", streams.close),
         row("GET", "/engine/status", engine_routes.status),
         row("GET", "/engine/config", engine_routes.config),
         row("GET", "/metrics/performance", engine_routes.performance),

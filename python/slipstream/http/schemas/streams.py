@@ -1,0 +1,102 @@
+"""Streams: requests in sequence."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+from msgspec import Raw, UnsetType
+
+from slipstream.http.schemas.multi_batch import EntryError
+
+
+class StartRequest(msgspec.Struct):
+    """POST stream/start."""
+
+    stream_id: str | None = None
+    model_id: str | None = None
+    buffer_size: int = 100
+    batch_timeout_ms: float | None = None
+
+
+class StartAnswer(msgspec.Struct):
+    """POST stream/start."""
+
+    stream_id: str
+    status: Literal["open"]
+    model_id: str
+    buffer_size: int
+    batch_timeout_ms: float
+
+
+class SendRequest(msgspec.Struct, gc=False):
+    """POST stream/{stream_id}/send. ``data`` stays as it came."""
+
+    data: Raw
+    sequence_id: int
+    return_probabilities: bool | None = None
+    timeout_ms: float | None = None
+    priority: str | None = None
+
+
+class SendAnswer(msgspec.Struct, gc=False):
+    """POST stream/{stream_id}/send, the same for a send that was accepted before."""
+
+    stream_id: str
+    sequence_id: int
+    status: Literal["accepted"]
+    queued: int
+
+
+class ResultsQuery(msgspec.Struct):
+    """The query string of GET stream/{stream_id}/results."""
+
+    after: int | None = None
+    wait_ms: float = 0.0
+
+
+class StreamResult(msgspec.Struct, gc=False):
+    """One result of a stream. The arrays are JSON already."""
+
+    sequence_id: int
+    predictions: Raw
+    probabilities: Raw | UnsetType
+    model_id: str
+    inference_time: float
+    status: Literal["success"]
+
+
+class StreamFailure(msgspec.Struct):
+    """A result of a stream that is none."""
+
+    sequence_id: int
+    model_id: str
+    status: Literal["error"]
+    error: EntryError
+
+
+class ResultsAnswer(msgspec.Struct):
+    """GET stream/{stream_id}/results."""
+
+    stream_id: str
+    results: list[StreamResult | StreamFailure]
+    pending: int
+
+
+class CloseAnswer(msgspec.Struct):
+    """DELETE stream/{stream_id}."""
+
+    message: str
+    stream_id: str
+    received: int
+    delivered: int
+    discarded: int
+
+
+class EndEvent(msgspec.Struct):
+    """The last event of a stream that was closed."""
+
+    stream_id: str
+    received: int
+    delivered: int
+    discarded: int

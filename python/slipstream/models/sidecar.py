@@ -1,0 +1,88 @@
+"""What its owner says about a model in a file beside it: ``MODEL.onnx.toml``.
+
+A graph does not tell which of its outputs is meant to come back as an input with the next request,
+nor which input is the same every time. This file does::
+
+    [constants]
+    sr = 16000
+
+    [states.state]
+    output = "stateN"
+    shape = [2, "rows", 128]
+    value = 0.0
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from pathlib import Path
+
+import msgspec
+
+from slipstream.errors import ModelLoadError, UnsafeModelError
+from slipstream.models.manifest import Constant, State
+
+_MOST_BYTES = 1 << 16
+
+
+class _StateTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[states.INPUT]``, as `State` describes it."""
+
+    output: str
+    shape: tuple[int | str, ...] | None = None
+    value: float = 0.0
+
+
+class _Tables(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole file."""
+
+    constants: dict[str, Constant] = {}
+    states: dict[str, _StateTable] = {}
+
+
+class Sidecar(msgspec.Struct, frozen=True):
+    """See the module docstring; empty where there is no such file."""
+
+    states: tuple[State, ...] = ()
+    constants: dict[str, Constant] = {}
+    sha256: str = ""
+
+
+def sidecar_of(path: Path) -> Sidecar:
+    """Reads the file beside the model at ``path``, if there is one.
+
+    Raises:
+        UnsafeModelError: it is a link that leads out of the model's folder.
+        ModelLoadError: it is not what it should be; names the place.
+    """
+    file = path.with_name(path.name + ".toml")
+    if not file.is_file():
+        return Sidecar()
+    if not file.resolve().is_relative_to(path.parent.resolve()):
+        raise UnsafeModelError(f"{file.name} leads outside the model's own folder")
+    with file.open("rb") as stream:
+        data = stream.read(_MOST_BYTES + 1)
+    if len(data) > _MOST_BYTES:
+        raise ModelLoadError(f"{file.name} is longer than {_MOST_BYTES} bytes")
+    try:
+        tables = msgspec.convert(tomllib.loads(data.decode()), _Tables)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
+        raise ModelLoadError(f"{file.name} is not valid: {error}") from error
+    for name, table in tables.states.items():
+        _check(file.name, name, table, tables)
+    states = tuple(
+        State(input=name, output=table.output, shape=table.shape, value=table.value)
+        for name, table in tables.states.items()
+    )
+    return Sidecar(states, tables.constants, hashlib.sha256(data).hexdigest())
+
+
+def _check(file: str, name: str, table: _StateTable, tables: _Tables) -> None:
+    for size in table.shape or ():
+        if size != "rows" and not (isinstance(size, int) and 0 <= size <= 2**31):
+            raise ModelLoadError(
+                f"{file}: states.{name}.shape has {size!r}; it takes sizes and the word 'rows'"
+            )
+    if name in tables.constants:
+        raise ModelLoadError(f"{file}: input {name!r} is a state and a constant; it can be one")
