@@ -15,6 +15,7 @@ import msgspec
 
 from slipstream.errors import (
     AmbiguousModelError,
+    BacklogFullError,
     DeadlineExceededError,
     InferenceError,
     InvalidInputError,
@@ -25,6 +26,8 @@ from slipstream.errors import (
     QueueFullError,
     RequestCancelledError,
     SlipstreamError,
+    TaskEndedError,
+    TaskNotFoundError,
     UnavailableError,
 )
 from slipstream.http.clock import Clock
@@ -95,10 +98,13 @@ STATUS: tuple[tuple[type[SlipstreamError], int], ...] = (
     (MalformedInputError, 400),
     (AmbiguousModelError, 400),
     (ModelNotFoundError, 404),
+    (TaskNotFoundError, 404),
     (ModelAlreadyLoadedError, 409),
+    (TaskEndedError, 409),
     (InvalidInputError, 422),
     (ModelLoadError, 422),
     (InferenceError, 422),
+    (BacklogFullError, 429),
     (QueueFullError, 503),
     (RequestCancelledError, 503),
     (UnavailableError, 503),

@@ -13,6 +13,7 @@ from slipstream.settings import Settings
 
 if TYPE_CHECKING:
     from slipstream.api import Engine
+    from slipstream.tasks.service import Tasks
 
 _MIB = 1024 * 1024
 
@@ -30,6 +31,8 @@ class Context:
         self.accepting = True
         """False from the moment the server begins to shut down."""
         self.machine = Machine(settings.state_path)
+        self.tasks: Tasks | None = None
+        """Async predictions; there from the moment the server begins to serve."""
         self.gate_is_full: Callable[[], bool] = lambda: False
         self.active_requests: Callable[[], int] = lambda: 0
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from slipstream.http.routes import engine as engine_routes
-from slipstream.http.routes import health, models, multi_batch, predict
+from slipstream.http.routes import health, models, multi_batch, predict, tasks
 from slipstream.http.routes.context import Context
 from slipstream.http.types import Express, Method, Pending, Request, Response, Route
 
@@ -45,6 +45,9 @@ def inference_routes(context: Context) -> tuple[Route, ...]:
             express=engine.predict_route(is_batch=True),
         ),
         row(*("POST", "/predict/multi-batch", multi_batch.predict_multi_batch), id_prefix="batch_"),
+        row("POST", "/predict/async", tasks.submit),
+        row("GET", "/predict/async/{task_id}", tasks.find),
+        row("DELETE", "/predict/async/{task_id}", tasks.cancel),
         row("GET", "/engine/status", engine_routes.status),
         row("GET", "/engine/config", engine_routes.config),
         row("GET", "/metrics/performance", engine_routes.performance),
