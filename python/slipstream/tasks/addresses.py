@@ -23,7 +23,7 @@ from slipstream.errors import InvalidInputError
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _MOST_URL_CHARACTERS = 2048
-_VISIBLE = re.compile(r"[\x21-\x7e]+")
+_VISIBLE = re.compile(r"[\x21-\x7e]*")
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _PORTS = {"http": 80, "https": 443}
 

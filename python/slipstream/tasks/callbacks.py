@@ -86,10 +86,13 @@ class Callbacks:
 
     async def _start_due(self) -> float:
         """Starts what is due, as far as there is room; returns how long to wait for more."""
-        due = await asyncio.wrap_future(self._store.due(_AT_ONCE + len(self._busy)))
+        busy = set(
+            self._busy
+        )  # one that ends while the store is asked is in its answer all the same
+        due = await asyncio.wrap_future(self._store.due(_AT_ONCE + len(busy)))
         now = time.time()
         for task_id, when in due:
-            if task_id in self._busy:
+            if task_id in busy or task_id in self._busy:
                 continue
             if when > now:
                 return min(when - now, _IDLE_S)

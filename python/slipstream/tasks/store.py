@@ -205,13 +205,17 @@ class TaskStore:
         return query(self._reading)
 
     def close(self) -> None:
-        """Stores what waits to be, and closes the database. Blocks: not on the loop's thread."""
+        """Stores what waits to be, and closes the database. Idempotent.
+
+        Blocks: not to be called on the loop's thread.
+        """
         self.writer.close()
         self._reader.shutdown()
         if self._reading is not None:
             self._reading.close()
         if self._lock_fd >= 0:
             os.close(self._lock_fd)
+            self._lock_fd = -1
 
     def _open(self) -> sqlite3.Connection:
         """Called on the writer's thread."""
