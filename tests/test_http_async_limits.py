@@ -129,3 +129,99 @@ class TestShutdown:
             body = Place(server, gate, folder).ended(task_id)
             assert (body["status"], body["error"]["error"]) == ("failed", "ModelNotFoundError")
             assert body["model_id"] == "gated"
+
+
+class TestTwoServers:
+    def test_tasks_belong_to_one_at_a_time(self, tmp_path_factory: pytest.TempPathFactory) -> None:
+        folder = fresh_folder(tmp_path_factory, "async-two")
+        gate = Gate(folder, "gated")
+        env = {"ALLOW_CUSTOM_CODE": "True", "DRAIN_TIMEOUT_S": "0.2", "ASYNC_MAX_RUNNING": "1"}
+        arguments = ("--model-dir", str(folder), "--load", f"{folder}/gated.py=gated")
+        asked = {"model_id": "gated", "data": [[1]]}
+        with slipstream_server(*arguments, env=env) as first:
+            place = Place(first, gate, folder)
+            tasks = [place.hold(), place.submit([[1]])]
+            with slipstream_server(*arguments, env=env) as second:
+                with second.client() as client:
+                    response = client.post(PATH, json=asked)
+                    assert response.status_code == 503
+                    assert "STATE_DIR" in error_of(response)["message"]
+                    assert client.post("/api/inference/predict", json=asked).status_code == 200
+                first.stop()
+                gate.open()
+                place = Place(second, gate, folder)
+                for task_id in tasks:  # it takes over what the first one left
+
+                    def is_completed(task_id: str = task_id) -> bool:
+                        return place.get(task_id)["status"] == "completed"
+
+                    eventually(is_completed)
+                place.ended(place.submit([[2]]))
+
+
+DEADLY = """
+import os
+
+class Deadly:
+    def predict(self, rows):
+        if rows[0, 0] == 666:
+            os._exit(1)
+        return rows[:, 0]
+
+ENTRY = Deadly
+"""
+
+
+class TestPoison:
+    def test_a_task_under_which_its_model_dies(
+        self, tmp_path_factory: pytest.TempPathFactory
+    ) -> None:
+        folder = fresh_folder(tmp_path_factory, "async-deadly")
+        (folder / "deadly.py").write_text(DEADLY)
+        arguments = ("--model-dir", str(folder), "--load", f"{folder}/deadly.py=deadly")
+        with slipstream_server(*arguments, env={"ALLOW_CUSTOM_CODE": "True"}) as server:
+            place = Place(server, Gate(folder, "unused"), folder)
+            bad = place.submit([[666]], "deadly")
+            good = [place.submit([[value]], "deadly") for value in range(5)]
+            body = place.ended(bad)
+            assert (body["status"], body["result"]) == ("failed", None)
+            assert body["error"]["error"] == "UnavailableError"
+            for value, task_id in enumerate(good):
+                assert place.ended(task_id)["result"]["predictions"] == [value]
+
+    def test_a_task_under_which_servers_die(self, tmp_path_factory: pytest.TempPathFactory) -> None:
+        """Counted over restarts; after so many it is given up, and the server lives."""
+        folder = fresh_folder(tmp_path_factory, "async-poison")
+        gate = Gate(folder, "gated")
+        env = {"ALLOW_CUSTOM_CODE": "True", "ASYNC_MAX_RUNNING": "1"}
+        arguments = ("--model-dir", str(folder), "--load", f"{folder}/gated.py=gated")
+        database = folder / ".slipstream" / "tasks.db"
+
+        def starts(task_id: str) -> int:
+            with sqlite3.connect(database) as connection:
+                query = "SELECT starts FROM tasks WHERE task_id = ?"
+                return int(connection.execute(query, (task_id,)).fetchone()[0])
+
+        with slipstream_server(*arguments, env=env) as server:
+            place = Place(server, gate, folder)
+            task_id, waiting = place.hold(), place.submit([[5]])
+            eventually(lambda: starts(task_id) == 1)
+            server.process.kill()
+            server.process.wait()
+        (gate.folder / "journal").write_text("")
+        with slipstream_server(*arguments, env=env) as server:
+            eventually(lambda: gate.ran != [])
+            assert starts(task_id) == 2  # stored before it was started again
+            server.process.kill()
+            server.process.wait()
+        (gate.folder / "journal").write_text("")
+        with sqlite3.connect(database) as connection:
+            connection.execute("UPDATE tasks SET starts = 16 WHERE task_id = ?", (task_id,))
+        connection.close()
+        with slipstream_server(*arguments, env=env) as server:
+            place = Place(server, gate, folder)
+            body = place.ended(task_id)
+            assert body["status"] == "failed"
+            assert "The server ended 16 times" in body["error"]["message"]
+            assert place.ended(waiting)["result"]["predictions"] == [5]
+            assert gate.ran == [5]

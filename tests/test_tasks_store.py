@@ -190,7 +190,7 @@ class TestStore:
         opened.wait(opened.store.end, task(1), outcome())
         opened.store.close()
         again = Opened(tmp_path)
-        again.wait(again.store.open)
+        assert again.wait(again.store.open) is None
         (found,) = again.found
         assert [one.task_id for one in found.tasks] == ["task_0", "task_2"]
         assert [one.starts for one in found.tasks] == [1, 0]
@@ -238,7 +238,8 @@ class TestStore:
             "sys.path.insert(0, 'tests'); from test_tasks_store import Opened, task\n"
             "other = Opened(Path(sys.argv[1]))\n"
             "print(other.wait(other.store.insert, task(1)), flush=True)\n"
-            "told = threading.Event(); other.store.open(lambda _: told.set())\n"
+            "told = threading.Event()\n"
+            "other.store.open(lambda _: told.set(), until_it_works=True)\n"
             "assert told.wait(30); print(len(other.found[0].tasks)); other.store.close()\n"
         )
         other = subprocess.Popen(

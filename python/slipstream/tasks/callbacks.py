@@ -86,9 +86,8 @@ class Callbacks:
 
     async def _start_due(self) -> float:
         """Starts what is due, as far as there is room; returns how long to wait for more."""
-        busy = set(
-            self._busy
-        )  # one that ends while the store is asked is in its answer all the same
+        # As they are now: one that ends while the store is asked may still be in its answer.
+        busy = set(self._busy)
         due = await asyncio.wrap_future(self._store.due(_AT_ONCE + len(busy)))
         now = time.time()
         for task_id, when in due:

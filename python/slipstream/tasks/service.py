@@ -35,6 +35,9 @@ _PURGE_S = 1.0
 _LOOKUP_S = 2.0
 """How long a submission waits to learn where its callback would go."""
 _FULL_RETRY_S = 10.0
+_WAITS_SHARE = 4
+"""One of so many requests in progress may be one that waits for a task, so that those who only wait
+do not keep others out."""
 
 Reply = Callable[[Record | Exception], None]
 
@@ -64,20 +67,23 @@ class Tasks:
         self._result_bytes = 0
         self._last_accepted_at = 0.0
         self._checking: set[asyncio.Task[None]] = set()
+        self._free_waits = max(1, settings.max_concurrent_requests // _WAITS_SHARE)
         self._purging: asyncio.TimerHandle | None = None
         self._stopped = False
         self._stopped_at = 0.0
 
-    async def start(self, wait_s: float = 10.0) -> None:
+    async def start(self) -> None:
         """Takes up what an earlier server left, if there is anything; to be called before serving.
 
-        A database that is locked or damaged is said in the log, and tried again.
+        A database that cannot be opened, or that another server has, is said in the log and tried
+        again: the server can do all the rest.
         """
         if not self.store.exists:
             return
-        opened: asyncio.Future[object] = self._loop.create_future()
-        self.store.open(lambda result: None if opened.done() else opened.set_result(result))
-        await asyncio.wait({opened}, timeout=wait_s)
+        opened: asyncio.Future[Exception | None] = self._loop.create_future()
+        self.store.open(opened.set_result)
+        if await opened is not None:
+            self.store.open(None, until_it_works=True)
 
     def _recover(self, found: Recovered) -> None:
         self._results, self._result_bytes = found.ended, found.ended_bytes
@@ -189,14 +195,14 @@ class Tasks:
     def find(self, task_id: str, wait_s: float, reply: Reply) -> Callable[[], None]:
         """Gives ``reply`` the task, after its end if that comes within ``wait_s``.
 
-        ``reply`` gets `TaskNotFoundError` where there is no such task, or not any more. What is
-        returned ends the waiting.
+        ``reply`` gets `TaskNotFoundError` where there is no such task, or not any more. Where too
+        many wait already, it gets the task as it stands. What is returned ends the waiting.
         """
         task = self.runner.live.get(task_id)
         if task is None:
             self._read(task_id, reply)
             return _nothing
-        if wait_s <= 0 or self._stopped:
+        if wait_s <= 0 or self._stopped or self._free_waits == 0:
             reply(self.runner.view(task))
             return _nothing
 
@@ -204,6 +210,7 @@ class Tasks:
             timer.cancel()
             if answer in task.watchers:
                 task.watchers.remove(answer)
+            self._free_waits += 1
             if task_id in self.runner.live:
                 reply(self.runner.view(task))
             else:
@@ -211,6 +218,7 @@ class Tasks:
 
         timer = self._loop.call_later(wait_s, answer)
         task.watchers.append(answer)
+        self._free_waits -= 1
         return lambda: answer() if answer in task.watchers else None
 
     def cancel(self, task_id: str, reply: Reply) -> None:
@@ -283,8 +291,7 @@ class Tasks:
         self._give_back(task.size)
         self._results += 1
         self._result_bytes += len(outcome.body)
-        for answer in list(task.watchers):
-            answer()
+        _tell(task)
         if task.callback_url is not None:
             self._callbacks.wake()
         if self._purging is None:
@@ -319,8 +326,7 @@ class Tasks:
         if self._purging is not None:
             self._purging.cancel()
         for task in list(self.runner.live.values()):
-            for answer in list(task.watchers):
-                answer()
+            _tell(task)
 
     async def close(self) -> None:
         """Ends in good order; what does not end within the drain time is run by the next server."""
@@ -332,6 +338,13 @@ class Tasks:
         for checking in self._checking:
             checking.cancel()
         await self._loop.run_in_executor(None, self.store.close)
+
+
+def _tell(task: Task) -> None:
+    """Calls who waits for a task, each once."""
+    watchers, task.watchers = task.watchers, []
+    for answer in watchers:
+        answer()
 
 
 def _nothing() -> None:

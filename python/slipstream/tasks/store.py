@@ -133,9 +133,12 @@ class TaskStore:
         """Whether there is a database of an earlier server, or of this one."""
         return self._file.exists()
 
-    def open(self, done: Done) -> None:
-        """Opens the database, if need be again and again until whoever has it lets it go."""
-        self.writer.add(Write(lambda _: None, done, essential=True))
+    def open(self, done: Done | None, *, until_it_works: bool = False) -> None:
+        """Opens the database; ``done`` gets None, or why that failed.
+
+        With ``until_it_works`` again and again: another server may have it, and let it go.
+        """
+        self.writer.add(Write(lambda _: None, done, essential=until_it_works))
 
     def insert(self, task: Task, done: Done) -> None:
         """Stores a new task; ``done`` gets None, or why it could not be stored."""
