@@ -169,6 +169,12 @@ class TestTheQueue:
         place.ended(place.submit([[2]]))
         assert 1 not in place.gate.ran
 
+    @pytest.mark.parametrize("timeout_ms", [1e-6, 0.5])
+    def test_a_timeout_that_nothing_could_meet(self, place: Place, timeout_ms: float) -> None:
+        place.hold()
+        body = place.ended(place.submit([[1]], timeout_ms=timeout_ms))
+        assert (body["status"], body["error"]["error"]) == ("expired", "DeadlineExceededError")
+
     def test_a_task_that_runs_too_long_expires(self, place: Place) -> None:
         place.gate.close()
         body = place.ended(place.submit([[0]], timeout_ms=300))

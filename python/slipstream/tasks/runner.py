@@ -164,6 +164,8 @@ class Runner:
             ticket = self._start(task, model)
         except (QueueFullError, UnavailableError) as error:
             self._put_off(task, error)
+        except DeadlineExceededError:
+            self._expire(task)
         except Exception as error:
             self._finish_failed(task, "failed", error)
         else:
@@ -185,7 +187,7 @@ class Runner:
             answer="json",
             probabilities=request.probabilities,
             priority=request.priority,
-            timeout_ms=task.left_s * 1e3,
+            timeout_ms=max(task.left_s * 1e3, 1e-3),
             batch_size=request.batch_size,
             on_done=partial(self._done, task, model),
         )
@@ -245,9 +247,8 @@ class Runner:
         outcome = task.outcome
         assert outcome is not None
         self._ending -= 1
-        if isinstance(
-            changed, Exception
-        ):  # not the disk, which is tried for ever: this one outcome
+        if isinstance(changed, Exception):
+            # Not the disk, which is tried for ever, but this one outcome.
             if outcome.status == "failed":
                 log.error("the end of task %s cannot be stored", task.task_id, exc_info=changed)
             else:
