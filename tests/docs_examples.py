@@ -54,11 +54,13 @@ _MEASURED = frozenset(
 )
 _MEASURED_OR_NULL = frozenset(
     "memory_usage_mb total_memory_usage_mb memory_freed_mb total_model_memory_mb cpu_usage "
-    "gpu_usage usage_percent gpu_memory_mb".split()
+    "gpu_usage usage_percent gpu_memory_mb estimated_completion".split()
 )
 _OF_THE_MACHINE = frozenset("cores load_average gpu queued".split())
 _VOLATILE_HEADERS = frozenset(("date", "content-length"))
+_TASK_ID = re.compile(r"\btask_[0-9a-f]{32}\b")
 _VOLATILE_TEXT = (
+    (_TASK_ID, "task_*"),
     (re.compile(r"\b(req|batch)_[0-9a-f]{14}\b"), r"\1_*"),
     (re.compile(r"\bmodel_[0-9a-f]{10}\b"), "model_*"),
     (re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"), "(time)"),
@@ -260,8 +262,19 @@ class Outcome(NamedTuple):
     """How the page differs from it; empty when the page is right."""
 
 
-def run_curl_block(example: Example, address: str) -> Outcome:
-    responses = [run_curl(words, address) for words in commands(example.block.text)]
+def run_curl_block(example: Example, address: str, tasks: dict[str, str]) -> Outcome:
+    """``tasks``: id of an async task as the page shows it → as this server calls it."""
+    text = _TASK_ID.sub(lambda found: tasks.get(found[0], found[0]), example.block.text)
+    outcome = _curl_outcome(example, [run_curl(words, address) for words in commands(text)])
+    if example.answer is not None:
+        ids = (_TASK_ID.findall(one) for one in (example.answer.text, outcome.obtained))
+        tasks.update(zip(*ids, strict=False))
+    shown = {real: one for one, real in tasks.items()}
+    obtained = _TASK_ID.sub(lambda found: shown.get(found[0], found[0]), outcome.obtained)
+    return outcome._replace(obtained=obtained)
+
+
+def _curl_outcome(example: Example, responses: list[httpx.Response]) -> Outcome:
     answer = example.answer
     if answer is None:
         return Outcome(example, "", ["no block with the answer below it"])
@@ -359,9 +372,10 @@ def run_page(text: str, samples: Path, folder: Path) -> list[Outcome]:
     found = examples(text)
     if not found:
         return []
+    tasks: dict[str, str] = {}
     with serving(text, samples, folder) as server:
         return [
-            run_curl_block(example, server.address)
+            run_curl_block(example, server.address, tasks)
             if example.block.language == "bash"
             else run_python_block(example, server.address, folder)
             for example in found

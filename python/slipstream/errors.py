@@ -102,5 +102,17 @@ class StreamFullError(SlipstreamError):
     """A stream's buffer is full, or there are as many streams as may be. Retry later."""
 
 
+class BacklogFullError(SlipstreamError):
+    """As many tasks wait, or results are kept, as the operator allows. Submit again later."""
+
+
+class TaskNotFoundError(SlipstreamError, LookupError):
+    """No async task has that id, or its result was kept long enough and is gone."""
+
+
+class TaskEndedError(SlipstreamError):
+    """An async task cannot be cancelled any more; ``details["status"]`` says how it ended."""
+
+
 class UnavailableError(SlipstreamError):
     """Temporarily unable: the model is unloading, the engine is closing, a child process died."""

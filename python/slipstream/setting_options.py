@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import math
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+_HOST = re.compile(r"[A-Za-z0-9._-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\]:[0-9]{1,5}|[0-9A-Fa-f:.]+")
 _API_KEY = re.compile(r"[\x21-\x2b\x2d-\x7e]+")
 
 
@@ -76,10 +78,36 @@ def _parse_keys(value: object) -> tuple[str, ...]:
     return keys
 
 
+def _parse_hosts(value: object) -> tuple[str, ...]:
+    items = value.split(",") if isinstance(value, str) else value
+    if not isinstance(items, list | tuple) or not all(isinstance(item, str) for item in items):
+        raise ValueError
+    hosts = tuple(item.strip() for item in items if item.strip())
+    if not all(_HOST.fullmatch(host) for host in hosts):
+        raise ValueError
+    return hosts
+
+
+def _parse_webhook_secrets(value: object) -> tuple[str, ...]:
+    secrets = _parse_keys(value)
+    for secret in secrets:
+        key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+        if not (secret.startswith("whsec_") and 24 <= len(key) <= 64):
+            raise ValueError
+    return secrets
+
+
 _FLAG = Kind("True or False", _parse_flag)
 _PATH = Kind("a path", _parse_path)
 _TEXT = Kind("a text that is not empty", _parse_text)
 _KEYS = Kind("keys separated by commas, of visible ASCII characters", _parse_keys)
+_HOSTS = Kind(
+    "names or addresses of hosts separated by commas, each host or host:port", _parse_hosts
+)
+_WEBHOOK_SECRETS = Kind(
+    "secrets separated by commas, each 'whsec_' and base64 of 24 to 64 bytes",
+    _parse_webhook_secrets,
+)
 _MILLISECONDS = _number(0, 86_400_000, "a number of milliseconds")
 _SECONDS = _number(0, 3600, "a number of seconds")
 _COUNT_MAX = 2**31 - 1
@@ -140,5 +168,28 @@ OPTIONS: dict[str, Option] = {
         "STREAM_IDLE_TIMEOUT_S", _number(0.1, 86_400, "a number of seconds")
     ),
     "stream_heartbeat_s": Option("STREAM_HEARTBEAT_S", _number(0.05, 3600, "a number of seconds")),
+    "async_max_backlog": Option(
+        "ASYNC_MAX_BACKLOG", _whole_number(1, 1_000_000, "a number of tasks")
+    ),
+    "async_max_backlog_bytes": Option(
+        "ASYNC_MAX_BACKLOG_BYTES", _whole_number(1, 2**40, "a number of bytes")
+    ),
+    "async_max_running": Option("ASYNC_MAX_RUNNING", _whole_number(1, 4096, "a number of tasks")),
+    "async_result_ttl_s": Option(
+        "ASYNC_RESULT_TTL_S", _number(0.1, 31_536_000, "a number of seconds")
+    ),
+    "async_max_results": Option(
+        "ASYNC_MAX_RESULTS", _whole_number(1, 100_000_000, "a number of tasks")
+    ),
+    "async_max_result_bytes": Option(
+        "ASYNC_MAX_RESULT_BYTES", _whole_number(1, 2**40, "a number of bytes")
+    ),
+    "callback_allowed_hosts": Option("CALLBACK_ALLOWED_HOSTS", _HOSTS),
+    "callback_secret": Option("CALLBACK_SECRET", _WEBHOOK_SECRETS, secret=True),
+    "callback_timeout_s": Option("CALLBACK_TIMEOUT_S", _number(0.1, 300, "a number of seconds")),
+    "callback_max_attempts": Option(
+        "CALLBACK_MAX_ATTEMPTS", _whole_number(1, 100, "a number of attempts")
+    ),
+    "callback_retry_s": Option("CALLBACK_RETRY_S", _number(0.01, 3600, "a number of seconds")),
 }
 """Setting name → its environment variable and values. Keys of ``slipstream.toml`` are the names."""

@@ -96,11 +96,31 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """A stream that nobody sends to or reads from for that long is closed."""
     stream_heartbeat_s: float = 15.0
     """Between signs of life on a connection that waits for events of a stream."""
+    async_max_backlog: int = 10_000
+    """Async tasks that may wait or run at once; the next is refused with 429."""
+    async_max_backlog_bytes: int = 256 * _MIB
+    """Their rows, which are in memory and on disk."""
+    async_max_running: int = 32
+    """Async tasks that the engine has at once."""
+    async_result_ttl_s: float = 3600.0
+    """How long the end of an async task is kept."""
+    async_max_results: int = 200_000
+    async_max_result_bytes: int = 1024 * _MIB
+    """Kept ends of async tasks; above either no more tasks are accepted (429)."""
+    callback_allowed_hosts: tuple[str, ...] = ()
+    """Hosts that may be called back though they are private, or by plain http."""
+    callback_secret: tuple[str, ...] = ()
+    """What callbacks are signed with (Standard Webhooks); several while one is replaced."""
+    callback_timeout_s: float = 10.0
+    """One attempt to call back, from looking the name up to the status of the answer."""
+    callback_max_attempts: int = 8
+    callback_retry_s: float = 5.0
+    """Wait before the second attempt; each later one is three times as long, an hour at most."""
 
     def __repr__(self) -> str:
-        """Every field but the keys, which logs and tracebacks must not show."""
+        """Every field but secrets, which logs and tracebacks must not show."""
         fields = (
-            f"{name}=({len(self.api_keys)} keys)" if name == "api_keys" else f"{name}={value!r}"
+            f"{name}=({len(value)} keys)" if OPTIONS[name].secret else f"{name}={value!r}"
             for name, value in msgspec.structs.asdict(self).items()
         )
         return f"Settings({', '.join(fields)})"

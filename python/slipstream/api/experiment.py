@@ -204,6 +204,16 @@ class Experiment:
 
         return self._attempt(routing_key, act)
 
+    def check(self, body: Body, *, probabilities: bool) -> None:
+        """`Model.check` of the variants that are loaded: any of them may be drawn.
+
+        Raises: as `Model.check`.
+        """
+        for name in self._plan.names:
+            model = self._models.get(name)
+            if model is not None:
+                model.check(body, probabilities=probabilities)
+
     def cancel(self, ticket: int) -> bool:
         """Withdraws a request that was started; False when it has ended already."""
         for name in self._plan.names:  # a ticket is of the whole engine: any of its models will do

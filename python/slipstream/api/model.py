@@ -294,6 +294,17 @@ class Model:
             encode = remembering(body.memory, encode)
         return self._attempt(make, lambda call: _start(call, encode, on_done))
 
+    def check(self, body: Body, *, probabilities: bool) -> None:
+        """Refuses rows that `start` would refuse, without running anything.
+
+        Raises:
+            MalformedInputError: ``body`` is not of its form.
+            InvalidInputError: the rows do not fit the model, or it has no probabilities.
+        """
+        version = self._version
+        decode_body(version, body)
+        version.answers.wanted(predictions=True, probabilities=probabilities)
+
     def _attempt(self, make: Callable[[Version], Call], act: Callable[[Call], T]) -> T:
         """Acts on a call of the version that answers now; again if a reload closed it meanwhile."""
         while True:

@@ -107,6 +107,8 @@ async def _answer_requests(
     engine: Engine, settings: Settings, failed_loads: int, sock: socket.socket, stop: asyncio.Event
 ) -> bool:
     """Serves until told to stop; returns whether everything in progress came to its end."""
+    from slipstream.http.routes.tasks import start_tasks  # here: as the engine, not before `bind`
+
     clock = Clock()
     context = Context(engine, settings, clock)
     context.failed_startup_loads = failed_loads
@@ -114,9 +116,15 @@ async def _answer_requests(
     context.gate_is_full = lambda: app.gate.full
     context.active_requests = lambda: app.gate.active
     adapter = RsgiAdapter(app)
+    context.tasks = tasks = await start_tasks(context)
     closing = asyncio.ensure_future(_mark_closing(stop, context))
     looking = asyncio.ensure_future(_look(context))
-    drained = await serve(adapter, sock, settings, stop, on_ready=announce, give_up=adapter.end_all)
+    try:
+        drained = await serve(
+            *(adapter, sock, settings, stop), on_ready=announce, give_up=adapter.end_all
+        )
+    finally:
+        await tasks.close()
     closing.cancel()
     looking.cancel()
     orderly = drained and not app.slow_lane.busy and not context.lanes_busy
@@ -139,6 +147,8 @@ async def _mark_closing(stop: asyncio.Event, context: Context) -> None:
     context.accepting = False
     context.searches.stop()
     context.streams.close()
+    if context.tasks is not None:
+        context.tasks.stop()
 
 
 async def _look(context: Context) -> None:

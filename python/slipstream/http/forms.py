@@ -11,7 +11,7 @@ under ``X-Probabilities-Dtype`` and ``X-Probabilities-Shape``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -37,8 +37,34 @@ _KIND: dict[str, BodyKind] = {
 }
 _MOST_DIMENSIONS = 32
 
+T = TypeVar("T")
+
+
+class MsgpackBody(Generic[T]):
+    """The decoder of one kind of MessagePack body; make one per kind at import."""
+
+    __slots__ = ("_decode",)
+
+    def __init__(self, kind: type[T]) -> None:
+        self._decode = msgspec.msgpack.Decoder(kind).decode
+
+    def __call__(self, request: Request) -> T:
+        """Decodes the request's body.
+
+        Raises:
+            MalformedInputError: not MessagePack.
+            InvalidInputError: MessagePack, but not what this endpoint takes.
+        """
+        try:
+            return self._decode(request.body)
+        except msgspec.ValidationError as error:
+            raise InvalidInputError(f"The body is not valid: {error}") from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise MalformedInputError(f"The body is not MessagePack: {error}") from None
+
+
 _json_body = JsonBody(PredictRequest)
-_msgpack_body = msgspec.msgpack.Decoder(PredictRequest).decode
+_msgpack_body = MsgpackBody(PredictRequest)
 encode_msgpack = msgspec.msgpack.Encoder().encode
 
 
@@ -80,16 +106,9 @@ def json_envelope(request: Request) -> PredictRequest:
 def msgpack_envelope(request: Request) -> PredictRequest:
     """The same of MessagePack.
 
-    Raises:
-        MalformedInputError: not MessagePack.
-        InvalidInputError: MessagePack, but not what predictions take.
+    Raises: as `MsgpackBody`.
     """
-    try:
-        return _msgpack_body(request.body)
-    except msgspec.ValidationError as error:
-        raise InvalidInputError(f"The body is not valid: {error}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise MalformedInputError(f"The body is not MessagePack: {error}") from None
+    return _msgpack_body(request)
 
 
 def tensor_options(request: Request) -> PredictOptions:
@@ -98,8 +117,17 @@ def tensor_options(request: Request) -> PredictOptions:
     Raises:
         InvalidInputError: a value is not of its kind.
     """
+    return query_options(request, PredictOptions)
+
+
+def query_options(request: Request, kind: type[T]) -> T:
+    """The query string as a Struct.
+
+    Raises:
+        InvalidInputError: a value is not of its kind.
+    """
     try:
-        return msgspec.convert(dict(parse_qsl(request.query)), PredictOptions, strict=False)
+        return msgspec.convert(dict(parse_qsl(request.query)), kind, strict=False)
     except msgspec.ValidationError as error:
         raise InvalidInputError(f"The query string is not valid: {error}") from None
 

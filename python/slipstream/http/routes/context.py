@@ -15,6 +15,7 @@ from slipstream.streams.table import StreamTable
 
 if TYPE_CHECKING:
     from slipstream.api import Engine
+    from slipstream.tasks.service import Tasks
 
 _MIB = 1024 * 1024
 _SEARCHES = 2
@@ -42,6 +43,8 @@ class Context:
         """For what takes up to minutes, and must not hold up loads and unloads."""
         self.search_lane = SlowLane(_SEARCHES, 0, "search", "searches")
         self.searches = Searches(engine)
+        self.tasks: Tasks | None = None
+        """Async predictions; there from the moment the server begins to serve."""
         self.gate_is_full: Callable[[], bool] = lambda: False
         self.active_requests: Callable[[], int] = lambda: 0
 

@@ -14,6 +14,7 @@ from slipstream.http.routes import (
     optimize,
     predict,
     streams,
+    tasks,
     tune,
 )
 from slipstream.http.routes.context import Context
@@ -58,6 +59,9 @@ def inference_routes(context: Context) -> tuple[Route, ...]:
             express=engine.predict_route(is_batch=True),
         ),
         row(*("POST", "/predict/multi-batch", multi_batch.predict_multi_batch), id_prefix="batch_"),
+        row("POST", "/predict/async", tasks.submit),
+        row("GET", "/predict/async/{task_id}", tasks.find),
+        row("DELETE", "/predict/async/{task_id}", tasks.cancel),
         row("GET", "/experiments/list", experiments.list_experiments),
         row("GET", "/experiments/{experiment_id}", experiments.info),
         row("PUT", "/experiments/{experiment_id}", experiments.put, slow=True),

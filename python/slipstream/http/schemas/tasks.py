@@ -1,0 +1,58 @@
+"""Async predictions."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+from msgspec import Raw
+
+from slipstream.http.schemas.predict import PredictOptions
+
+
+class AsyncOptions(PredictOptions, gc=False):
+    """POST predict/async, without the rows."""
+
+    callback_url: str | None = None
+
+
+class AsyncRequest(AsyncOptions, gc=False, kw_only=True):
+    """The same with them. ``data`` stays as it came."""
+
+    data: Raw
+
+
+class AsyncAccepted(msgspec.Struct, gc=False):
+    """POST predict/async."""
+
+    task_id: str
+    status: Literal["queued"]
+    estimated_completion: str | None
+    queue_position: int
+
+
+class CallbackState(msgspec.Struct, gc=False):
+    """How far telling the ``callback_url`` has come."""
+
+    url: str
+    status: str
+    attempts: int
+    next_attempt_at: str | None
+    last_status_code: int | None
+    last_error: str | None
+
+
+class TaskAnswer(msgspec.Struct, gc=False):
+    """GET and DELETE predict/async/{task_id}, and what a ``callback_url`` receives."""
+
+    task_id: str
+    status: str
+    result: Raw
+    completed_at: str | None
+    error: Raw
+    model_id: str
+    submitted_at: str
+    started_at: str | None
+    queue_position: int | None
+    estimated_completion: str | None
+    callback: CallbackState | None
