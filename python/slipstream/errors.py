@@ -42,6 +42,10 @@ class ModelAlreadyLoadedError(SlipstreamError):
     """That file or id is loaded already; ``details["model_id"]`` is the existing one."""
 
 
+class ModelInUseError(SlipstreamError):
+    """Other models need that one; ``details["used_by"]`` lists their ids."""
+
+
 class ModelLoadError(SlipstreamError):
     """The file is not a model slipstream can serve: junk, wrong type, corrupt, too new."""
 

@@ -8,7 +8,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -16,6 +16,8 @@ from typing import Any, Self
 import msgspec
 
 from slipstream._version import __version__
+from slipstream.api.ensemble_loading import Ensembles, Promise
+from slipstream.api.members import Fresh, are_current, require_unused, require_users
 from slipstream.api.memory import resident_bytes
 from slipstream.api.model import LoadOptions, Model
 from slipstream.api.version import Totals, Version, totals_of, version_of
@@ -34,8 +36,10 @@ from slipstream.errors import (
     ModelAlreadyLoadedError,
     ModelLoadError,
     ModelNotFoundError,
+    SlipstreamError,
     UnavailableError,
 )
+from slipstream.models.ensembles import EnsembleMethod, read_ensemble
 from slipstream.models.paths import resolve_model_path
 from slipstream.models.prepare import Prepared, PrepareOptions, prepare
 from slipstream.settings import Settings, with_changes
@@ -67,7 +71,8 @@ class Engine:
         self._ending: list[Version] = []  # out of service, and still answering what they accepted
         self._ended = Totals(0, 0, 0, CoreLatencies())  # of those that have
         self._loading: dict[str, Path] = {}  # ids and files that are being loaded now
-        self._promises: list[_Promise] = []  # to versions that are being loaded now
+        self._promises: list[Promise] = []  # to versions that are being loaded now
+        self._ensembles = Ensembles(self, self._core, self._promised, self._load_version)
         self._close_lock = threading.Lock()
         self._closed = False
 
@@ -90,7 +95,7 @@ class Engine:
         model_id: str | None = None,
         compile_model: bool = True,
         instances: int | None = None,
-        ensemble_method: str | None = None,
+        ensemble_method: EnsembleMethod | None = None,
         walled: bool = False,
     ) -> Model:
         """Loads a model file; blocks until the model can answer.
@@ -123,7 +128,7 @@ class Engine:
             )
         model_id = model_id or _id_of(file)
         with self._reserved(model_id, file), self._promised() as promise:
-            options = (model_type, compile_model, instances, walled)
+            options = LoadOptions(model_type, compile_model, instances, walled, ensemble_method)
             version, size_bytes = self._load_version(model_id, file, options, promise)
             try:
                 _check_ensemble(version, file, ensemble_method)
@@ -135,13 +140,15 @@ class Engine:
             )
             model.load_options = options
             with self._lock:
-                if not self._closed:
+                if not self._closed and are_current(version, self._models):
                     self._models[model_id] = model
                     self._endpoints[model_id] = version.endpoint
                     promise.instances = 0  # the model has them now
                     return model
         version.core.close(0.0)
-        raise UnavailableError("the engine was closed while the model was loading")
+        raise UnavailableError(
+            "while the model was loading, the engine was closed or a member of it was changed"
+        )
 
     @contextmanager
     def _reserved(self, model_id: str, file: Path) -> Iterator[None]:
@@ -175,12 +182,15 @@ class Engine:
         model_id: str,
         file: Path,
         options: LoadOptions,
-        promise: _Promise,
+        promise: Promise,
         replaced: Version | None = None,
     ) -> tuple[Version, int]:
         """The file's model, started, and the file's size in bytes; not yet entered anywhere."""
+        ensemble = read_ensemble(file)
+        if ensemble is not None:
+            return self._ensembles.load(model_id, file, ensemble, options, promise, replaced)
         began = time.monotonic()
-        model_type, compile_model, instances, walled = options
+        model_type, compile_model, instances, walled, _ = options
         settings = self.settings
         prepared = prepare(
             file,
@@ -221,9 +231,9 @@ class Engine:
         return version, prepared.size_bytes
 
     @contextmanager
-    def _promised(self) -> Iterator[_Promise]:
+    def _promised(self) -> Iterator[Promise]:
         """Counts the instances of a version from the moment it may start them."""
-        promise = _Promise()
+        promise = Promise()
         with self._lock:
             self._promises.append(promise)
         try:
@@ -233,7 +243,7 @@ class Engine:
                 self._promises.remove(promise)
 
     def _instances_for(
-        self, backend: str, wanted: int | None, promise: _Promise, replaced: Version | None
+        self, backend: str, wanted: int | None, promise: Promise, replaced: Version | None
     ) -> int:
         """What was asked for (or the default), within what ``max_workers`` leaves; at least one.
 
@@ -258,8 +268,10 @@ class Engine:
 
         Raises:
             ModelNotFoundError: no model of that id is loaded.
+            ModelInUseError: it is a member of an ensemble that is loaded.
         """
         with self._lock:
+            require_unused(self._models.values(), model_id)
             model = self._models.pop(model_id, None)
             self._endpoints.pop(model_id, None)
             if model is not None:
@@ -280,24 +292,40 @@ class Engine:
             was unloaded meanwhile.
         """
         model = self.get(model_id)
-        walled = model.load_options[3]
+        walled = model.load_options.walled
         file = resolve_model_path(str(model.file), self.settings.model_dir if walled else None)
-        with self._promised() as promise:
+        with ExitStack() as promises:
+            promise = promises.enter_context(self._promised())
             version, size_bytes = self._load_version(
                 model_id, file, model.load_options, promise, replaced=model.version
             )
-            with self._lock:
-                is_loaded = self._models.get(model_id) is model
-                if is_loaded:
-                    old = model.replace_version(version, time.time(), size_bytes)
-                    self._ending.append(old)
-                    self._endpoints[model_id] = version.endpoint
+            fresh = [Fresh(model, version, size_bytes)]
+            try:
+                fresh += self._ensembles.users_with(model, version, promises)
+                with self._lock:
+                    old = self._swap(fresh)
                     promise.instances = 0  # the model has them now
-        if not is_loaded:
-            version.core.close(0.0)  # nobody would ever close it
-            raise self._not_found(model_id)
-        self._end(old)
+            except SlipstreamError:
+                for _, unused, _ in reversed(fresh):
+                    unused.core.close(0.0)  # nobody would ever close it
+                raise
+        for ended in reversed(old):  # ensembles before what they are made of
+            self._end(ended)
         return model
+
+    def _swap(self, fresh: list[Fresh]) -> list[Version]:
+        """Lets versions answer from now on, all or none; under the lock. Returns the old ones."""
+        for model, _, _ in fresh:
+            if self._models.get(model.model_id) is not model:
+                raise self._not_found(model.model_id)
+        require_users(self._models.values(), fresh)
+        ended = []
+        for model, version, size_bytes in fresh:
+            old = model.replace_version(version, time.time(), size_bytes)
+            self._ending.append(old)
+            self._endpoints[model.model_id] = version.endpoint
+            ended.append(old)
+        return ended
 
     def _end(self, version: Version) -> None:
         """Closes a version that was taken out of service, and keeps what it has counted."""
@@ -370,19 +398,12 @@ class Engine:
         with self._close_lock:  # the completions may end only after the last request did
             with self._lock:
                 self._closed = True
-                models = list(self._models.values())
-                self._models.clear()
+                models = sorted(self._models.values(), key=lambda model: not model.members)
+                self._models.clear()  # ensembles first, then what they are made of
                 self._endpoints.clear()
             for model in models:
                 model.version.core.close(max(0.0, until - time.monotonic()))
             self._completions.close()
-
-
-class _Promise:
-    """Instances that a version being loaded may start, until its model is entered."""
-
-    def __init__(self) -> None:
-        self.instances = 0
 
 
 def _with_reason(prepared: Prepared, reason: str) -> Prepared:

@@ -29,6 +29,8 @@ CoreFront = _engine.Front
 CoreGate = _engine.Gate
 CoreLatencies = _engine.Latencies
 Exchange = _engine.Exchange
+CoreEnsembleMember = _engine.EnsembleMember
+core_ensemble = _engine.ensemble
 
 BACKEND_DIRECTORY_VARIABLE = "SLIPSTREAM_BACKEND_DIR"
 
