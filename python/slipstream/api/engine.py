@@ -190,7 +190,7 @@ class Engine:
         if ensemble is not None:
             return self._ensembles.load(model_id, file, ensemble, options, promise, replaced)
         began = time.monotonic()
-        model_type, compile_model, instances, walled, _ = options
+        model_type, compile_model, instances, walled, ensemble_method = options
         settings = self.settings
         prepared = prepare(
             file,
@@ -199,6 +199,7 @@ class Engine:
                 model_type=model_type,
                 compile_model=compile_model and settings.enable_compilation,
                 allow_custom_code=settings.allow_custom_code,
+                ensemble_method=ensemble_method,
                 model_dir=settings.model_dir if walled else None,
             ),
         )
