@@ -36,7 +36,7 @@ class Endpoint {
   Endpoint(std::shared_ptr<ModelObject> model, std::shared_ptr<const InputDecoder> decoder,
            EndpointOutputs outputs);
 
-  [[nodiscard]] ServedModel& served() const noexcept { return *model_->served; }
+  [[nodiscard]] Servable& served() const noexcept { return *model_->served; }
   [[nodiscard]] Result<std::vector<Tensor>> decode(std::string_view data) const {
     return decoder_->decode(data);
   }

@@ -13,4 +13,5 @@ PYBIND11_MODULE(_engine, module) {
   slipstream::bindings::register_predict_route(module);
   slipstream::bindings::register_front(module);
   slipstream::bindings::register_engine(module);
+  slipstream::bindings::register_compose(module);
 }

@@ -43,7 +43,7 @@ std::shared_ptr<ResultObject> result_of(Response&& response) {
 }
 
 // Blocks until the request ends. Ctrl-C cancels it and is raised once it has ended.
-Response wait_for_answer(ServedModel& served, WaitingSink& sink, Ticket ticket) {
+Response wait_for_answer(Servable& served, WaitingSink& sink, Ticket ticket) {
   bool interrupted = false;
   for (;;) {
     {
@@ -162,7 +162,7 @@ void register_model(py::module_& module) {
       .def("snapshot", &Histogram::snapshot);
   py::class_<ModelObject, std::shared_ptr<ModelObject>>(module, "Model")
       .def_property_readonly("name",
-                             [](const ModelObject& self) { return self.served->options().name; })
+                             [](const ModelObject& self) { return self.served->name(); })
       .def_property_readonly(
           "inputs", [](const ModelObject& self) { return triples_of(self.served->spec().inputs); })
       .def_property_readonly(
@@ -173,7 +173,7 @@ void register_model(py::module_& module) {
       .def_property_readonly("is_batching",
                              [](const ModelObject& self) { return self.served->is_batching(); })
       .def_property_readonly(
-          "instances", [](const ModelObject& self) { return self.served->options().instances; })
+          "instances", [](const ModelObject& self) { return self.served->instances(); })
       .def("run", &run, "inputs"_a, py::kw_only(), "priority"_a = 0, "timeout_ms"_a = py::none(),
            "max_batch_rows"_a = 0, "outputs_wanted"_a = ~std::uint64_t{0})
       .def("try_run_inline", &try_run_inline, "inputs"_a, py::kw_only(), "priority"_a = 0,

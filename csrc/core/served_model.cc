@@ -106,7 +106,7 @@ ServedModel::ServedModel(RequestPool& pool, DeadlineTimer& timer, std::unique_pt
       batcher_(pool, options_.batcher, latency_, stats_.abandoned) {}
 
 ServedModel::~ServedModel() {
-  close(0);
+  ServedModel::close(0);
 }
 
 Status ServedModel::validate(std::span<const Tensor> inputs) const {

@@ -21,6 +21,7 @@
 #include "core/batch/latency_model.h"
 #include "core/deadline_timer.h"
 #include "core/request_pool.h"
+#include "core/servable.h"
 #include "core/stats/model_stats.h"
 #include "core/sync/event_count.h"
 
@@ -38,43 +39,38 @@ struct ServeOptions {
   std::pmr::memory_resource* memory = std::pmr::new_delete_resource();
 };
 
-class ServedModel {
+class ServedModel final : public Servable {
  public:
   // Creates every instance before it returns. `pool` and `timer` must outlive the model.
   [[nodiscard]] static Result<std::shared_ptr<ServedModel>> create(RequestPool& pool,
                                                                    DeadlineTimer& timer,
                                                                    std::unique_ptr<Model> model,
                                                                    ServeOptions options);
-  ~ServedModel();
-  ServedModel(const ServedModel&) = delete;
-  ServedModel& operator=(const ServedModel&) = delete;
+  ~ServedModel() override;
 
-  // Accepts a request, or says why not; on success `sink` gets exactly one completion with `tag`,
-  // possibly before this returns. `inputs` is in ModelSpec order, its memory constant until then.
-  // Failure: kInvalidArgument (does not fit the model), kResourceExhausted (queue full, or the
-  // deadline cannot be met), kDeadlineExceeded, kUnavailable (closing). `ticket` may be null.
   [[nodiscard]] Status submit(std::vector<Tensor>&& inputs, const RequestOptions& options,
                               std::shared_ptr<CompletionSink> sink, std::uint64_t tag,
-                              Ticket* ticket);
+                              Ticket* ticket) override;
 
-  // Runs the request on this thread if nothing is waiting, an instance is idle and the learned time
-  // is below the inline limit; nullopt (inputs untouched) if not. The answer is the Response.
+  // Only if nothing is waiting, an instance is idle and the learned time is below the inline limit.
   [[nodiscard]] std::optional<Response> try_run_inline(std::span<const Tensor> inputs,
-                                                       const RequestOptions& options);
+                                                       const RequestOptions& options) override;
 
-  // Withdraws a request: true if it will end with kCancelled, false if it had ended already.
-  bool cancel(Ticket ticket) noexcept;
+  bool cancel(Ticket ticket) noexcept override;
 
-  // Stops accepting, lets queued requests run until `drain_until_ns`, ends the rest with
-  // kUnavailable, joins the workers. Idempotent; blocks; not from a completion.
-  void close(Nanoseconds drain_until_ns) noexcept;
+  // Joins the workers, too.
+  void close(Nanoseconds drain_until_ns) noexcept override;
 
-  [[nodiscard]] const ModelSpec& spec() const noexcept { return model_->spec(); }
+  [[nodiscard]] const std::string& name() const noexcept override { return options_.name; }
+  [[nodiscard]] const ModelSpec& spec() const noexcept override { return model_->spec(); }
   [[nodiscard]] const ServeOptions& options() const noexcept { return options_; }
-  [[nodiscard]] const ModelStats& stats() const noexcept { return stats_; }
-  [[nodiscard]] bool is_batching() const noexcept { return batcher_.is_batching(); }
-  [[nodiscard]] std::size_t approx_queue_size() const noexcept { return batcher_.approx_size(); }
-  [[nodiscard]] std::uint64_t restarts() const noexcept;
+  [[nodiscard]] const ModelStats& stats() const noexcept override { return stats_; }
+  [[nodiscard]] std::size_t instances() const noexcept override { return options_.instances; }
+  [[nodiscard]] bool is_batching() const noexcept override { return batcher_.is_batching(); }
+  [[nodiscard]] std::size_t approx_queue_size() const noexcept override {
+    return batcher_.approx_size();
+  }
+  [[nodiscard]] std::uint64_t restarts() const noexcept override;
 
  private:
   // An Instance and the right to use it: a worker's own, lent to callers that run inline.

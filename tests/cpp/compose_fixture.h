@@ -62,7 +62,7 @@ struct Members {
     return composites.emplace_back(std::move(made).value());
   }
   Status submit(Composite& composite, std::uint64_t tag, double first, std::int64_t rows = 1,
-                RequestOptions options = {}, CompositeTicket* ticket = nullptr) {
+                RequestOptions options = {}, Ticket* ticket = nullptr) {
     std::vector<Tensor> inputs{counting_rows(first, rows)};
     return composite.submit(std::move(inputs), options, sink, tag, ticket);
   }

@@ -1,4 +1,4 @@
-// The standard combiners, against answers worked out by hand (and by numpy's own definitions).
+// The mean of tensors, against answers worked out by hand (and by numpy's own definitions).
 #include "core/compose/combine.h"
 
 #include <algorithm>
@@ -65,28 +65,8 @@ TEST(the_mean_of_equals_is_exact_and_nan_stays) {
   CHECK(std::isnan(result.value().front().as<double>()[0]));
 }
 
-TEST(the_vote_counts_weights_and_ties_go_to_the_smallest_label) {
-  CHECK(equals<std::int64_t>(
-      apply(weighted_vote(0), {labels({1, 2, 7}), labels({1, 0, 5}), labels({3, 0, 6})}),
-      {1, 0, 5}));
-  CHECK(equals<std::int64_t>(
-      apply(weighted_vote(0, {3, 1, 1}), {labels({9, -4}), labels({2, 5}), labels({2, 5})}),
-      {9, -4}));
-  CHECK(equals<std::int64_t>(apply(weighted_vote(0, {0.5, 0.5}), {labels({4}), labels({3})}), {3}));
-}
-
-TEST(the_vote_takes_every_integer_type_and_bool) {
-  const Tensor narrow = tensor_of<std::int8_t>(DType::kInt8, {-1});
-  const Tensor wide = tensor_of<std::uint64_t>(DType::kUint64, {7});
-  const Tensor flag = tensor_of<std::uint8_t>(DType::kBool, {1});
-  CHECK(equals<std::int64_t>(apply(weighted_vote(0, {2, 1, 1}), {narrow, wide, flag}), {-1}));
-  const Tensor huge = tensor_of<std::uint64_t>(DType::kUint64, {~std::uint64_t{0}});
-  CHECK(apply(weighted_vote(0), {huge}).status().code() == StatusCode::kInvalidArgument);
-}
-
 TEST(empty_answers_are_combined_too) {
   CHECK(equals<double>(apply(weighted_mean(0), {doubles({}), doubles({})}), {}));
-  CHECK(equals<std::int64_t>(apply(weighted_vote(0), {labels({}), labels({})}), {}));
 }
 
 void check_refused(const Result<std::vector<Tensor>>& result, const std::string& reason) {
@@ -98,14 +78,11 @@ void check_refused(const Result<std::vector<Tensor>>& result, const std::string&
 
 TEST(answers_that_do_not_go_together_are_refused_with_the_reason) {
   check_refused(apply(weighted_mean(0), {floats({1}), floats({1, 2})}), "[1]");
-  check_refused(apply(weighted_mean(0), {labels({1})}), "vote over labels");
-  check_refused(apply(weighted_vote(0), {floats({1})}), "mean of numbers");
+  check_refused(apply(weighted_mean(0), {labels({1})}), "takes float32 and float64");
   check_refused(apply(weighted_mean(1), {floats({1})}), "no output number 2");
   check_refused(apply(weighted_mean(0), {Tensor{}}), "no output number 1");
   check_refused(apply(weighted_mean(0, {1}), {floats({1}), floats({1})}), "2 members and 1");
   check_refused(apply(weighted_mean(0, {0, 0}), {floats({1}), floats({1})}), "all be zero");
-  check_refused(apply(weighted_vote(0, {1, -1}), {labels({1}), labels({1})}), "not negative");
-  check_refused(apply(weighted_vote(0, {1, std::nan("")}), {labels({1}), labels({1})}), "finite");
 }
 
 }  // namespace

@@ -74,7 +74,7 @@ TEST(cancelling_the_parent_cancels_its_members) {
   for (const auto& control : members.controls) control->close_gate();
   REQUIRE(members.submit(*ensemble, 1, 1).is_ok());
   for (const auto& control : members.controls) control->wait_at_gate(1);
-  CompositeTicket ticket;
+  Ticket ticket;
   REQUIRE(members.submit(*ensemble, 2, 1, 1, {}, &ticket).is_ok());
   CHECK(ensemble->cancel(ticket));
   CHECK(!ensemble->cancel(ticket));
@@ -94,7 +94,7 @@ TEST(a_ticket_of_another_composite_is_refused) {
   const auto one = members.ensemble();
   const auto other = members.pipeline();
   members.controls[0]->close_gate();
-  CompositeTicket ticket;
+  Ticket ticket;
   REQUIRE(members.submit(*one, 1, 1, 1, {}, &ticket).is_ok());
   CHECK(!other->cancel(ticket));
   CHECK(one->cancel(ticket));
@@ -167,7 +167,7 @@ TEST(every_parent_ends_once_under_load) {
         Composite& composite = i % 2 == 0 ? *ensemble : *pipeline;
         RequestOptions options;
         if (i % 7 == 0) options.deadline_ns = now_ns() + static_cast<Nanoseconds>(i % 5) * 100'000;
-        CompositeTicket ticket;
+        Ticket ticket;
         const Status status = members.submit(composite, thread * 1000 + i,
                                              static_cast<double>(i % 16), 1, options, &ticket);
         if (status.is_ok()) accepted.fetch_add(1);

@@ -192,7 +192,7 @@ class Round {
       asked.factor = how < 2 ? 2 : 4;
       Composite& composite = how < 2 ? *ensemble_ : *pipeline_;
       inputs.push_back(asked.input(inputs_alive_));
-      CompositeTicket ticket;
+      Ticket ticket;
       note(submitter, tag, composite.submit(std::move(inputs), options, sink, tag, &ticket));
       if (random.one_in(8)) (void)composite.cancel(ticket);
       return;

@@ -1,5 +1,7 @@
 #include "core/compose/composite.h"
 
+#include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <new>
 #include <utility>
@@ -7,13 +9,49 @@
 #include "core/compose/composite_run.h"
 
 namespace slipstream {
+namespace {
 
-Composite::Composite(std::string name, std::vector<CompositeMember> members,
+// Serial numbers of runs, over all composites of the process. From 2^32 on, so that no ticket has
+// generation 0, which means no request.
+std::atomic<std::uint64_t> next_serial{std::uint64_t{1} << 32};
+
+}  // namespace
+
+Composite::Composite(std::string name, ModelSpec spec, std::vector<CompositeMember> members,
                      std::unique_ptr<const Plan> plan)
-    : name_(std::move(name)), members_(std::move(members)), plan_(std::move(plan)) {}
+    : name_(std::move(name)),
+      spec_(std::move(spec)),
+      members_(std::move(members)),
+      plan_(std::move(plan)) {}
 
 Composite::~Composite() {
-  close(0);
+  Composite::close(0);
+}
+
+std::size_t Composite::instances() const noexcept {
+  std::size_t sum = 0;
+  for (const CompositeMember& member : members_) {
+    if (member.is_owned) sum += member.model->instances();
+  }
+  return sum;
+}
+
+bool Composite::is_batching() const noexcept {
+  return std::ranges::all_of(
+      members_, [](const CompositeMember& member) { return member.model->is_batching(); });
+}
+
+std::size_t Composite::approx_queue_size() const noexcept {
+  const std::scoped_lock lock(mutex_);
+  return run_count_;
+}
+
+std::uint64_t Composite::restarts() const noexcept {
+  std::uint64_t sum = 0;
+  for (const CompositeMember& member : members_) {
+    if (member.is_owned) sum += member.model->restarts();
+  }
+  return sum;
 }
 
 Status Composite::closed_status() const noexcept {
@@ -27,7 +65,7 @@ Status Composite::closed_status() const noexcept {
 
 Status Composite::submit(std::vector<Tensor>&& inputs, const RequestOptions& options,
                          std::shared_ptr<CompletionSink> sink, std::uint64_t tag,
-                         CompositeTicket* ticket) noexcept {
+                         Ticket* ticket) noexcept {
   try {
     Status status = admit(std::move(inputs), options, std::move(sink), tag, ticket);
     if (!status.is_ok()) stats_.rejected.add(1);
@@ -38,52 +76,71 @@ Status Composite::submit(std::vector<Tensor>&& inputs, const RequestOptions& opt
 }
 
 Status Composite::admit(std::vector<Tensor>&& inputs, const RequestOptions& options,
-                        std::shared_ptr<CompletionSink> sink, std::uint64_t tag,
-                        CompositeTicket* ticket) {
-  const auto run = std::make_shared<CompositeRun>(*this, options, std::move(sink), tag);
+                        std::shared_ptr<CompletionSink> sink, std::uint64_t tag, Ticket* ticket) {
+  const Ticket issued = Ticket::unpack(next_serial.fetch_add(1));
+  const auto run = std::make_shared<CompositeRun>(*this, options, std::move(sink), tag, issued);
   if (!enter(*run)) return closed_status();
-  if (ticket != nullptr) ticket->run_ = run;
+  if (ticket != nullptr) *ticket = issued;
   return run->begin(std::move(inputs));
 }
 
-bool Composite::cancel(const CompositeTicket& ticket) noexcept {
-  const std::shared_ptr<CompositeRun> run = ticket.run_.lock();
-  if (run == nullptr || &run->composite_ != this) return false;
-  return run->fail({StatusCode::kCancelled, "the request was cancelled by its caller"});
+bool Composite::cancel(Ticket ticket) noexcept {
+  std::shared_ptr<CompositeRun> found;
+  {
+    const std::scoped_lock lock(mutex_);
+    CompositeRun* run = runs_[bucket_of(ticket)];
+    while (run != nullptr && run->ticket_.packed() != ticket.packed()) run = run->next_;
+    if (run != nullptr) found = run->weak_from_this().lock();
+  }
+  if (found == nullptr) return false;
+  return found->fail({StatusCode::kCancelled, "the request was cancelled by its caller"});
 }
 
 bool Composite::enter(CompositeRun& run) noexcept {
   const std::scoped_lock lock(mutex_);
   if (closing_) return false;
-  run.next_ = first_run_;
-  if (first_run_ != nullptr) first_run_->previous_ = &run;
-  first_run_ = &run;
+  CompositeRun*& first = runs_[bucket_of(run.ticket_)];
+  run.next_ = first;
+  if (first != nullptr) first->previous_ = &run;
+  first = &run;
   run.is_listed_ = true;
+  ++run_count_;
   return true;
 }
 
 void Composite::leave(CompositeRun& run) noexcept {
   const std::scoped_lock lock(mutex_);
   if (!run.is_listed_) return;
-  (run.previous_ != nullptr ? run.previous_->next_ : first_run_) = run.next_;
+  (run.previous_ != nullptr ? run.previous_->next_ : runs_[bucket_of(run.ticket_)]) = run.next_;
   if (run.next_ != nullptr) run.next_->previous_ = run.previous_;
   // Under the lock: once it is released the composite may be gone.
-  if (first_run_ == nullptr) all_left_.notify_all();
+  if (--run_count_ == 0) all_left_.notify_all();
 }
 
 std::shared_ptr<CompositeRun> Composite::run_after(const CompositeRun* run) noexcept {
   const std::scoped_lock lock(mutex_);
-  for (CompositeRun* next = run == nullptr ? first_run_ : run->next_; next != nullptr;
-       next = next->next_) {
-    // Null: its last reference has just gone, and it waits for mutex_ in leave().
-    if (std::shared_ptr<CompositeRun> shared = next->weak_from_this().lock()) return shared;
+  std::size_t bucket = run == nullptr ? 0 : bucket_of(run->ticket_);
+  CompositeRun* next = run == nullptr ? runs_[0] : run->next_;
+  for (;;) {
+    for (; next != nullptr; next = next->next_) {
+      // Null: its last reference has just gone, and it waits for mutex_ in leave().
+      if (std::shared_ptr<CompositeRun> shared = next->weak_from_this().lock()) return shared;
+    }
+    if (++bucket == kBuckets) return nullptr;
+    next = runs_[bucket];
   }
-  return nullptr;
 }
 
 void Composite::close(Nanoseconds drain_until_ns) noexcept {
+  end_runs(drain_until_ns);
+  for (const CompositeMember& member : members_) {
+    if (member.is_owned) member.model->close(0);  // nothing of it is in flight any more
+  }
+}
+
+void Composite::end_runs(Nanoseconds drain_until_ns) noexcept {
   const std::chrono::steady_clock::time_point drain_until{std::chrono::nanoseconds(drain_until_ns)};
-  const auto is_empty = [this] { return first_run_ == nullptr; };
+  const auto is_empty = [this] { return run_count_ == 0; };
   {
     std::unique_lock lock(mutex_);
     closing_ = true;

@@ -8,23 +8,25 @@
 //    and the other members are cancelled. What they still answer is absorbed.
 //  - Cancelling the parent cancels its members.
 //
-// Threads: any. Ownership: shares in its members; each parent in flight holds a slot of the request
+// Threads: any. Ownership: shares in its members, and closes those that are its own; each parent in
+// flight holds a slot of the request
 // pool per member that works for it, which is what bounds them. The destructor waits until every
 // member has answered, so a composite must not be destroyed on a completion's thread.
 // Failure: a Status; nothing throws.
 #pragma once
 
+#include <array>
 #include <condition_variable>
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "core/compose/plan.h"
+#include "core/servable.h"
 #include "core/served_model.h"
-#include "core/stats/histogram.h"
-#include "core/stats/relaxed_counter.h"
 
 namespace slipstream {
 
@@ -32,75 +34,77 @@ struct CompositeMember {
   std::shared_ptr<ServedModel> model;
   // As in RequestOptions: which of the model's outputs the composite looks at.
   std::uint64_t outputs_wanted = ~std::uint64_t{0};
+  // Nobody else uses it: it is closed with the composite, and its instances are the composite's.
+  bool is_owned = false;
 };
 
-struct CompositeStats {
-  RelaxedCounter succeeded;
-  RelaxedCounter failed;    // also expired and cancelled ones
-  RelaxedCounter rejected;  // refused at admission
-  Histogram total;          // from admission to the parent's completion
-};
-
-// Names a parent request for cancellation. Stays valid, and harmless, after the request and even
-// after the composite ended. Copies name the same request.
-class CompositeTicket {
+class Composite final : public Servable {
  public:
-  CompositeTicket() noexcept = default;
-
- private:
-  friend class Composite;
-  std::weak_ptr<CompositeRun> run_;
-};
-
-class Composite {
- public:
-  // Use make_ensemble and make_pipeline. At least one member, none of them null.
-  Composite(std::string name, std::vector<CompositeMember> members,
+  // Use make_ensemble, make_stack and make_pipeline. At least one member, none of them null. `spec`
+  // is what the parent takes and answers.
+  Composite(std::string name, ModelSpec spec, std::vector<CompositeMember> members,
             std::unique_ptr<const Plan> plan);
-  ~Composite();
-  Composite(const Composite&) = delete;
-  Composite& operator=(const Composite&) = delete;
+  ~Composite() override;
 
-  // As ServedModel::submit: on success `sink` gets exactly one completion with `tag`, possibly
-  // before this returns; on failure none. A refusal by a member is the parent's, if no other member
-  // has ended it by then. options.outputs_wanted does not matter: each member has its own.
+  // A refusal by a member is the parent's, if no other member has ended it by then.
+  // options.outputs_wanted does not matter: each member has its own.
   [[nodiscard]] Status submit(std::vector<Tensor>&& inputs, const RequestOptions& options,
                               std::shared_ptr<CompletionSink> sink, std::uint64_t tag,
-                              CompositeTicket* ticket) noexcept;
+                              Ticket* ticket) noexcept override;
 
-  // Withdraws a parent: true if it ends with kCancelled, false if it had ended already.
-  bool cancel(const CompositeTicket& ticket) noexcept;
+  // Never: members run side by side on their own workers.
+  [[nodiscard]] std::optional<Response> try_run_inline(std::span<const Tensor> /*inputs*/,
+                                                       const RequestOptions& /*options*/) override {
+    return std::nullopt;
+  }
 
-  // Stops accepting, waits for parents in flight until `drain_until_ns`, ends the rest with
-  // kUnavailable, and waits until their members have answered. Idempotent; not from a completion.
-  void close(Nanoseconds drain_until_ns) noexcept;
+  // Tickets of other composites are refused like stale ones.
+  bool cancel(Ticket ticket) noexcept override;
 
-  [[nodiscard]] const std::string& name() const noexcept { return name_; }
+  // Waits until the members of every parent have answered, and closes those that are its own.
+  void close(Nanoseconds drain_until_ns) noexcept override;
+
+  [[nodiscard]] const std::string& name() const noexcept override { return name_; }
+  [[nodiscard]] const ModelSpec& spec() const noexcept override { return spec_; }
+  // Of parents: an execution is all that one's members did, its time the sum of theirs.
+  [[nodiscard]] const ModelStats& stats() const noexcept override { return stats_; }
+  [[nodiscard]] std::size_t instances() const noexcept override;
+  [[nodiscard]] bool is_batching() const noexcept override;
+  [[nodiscard]] std::size_t approx_queue_size() const noexcept override;
+  [[nodiscard]] std::uint64_t restarts() const noexcept override;
   [[nodiscard]] const std::vector<CompositeMember>& members() const noexcept { return members_; }
   [[nodiscard]] const Plan& plan() const noexcept { return *plan_; }
-  [[nodiscard]] const CompositeStats& stats() const noexcept { return stats_; }
 
  private:
   friend class CompositeRun;
 
+  // Runs in flight, by the last bits of their serial numbers: few a bucket, whatever is held.
+  static constexpr std::size_t kBuckets = 64;
+
+  [[nodiscard]] static std::size_t bucket_of(Ticket ticket) noexcept {
+    return ticket.index % kBuckets;
+  }
   [[nodiscard]] Status closed_status() const noexcept;
   Status admit(std::vector<Tensor>&& inputs, const RequestOptions& options,
-               std::shared_ptr<CompletionSink> sink, std::uint64_t tag, CompositeTicket* ticket);
+               std::shared_ptr<CompletionSink> sink, std::uint64_t tag, Ticket* ticket);
   // False when the composite is closing.
   bool enter(CompositeRun& run) noexcept;
   // The run's last act; nothing of the composite may be touched after it.
   void leave(CompositeRun& run) noexcept;
   // The run listed behind `run` (the first one for null), kept from leaving; null at the end.
   std::shared_ptr<CompositeRun> run_after(const CompositeRun* run) noexcept;
+  void end_runs(Nanoseconds drain_until_ns) noexcept;
 
   const std::string name_;
+  const ModelSpec spec_;
   const std::vector<CompositeMember> members_;
   const std::unique_ptr<const Plan> plan_;
-  CompositeStats stats_;
-  std::mutex mutex_;
+  ModelStats stats_;
+  mutable std::mutex mutex_;
   std::condition_variable all_left_;
-  CompositeRun* first_run_ = nullptr;  // guarded by mutex_, as the runs' links are
-  bool closing_ = false;               // guarded by mutex_
+  std::array<CompositeRun*, kBuckets> runs_{};  // guarded by mutex_, as the runs' links are
+  std::size_t run_count_ = 0;                   // guarded by mutex_
+  bool closing_ = false;                        // guarded by mutex_
 };
 
 }  // namespace slipstream

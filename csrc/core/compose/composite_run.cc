@@ -30,13 +30,14 @@ Status run_step(Step step) noexcept {
 }  // namespace
 
 CompositeRun::CompositeRun(Composite& composite, const RequestOptions& options,
-                           std::shared_ptr<CompletionSink> sink, std::uint64_t tag)
+                           std::shared_ptr<CompletionSink> sink, std::uint64_t tag, Ticket ticket)
     : composite_(composite),
       options_(options),
       accepted_ns_(now_ns()),
       sink_(std::move(sink)),
       tag_(tag),
-      unanswered_(composite.members().size()),
+      ticket_(ticket),
+      unanswered_(composite.plan().awaited(composite.members().size())),
       answers_(composite.members().size()),
       tickets_(composite.members().size()) {}
 
@@ -46,6 +47,7 @@ CompositeRun::~CompositeRun() {
 }
 
 Status CompositeRun::begin(std::vector<Tensor>&& inputs) noexcept {
+  rows_ = inputs.empty() ? 0 : inputs.front().rows();
   Status status = run_step([&] { return composite_.plan().begin(*this, std::move(inputs)); });
   // A member that was submitted before the refused one may have ended the parent meanwhile.
   if (status.is_ok() || !claim()) return Status::ok();
@@ -106,9 +108,7 @@ bool CompositeRun::fail(Status status) noexcept {
 
 void CompositeRun::answer(Status status, std::vector<Tensor>&& outputs) noexcept {
   const Nanoseconds total_ns = now_ns() - accepted_ns_;
-  CompositeStats& stats = composite_.stats_;
-  (status.is_ok() ? stats.succeeded : stats.failed).add(1);
-  stats.total.record(total_ns);
+  count(status, total_ns);
   const std::shared_ptr<CompletionSink> sink = std::move(sink_);
   Response response{.status = std::move(status),
                     .outputs = std::move(outputs),
@@ -116,6 +116,22 @@ void CompositeRun::answer(Status status, std::vector<Tensor>&& outputs) noexcept
                     .execute_ns = execute_ns_.load(),
                     .batch_rows = batch_rows_.load()};
   if (sink->complete(tag_, std::move(response))) sink->flush();
+}
+
+void CompositeRun::count(const Status& status, Nanoseconds total_ns) noexcept {
+  ModelStats& stats = composite_.stats_;
+  stats.last_used_ns.set(now_ns());
+  if (status.code() == StatusCode::kCancelled || status.code() == StatusCode::kDeadlineExceeded) {
+    return stats.abandoned.add(1);
+  }
+  (status.is_ok() ? stats.succeeded : stats.failed).add(1);
+  stats.stages.total.record(total_ns);
+  if (!status.is_ok()) return;
+  stats.rows.add(static_cast<std::uint64_t>(rows_));
+  stats.executions.add(1);
+  stats.execute_ns_sum.add(static_cast<std::uint64_t>(execute_ns_.load()));
+  stats.last_execute_ns.set(execute_ns_.load());
+  stats.stages.execute.record(execute_ns_.load());
 }
 
 void CompositeRun::cancel_members() noexcept {
@@ -133,7 +149,7 @@ void CompositeRun::cancel_members() noexcept {
 Status CompositeRun::blame(std::size_t member, const Status& status) const noexcept {
   try {
     return {status.code(), std::string(composite_.plan().kind()) + " '" + composite_.name() +
-                               "', member '" + composite_.members()[member].model->options().name +
+                               "', member '" + composite_.members()[member].model->name() +
                                "': " + status.message()};
   } catch (const std::bad_alloc&) {
     return {status.code(), {}};

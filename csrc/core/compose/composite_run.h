@@ -17,14 +17,18 @@ namespace slipstream {
 class CompositeRun : public CompletionSink, public std::enable_shared_from_this<CompositeRun> {
  public:
   CompositeRun(Composite& composite, const RequestOptions& options,
-               std::shared_ptr<CompletionSink> sink, std::uint64_t tag);
+               std::shared_ptr<CompletionSink> sink, std::uint64_t tag, Ticket ticket);
   ~CompositeRun() override;
 
+  [[nodiscard]] const std::vector<CompositeMember>& members() const noexcept {
+    return composite_.members();
+  }
   // For plans: sends `inputs` to a member; once per member.
   [[nodiscard]] Status submit(std::size_t member, std::vector<Tensor>&& inputs);
-  // For plans: keeps a member's outputs. True for the call that brought the last member's: it sees
-  // all of them in answers().
+  // For plans: keeps a member's outputs. True for the call that brought the last of those that the
+  // plan awaits: it sees all of them in answers().
   [[nodiscard]] bool keep(std::size_t member, std::vector<Tensor>&& outputs) noexcept;
+  // One a member; the place of one that the plan does not await is the plan's to use.
   [[nodiscard]] std::vector<std::vector<Tensor>>& answers() noexcept { return answers_; }
   // For plans: answers the parent.
   void succeed(std::vector<Tensor>&& outputs) noexcept;
@@ -43,6 +47,7 @@ class CompositeRun : public CompletionSink, public std::enable_shared_from_this<
   // True for exactly one caller, who then answers the parent or refuses it.
   [[nodiscard]] bool claim() noexcept { return !ended_.exchange(true); }
   void answer(Status status, std::vector<Tensor>&& outputs) noexcept;
+  void count(const Status& status, Nanoseconds total_ns) noexcept;
   void cancel_members() noexcept;
   // The status with the composite's and the member's names before its message.
   [[nodiscard]] Status blame(std::size_t member, const Status& status) const noexcept;
@@ -52,6 +57,8 @@ class CompositeRun : public CompletionSink, public std::enable_shared_from_this<
   const Nanoseconds accepted_ns_;
   std::shared_ptr<CompletionSink> sink_;  // for the claimer only
   const std::uint64_t tag_;
+  const Ticket ticket_;
+  std::int64_t rows_ = 0;  // of the parent's inputs; written by begin()
   std::atomic<bool> ended_{false};
   std::atomic<std::size_t> unanswered_;
   std::atomic<Nanoseconds> execute_ns_{0};

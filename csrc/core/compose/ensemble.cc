@@ -1,9 +1,9 @@
 #include "core/compose/ensemble.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "core/compose/composite_run.h"
+#include "core/compose/fan_out.h"
 
 namespace slipstream {
 namespace {
@@ -15,13 +15,7 @@ class EnsemblePlan : public Plan {
   const char* kind() const noexcept override { return "ensemble"; }
 
   Status begin(CompositeRun& run, std::vector<Tensor>&& inputs) const override {
-    const std::size_t count = run.answers().size();
-    for (std::size_t member = 0; member < count && !run.has_ended(); ++member) {
-      // A copy of the views; the elements are shared, and only read.
-      Status status = run.submit(member, std::vector<Tensor>(inputs));
-      if (!status.is_ok()) return status;
-    }
-    return Status::ok();
+    return fan_out(run, inputs, run.members().size());
   }
 
   Status advance(CompositeRun& run, std::size_t member,
@@ -37,38 +31,25 @@ class EnsemblePlan : public Plan {
   const Combine combine_;
 };
 
-// Whether some tensor can suit both.
-bool is_compatible(const TensorSpec& a, const TensorSpec& b) {
-  return a.dtype == b.dtype && std::ranges::equal(a.dims, b.dims, [](auto x, auto y) {
-           return x == y || x < 0 || y < 0;
-         });
-}
-
-Status check_members(const std::string& name, const std::vector<CompositeMember>& members) {
-  if (members.empty()) return invalid_argument("ensemble '" + name + "' needs at least one member");
-  for (const CompositeMember& member : members) {
-    if (member.model == nullptr) {
-      return invalid_argument("ensemble '" + name + "' has a member that is not loaded");
-    }
-    const auto& first = members.front().model->spec().inputs;
-    const auto& inputs = member.model->spec().inputs;
-    if (std::ranges::equal(first, inputs, is_compatible)) continue;
-    return invalid_argument(
-        "ensemble '" + name + "': members '" + members.front().model->options().name + "' and '" +
-        member.model->options().name + "' take different inputs; all members must take the same");
-  }
-  return Status::ok();
-}
-
 }  // namespace
+
+Result<std::unique_ptr<Composite>> make_ensemble(std::string name, ModelSpec spec,
+                                                 std::vector<CompositeMember> members,
+                                                 Combine combine) {
+  if (Status status = check_fan_out("ensemble", name, spec, members); !status.is_ok()) {
+    return status;
+  }
+  if (!combine) return invalid_argument("ensemble '" + name + "' needs a function that combines");
+  return std::make_unique<Composite>(std::move(name), std::move(spec), std::move(members),
+                                     std::make_unique<EnsemblePlan>(std::move(combine)));
+}
 
 Result<std::unique_ptr<Composite>> make_ensemble(std::string name,
                                                  std::vector<CompositeMember> members,
                                                  Combine combine) {
-  if (Status status = check_members(name, members); !status.is_ok()) return status;
-  if (!combine) return invalid_argument("ensemble '" + name + "' needs a function that combines");
-  return std::make_unique<Composite>(std::move(name), std::move(members),
-                                     std::make_unique<EnsemblePlan>(std::move(combine)));
+  ModelSpec spec;
+  if (!members.empty() && members.front().model != nullptr) spec = members.front().model->spec();
+  return make_ensemble(std::move(name), std::move(spec), std::move(members), std::move(combine));
 }
 
 }  // namespace slipstream

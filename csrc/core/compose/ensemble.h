@@ -20,8 +20,14 @@ namespace slipstream {
 // The members' outputs, in the order of the members -> the parent's outputs.
 using Combine = std::function<Result<std::vector<Tensor>>(std::span<std::vector<Tensor>> answers)>;
 
-// Failure: kInvalidArgument when there is no member, one is null, or two of them take different
-// inputs, so that no request could suit them all.
+// `spec` is what the ensemble takes and answers; a member that takes float32 where it says float64
+// gets the numbers rounded. Failure: kInvalidArgument when there is no member, one is null, or one
+// cannot be given what `spec` describes.
+[[nodiscard]] Result<std::unique_ptr<Composite>> make_ensemble(std::string name, ModelSpec spec,
+                                                               std::vector<CompositeMember> members,
+                                                               Combine combine);
+
+// The same with the first member's spec.
 [[nodiscard]] Result<std::unique_ptr<Composite>> make_ensemble(std::string name,
                                                                std::vector<CompositeMember> members,
                                                                Combine combine);

@@ -55,8 +55,8 @@ Status check_steps(const std::string& name, const std::vector<PipelineStep>& ste
     if (i == 0 || steps[i].transform) continue;
     const auto& before = steps[i - 1].member.model;
     if (std::ranges::equal(before->spec().outputs, model->spec().inputs, fits)) continue;
-    return invalid_argument("pipeline '" + name + "': '" + model->options().name +
-                            "' does not take what '" + before->options().name +
+    return invalid_argument("pipeline '" + name + "': '" + model->name() +
+                            "' does not take what '" + before->name() +
                             "' answers; put a transform between them");
   }
   return Status::ok();
@@ -73,7 +73,12 @@ Result<std::unique_ptr<Composite>> make_pipeline(std::string name,
     members.push_back(std::move(step.member));
     transforms.push_back(std::move(step.transform));
   }
-  return std::make_unique<Composite>(std::move(name), std::move(members),
+  ModelSpec spec{.inputs = members.front().model->spec().inputs,
+                 .outputs = members.back().model->spec().outputs,
+                 .batchable = std::ranges::all_of(members, [](const CompositeMember& member) {
+                   return member.model->spec().batchable;
+                 })};
+  return std::make_unique<Composite>(std::move(name), std::move(spec), std::move(members),
                                      std::make_unique<PipelinePlan>(std::move(transforms)));
 }
 

@@ -27,6 +27,9 @@ class Plan {
   // "ensemble" or "pipeline", for messages.
   [[nodiscard]] virtual const char* kind() const noexcept = 0;
 
+  // How many of so many members' answers CompositeRun::keep gathers.
+  [[nodiscard]] virtual std::size_t awaited(std::size_t members) const noexcept { return members; }
+
   // Submits to the first members. Failure: the parent's refusal.
   [[nodiscard]] virtual Status begin(CompositeRun& run, std::vector<Tensor>&& inputs) const = 0;
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from slipstream.adapters import custom, lightgbm, sklearn, xgboost
+from slipstream.adapters import custom, estimators, lightgbm, sklearn, xgboost
 from slipstream.adapters.base import Served, quiet
 from slipstream.errors import ModelLoadError
 from slipstream.models import safe_pickle
@@ -14,13 +14,16 @@ from slipstream.models.safe_globals import Policy
 SourceKind = Literal["pickle", "xgboost", "lightgbm", "custom"]
 
 
-def open_source(path: Path, kind: str, custom_root: Path | None) -> Served:
+def open_source(
+    path: Path, kind: str, custom_root: Path | None, ensemble_method: str | None = None
+) -> Served:
     """Open an (uncompressed) model file.
 
     Args:
         path: The file.
         kind: "pickle", or the format of a library's own file, or "custom" for Python source.
         custom_root: Folder of the operator's modules; None unless custom code is allowed.
+        ensemble_method: What a pickle of several estimators is to be.
 
     Raises:
         UnsafeModelError, ModelLoadError, MissingDependencyError: See the adapters.
@@ -32,7 +35,10 @@ def open_source(path: Path, kind: str, custom_root: Path | None) -> Served:
             return lightgbm.serve(lightgbm.open_file(path))
         if kind == "custom":
             return custom.serve(custom.open_file(path, custom_root))
-        return serve_object(safe_pickle.load(path, Policy(custom_root)), custom_root)
+        model = safe_pickle.load(path, Policy(custom_root))
+        if isinstance(model, (list, tuple, dict)) and model:
+            return estimators.serve(model, ensemble_method)
+        return serve_object(model, custom_root)
 
 
 def serve_object(model: Any, custom_root: Path | None = None) -> Served:

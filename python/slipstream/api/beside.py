@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
+from slipstream.api.ensemble_loading import Promise
 from slipstream.api.model import Model
 from slipstream.api.tuning import Tuning
 from slipstream.api.version import Version
-from slipstream.models.prepare import Prepared
-
-
-class Promise:
-    """Instances that a version may start, until the model that owns it is entered."""
-
-    def __init__(self) -> None:
-        self.instances = 0
 
 
 class Beside:
@@ -22,15 +15,15 @@ class Beside:
         self,
         model: Model,
         version: Version,
-        prepared: Prepared,
+        size_bytes: int,
         tuning: Tuning,
         promise: Promise,
     ) -> None:
         self.model = model
         """Whose version it may become."""
         self.version = version
-        self.prepared = prepared
-        """What it runs."""
+        self.size_bytes = size_bytes
+        """Of its files."""
         self.tuning = tuning
         """How it runs."""
         self.promise = promise

@@ -41,8 +41,7 @@ def compile_model(engine: Engine, model: Model) -> CompilationReport:
     if not engine.settings.enable_compilation:
         reason = "compilation is turned off (ENABLE_COMPILATION=False)"
         return _report(model, was_compiled=False, reason=reason, began=None)
-    model_type, _, instances, walled = model.load_options
-    options = (model_type, True, instances, walled)
+    options = model.load_options._replace(compile_model=True)
     prepared = prepared_again(engine, model, tuning, options)
     if not prepared.manifest.compiled:
         return _report(model, was_compiled=False, reason=prepared.manifest.reason, began=began)

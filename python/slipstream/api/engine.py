@@ -7,17 +7,19 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from slipstream._version import __version__
-from slipstream.api.beside import Beside, Promise
+from slipstream.api.beside import Beside
+from slipstream.api.ensemble_loading import Ensembles, Promise
 from slipstream.api.experiment import Experiment
 from slipstream.api.experiments import Experiments
 from slipstream.api.ids import require_id
 from slipstream.api.loading import check_ensemble, prepared_of, started
+from slipstream.api.members import Fresh, are_current, require_unused, require_users
 from slipstream.api.memory import resident_bytes
 from slipstream.api.model import LoadOptions, Model
 from slipstream.api.tuning import UNTUNED, Tuning
@@ -35,8 +37,10 @@ from slipstream.errors import (
     ModelAlreadyLoadedError,
     ModelBusyError,
     ModelNotFoundError,
+    SlipstreamError,
     UnavailableError,
 )
+from slipstream.models.ensembles import EnsembleMethod, read_ensemble
 from slipstream.models.paths import resolve_model_path
 from slipstream.models.prepare import Prepared
 from slipstream.settings import Settings, with_changes
@@ -69,6 +73,7 @@ class Engine:
         self._promises: list[Promise] = []  # to versions that are being loaded now
         self.experiments = Experiments(self._models, self._loading, self._lock)
         """Names for several models, of which one is drawn for each request."""
+        self._ensembles = Ensembles(self, self._core, self._promised, self._load_version)
         self._close_lock = threading.Lock()
         self._closed = False
 
@@ -91,7 +96,7 @@ class Engine:
         model_id: str | None = None,
         compile_model: bool = True,
         instances: int | None = None,
-        ensemble_method: str | None = None,
+        ensemble_method: EnsembleMethod | None = None,
         walled: bool = False,
     ) -> Model:
         """Loads a model file; blocks until the model can answer.
@@ -120,24 +125,23 @@ class Engine:
             require_id(model_id, "model_id")
         model_id = model_id or _id_of(file)
         with self._reserved(model_id, file), self._promised() as promise:
-            options = (model_type, compile_model, instances, walled)
-            began = time.monotonic()
-            prepared = prepared_of(self.settings, file, options, UNTUNED)
-            check_ensemble(prepared.manifest, file, ensemble_method)
-            version = self._start(model_id, file, prepared, promise, instances, began=began)
+            options = LoadOptions(model_type, compile_model, instances, walled, ensemble_method)
+            version, size_bytes = self._load_version(model_id, file, options, promise)
             model = Model(
                 *(model_id, str(path), file, version, self._completions),
-                *(time.time(), prepared.size_bytes),
+                *(time.time(), size_bytes),
             )
             model.load_options = options
             with self._lock:
-                if not self._closed:
+                if not self._closed and are_current(version, self._models):
                     self._models[model_id] = model
                     self._open_express(model_id, version)
                     promise.instances = 0  # the model has them now
                     return model
         version.core.close(0.0)
-        raise UnavailableError("the engine was closed while the model was loading")
+        raise UnavailableError(
+            "while the model was loading, the engine was closed or a member of it was changed"
+        )
 
     def _open_express(self, model_id: str, version: Version) -> None:
         """Lets express routes answer for a version that can be. The lock is held."""
@@ -173,6 +177,30 @@ class Engine:
         finally:
             with self._lock:
                 del self._loading[model_id]
+
+    def _load_version(
+        self,
+        model_id: str,
+        file: Path,
+        options: LoadOptions,
+        promise: Promise,
+        replaced: Version | None = None,
+        tuning: Tuning = UNTUNED,
+    ) -> tuple[Version, int]:
+        """The file's model, started, and the file's size in bytes; not yet entered anywhere."""
+        began = time.monotonic()
+        ensemble = read_ensemble(file)
+        if ensemble is not None:
+            return self._ensembles.load(model_id, file, ensemble, options, promise, replaced)
+        prepared = prepared_of(self.settings, file, options, tuning)
+        check_ensemble(prepared.manifest, file, options.ensemble_method)
+        version = self._start(
+            *(model_id, file, prepared, promise, options.instances),
+            began=began,
+            tuning=tuning,
+            replaced=replaced,
+        )
+        return version, prepared.size_bytes
 
     def _start(
         self,
@@ -241,11 +269,12 @@ class Engine:
 
         Raises:
             ModelNotFoundError: no model of that id is loaded.
-            ModelInUseError: an experiment draws from it.
+            ModelInUseError: an experiment draws from it, or an ensemble shares it.
         """
         with self._lock:
             if model_id in self._models:
                 self.experiments.require_not_used(model_id)
+                require_unused(self._models.values(), model_id)
             model = self._models.pop(model_id, None)
             self._endpoints.pop(model_id, None)
             if model is not None:
@@ -265,23 +294,29 @@ class Engine:
         Raises: as `load`, and then the old version stays; `ModelNotFoundError` also when the model
             was unloaded meanwhile.
         """
-        began = time.monotonic()
         model = self.model(model_id)
         tuning = model.tuning
-        prepared = self.prepared(model, model.load_options, tuning)
-        with self.beside(model, prepared, tuning, began) as beside:
+        wall = self.settings.model_dir if model.load_options.walled else None
+        file = resolve_model_path(str(model.file), wall)
+
+        def load(promise: Promise) -> tuple[Version, int]:
+            options = model.load_options
+            return self._load_version(model_id, file, options, promise, model.version, tuning)
+
+        with self._beside(model, tuning, load) as beside:
             self.swap(beside, still=lambda: model.tuning is tuning)
         return model
 
     def prepared(self, model: Model, options: LoadOptions, tuning: Tuning) -> Prepared:
         """The artifact of a loaded model's file, as the file is now. Raises: as `load`."""
-        file = resolve_model_path(str(model.file), self.settings.model_dir if options[3] else None)
+        file = resolve_model_path(
+            str(model.file), self.settings.model_dir if options.walled else None
+        )
         return prepared_of(self.settings, file, options, tuning)
 
-    @contextmanager
     def beside(
         self, model: Model, prepared: Prepared, tuning: Tuning, began: float | None = None
-    ) -> Iterator[Beside]:
+    ) -> AbstractContextManager[Beside]:
         """Starts another version beside the one that answers; closed in the end, if not swapped in.
 
         Args:
@@ -290,24 +325,36 @@ class Engine:
             tuning: How it runs.
             began: When loading began, by the monotonic clock; None: now.
         """
-        with self._promised() as promise:
+
+        def load(promise: Promise) -> tuple[Version, int]:
             version = self._start(
-                *(model.model_id, model.file, prepared, promise, model.load_options[2]),
+                *(model.model_id, model.file, prepared, promise, model.load_options.instances),
                 began=time.monotonic() if began is None else began,
                 tuning=tuning,
                 replaced=model.version,
             )
-            beside = Beside(model, version, prepared, tuning, promise)
+            return version, prepared.size_bytes
+
+        return self._beside(model, tuning, load)
+
+    @contextmanager
+    def _beside(
+        self, model: Model, tuning: Tuning, load: Callable[[Promise], tuple[Version, int]]
+    ) -> Iterator[Beside]:
+        with self._promised() as promise:
+            beside = Beside(model, *load(promise), tuning, promise)
             try:
                 yield beside
             finally:
                 if not beside.is_swapped:
-                    version.core.close(0.0)
+                    beside.version.core.close(0.0)
 
     def swap(
         self, beside: Beside, still: Callable[[], bool], options: LoadOptions | None = None
     ) -> None:
         """Lets a version answer from now on; the old one ends what it has accepted.
+
+        Ensembles that share the model are made again with the new version, and swapped with it.
 
         Args:
             beside: The version, inside the block of `beside`. Reloads keep its tuning.
@@ -317,25 +364,44 @@ class Engine:
         Raises:
             ModelNotFoundError: the model was unloaded meanwhile.
             ModelBusyError: what the change was founded on does not hold any more.
+            ModelLoadError: an ensemble does not take the new version.
         """
         model = beside.model
-        with self._lock:
+        with ExitStack() as promises:
+            users = self._ensembles.users_with(model, beside.version, promises)
+            try:
+                with self._lock:
+                    if not still():
+                        raise ModelBusyError(
+                            f"model {model.model_id!r} was changed by another request meanwhile, "
+                            "so nothing was changed by this one: try again",
+                            model_id=model.model_id,
+                        )
+                    old = self._swap([Fresh(model, beside.version, beside.size_bytes), *users])
+                    model.tuning = beside.tuning
+                    model.load_options = options or model.load_options
+                    beside.is_swapped = True
+                    beside.promise.instances = 0  # the model has them now
+            except SlipstreamError:
+                for _, unused, _ in reversed(users):
+                    unused.core.close(0.0)  # nobody would ever close it
+                raise
+        for ended in reversed(old):  # ensembles before what they are made of
+            self._end(ended)
+
+    def _swap(self, fresh: list[Fresh]) -> list[Version]:
+        """Lets versions answer from now on, all or none; under the lock. Returns the old ones."""
+        for model, _, _ in fresh:
             if self._models.get(model.model_id) is not model:
                 raise self._not_found(model.model_id)
-            if not still():
-                raise ModelBusyError(
-                    f"model {model.model_id!r} was changed by another request meanwhile, so "
-                    "nothing was changed by this one: try again",
-                    model_id=model.model_id,
-                )
-            old = model.replace_version(beside.version, time.time(), beside.prepared.size_bytes)
-            model.tuning = beside.tuning
-            model.load_options = options or model.load_options
+        require_users(self._models.values(), fresh)
+        ended = []
+        for model, version, size_bytes in fresh:
+            old = model.replace_version(version, time.time(), size_bytes)
             self._ending.append(old)
-            self._open_express(model.model_id, beside.version)
-            beside.is_swapped = True
-            beside.promise.instances = 0  # the model has them now
-        self._end(old)
+            self._open_express(model.model_id, version)
+            ended.append(old)
+        return ended
 
     def _end(self, version: Version) -> None:
         """Closes a version that was taken out of service, and keeps what it has counted."""
@@ -419,8 +485,8 @@ class Engine:
         with self._close_lock:  # the completions may end only after the last request did
             with self._lock:
                 self._closed = True
-                models = list(self._models.values())
-                self._models.clear()
+                models = sorted(self._models.values(), key=lambda model: not model.members)
+                self._models.clear()  # ensembles first, then what they are made of
                 self._endpoints.clear()
             for model in models:
                 model.version.core.close(max(0.0, until - time.monotonic()))

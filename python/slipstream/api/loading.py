@@ -28,18 +28,18 @@ def prepared_of(settings: Settings, file: Path, options: LoadOptions, tuning: Tu
         ModelLoadError, InvalidInputError: as `slipstream.Engine.load`.
         QuantizationError: it cannot be quantized, or loses more than the tuning allows.
     """
-    model_type, compile_model, _, walled = options
     prepared = prepare(
         file,
         settings.state_path / "artifacts",
         PrepareOptions(
-            model_type=model_type,
-            compile_model=compile_model and settings.enable_compilation,
+            model_type=options.model_type,
+            compile_model=options.compile_model and settings.enable_compilation,
             allow_custom_code=settings.allow_custom_code,
-            model_dir=settings.model_dir if walled else None,
+            ensemble_method=options.ensemble_method,
+            model_dir=settings.model_dir if options.walled else None,
         ),
     )
-    if compile_model and not settings.enable_compilation:
+    if options.compile_model and not settings.enable_compilation:
         prepared = _with_reason(prepared, "compilation is turned off (ENABLE_COMPILATION)")
     wanted = tuning.quantization
     if wanted is None:

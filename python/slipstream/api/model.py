@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, TypeVar, Unpack
+from typing import Any, NamedTuple, TypeVar, Unpack
 
 from slipstream.api.bodies import (
     Body,
@@ -19,18 +19,28 @@ from slipstream.api.bodies import (
 from slipstream.api.call import Call, RequestOptions, call_of
 from slipstream.api.drawn import Drawn
 from slipstream.api.tuning import UNTUNED, Tuning
-from slipstream.api.version import ModelMetrics, Version, metrics_of
+from slipstream.api.version import Member, ModelMetrics, Version, metrics_of
 from slipstream.engine.completions import ThreadCompletions, loop_completions
 from slipstream.engine.done_future import DoneFuture
 from slipstream.engine.runtime import CoreResult
 from slipstream.engine.signature import Signature
 from slipstream.errors import SlipstreamError, UnavailableError
+from slipstream.models.ensembles import EnsembleMethod
 from slipstream.models.manifest import Manifest
 
 T = TypeVar("T")
 
 Watch = Callable[[Call, CoreResult], None]
-LoadOptions = tuple[str, bool, int | None, bool]
+
+
+class LoadOptions(NamedTuple):
+    """How `slipstream.Engine.load` was called, for reloads."""
+
+    model_type: str
+    compile_model: bool
+    instances: int | None
+    walled: bool
+    ensemble_method: EnsembleMethod | None = None
 
 
 class Model:
@@ -67,10 +77,9 @@ class Model:
         self.loaded_at = loaded_at
         """Seconds since the epoch."""
         self.model_size_bytes = size_bytes
-        self.load_options: LoadOptions = ("auto", True, None, False)
-        """Type, compile, instances, walled: how `Engine.load` was called, for reloads."""
         self.tuning: Tuning = UNTUNED
         """What was chosen for it since; reloads keep it."""
+        self.load_options = LoadOptions("auto", True, None, False)
         self.drawn = Drawn()
         """What it did as a variant, since it was loaded; reloads keep it. For the HTTP layer."""
         self._version = version
@@ -117,7 +126,7 @@ class Model:
 
     @property
     def backend(self) -> str:
-        """What computes: ``"forest"``, ``"onnx"`` or ``"process"``."""
+        """What computes: ``"forest"``, ``"onnx"``, ``"process"`` or ``"ensemble"``."""
         return self.manifest.backend
 
     @property
@@ -132,6 +141,11 @@ class Model:
     def is_stateful(self) -> bool:
         """Whether requests of a stream leave something to the next, so that their order counts."""
         return bool(self._version.manifest.states)
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """Of an ensemble that an ensemble file describes; stacking's final estimator is last."""
+        return self._version.members
 
     @property
     def classes(self) -> tuple[str | bool | int | float, ...] | None:

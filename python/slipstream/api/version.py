@@ -79,6 +79,18 @@ class Totals(NamedTuple):
         return self.latencies.sum_ns / count / 1e9 if count else None
 
 
+class Member(NamedTuple):
+    """One member of an ensemble."""
+
+    name: str
+    model_id: str | None
+    """Of a loaded model that the ensemble shares; None for one of its own."""
+    model_path: str | None
+    """As the ensemble file has it, of one of its own."""
+    weight: float
+    version: Version
+
+
 class Version(NamedTuple):
     """Everything a request needs, read once so that a swap in between cannot mix two versions."""
 
@@ -96,6 +108,8 @@ class Version(NamedTuple):
     memory_usage_bytes: int | None
     rate: RateWindow
     process_id: int
+    members: tuple[Member, ...] = ()
+    """Of an ensemble whose members run in the core."""
     recurrence: Recurrence | None = None
 
     def completed(self, given: CoreInputs, memory: Memory | None) -> CoreInputs:

@@ -16,7 +16,7 @@ import numpy as np
 from slipstream.adapters.base import Served, quiet
 from slipstream.adapters.open import open_source
 from slipstream.adapters.trees import UnconvertibleError
-from slipstream.convert import forest_sklearn, onnx_skl2onnx, onnx_sklearn, proof
+from slipstream.convert import forest_sklearn, onnx_skl2onnx, onnx_sklearn, proof, tensorflow
 from slipstream.convert.describe import GRAPH, Compiled, describe, learn, of_graph, of_specs
 from slipstream.convert.forest_session import ForestSession
 from slipstream.convert.forest_sklearn import contains_trees
@@ -35,12 +35,14 @@ class Job(msgspec.Struct, kw_only=True):
     source: str
     """An uncompressed copy of the model file; becomes the artifact if the model cannot convert."""
     kind: str
-    """"pickle", "xgboost", "lightgbm" or "custom"."""
+    """"pickle", "xgboost", "lightgbm", "custom", or one of `tensorflow.KINDS`."""
     sha256: str
     model_type: str
     """As documented; "auto" lets the content decide."""
     compile_model: bool
     custom_root: str | None = None
+    ensemble_method: str | None = None
+    """What a pickle of several estimators is to be."""
     out: str
     """An existing folder that receives artifact and manifest."""
     timeout_s: float
@@ -54,8 +56,10 @@ def build(job: Job, say: Callable[[str], None]) -> Manifest:
         UnsafeModelError, ModelLoadError, MissingDependencyError: See `open_source`.
     """
     say("opening the model")
+    if job.kind in tensorflow.KINDS:
+        return tensorflow.build_network(Path(job.source), job.kind, job.sha256, Path(job.out), say)
     root = Path(job.custom_root) if job.custom_root is not None else None
-    served = open_source(Path(job.source), job.kind, root)
+    served = open_source(Path(job.source), job.kind, root, job.ensemble_method)
     model_type = check_type(job.model_type, served)
     facts = learn(served)
     if not job.compile_model:
@@ -75,6 +79,8 @@ def build(job: Job, say: Callable[[str], None]) -> Manifest:
     options = {"runner": RUNNER, "runner.kind": job.kind}
     if job.custom_root is not None:
         options["runner.custom_root"] = job.custom_root
+    if job.ensemble_method is not None:
+        options["runner.ensemble_method"] = job.ensemble_method
     return msgspec.structs.replace(
         describe(served, facts, model_type, job.sha256, None),
         artifact=artifact,

@@ -66,6 +66,16 @@ class Answers:
                 [msgspec.msgpack.encode(label) for label in manifest.classes],
             )
 
+    @property
+    def prediction_output(self) -> int:
+        """Number of the output that holds the predictions; of a graph, its first."""
+        return self._prediction or 0
+
+    @property
+    def probabilities_output(self) -> int | None:
+        """Number of the output with the probabilities of the only target; None for others."""
+        return self._probabilities[0] if len(self._probabilities) == 1 else None
+
     def wanted(self, *, predictions: bool, probabilities: bool) -> int:
         """The bit mask of outputs to compute.
 

@@ -30,6 +30,8 @@ CoreGate = _engine.Gate
 CoreLatencies = _engine.Latencies
 LatencyHistogram = _engine.LatencyHistogram
 Exchange = _engine.Exchange
+CoreEnsembleMember = _engine.EnsembleMember
+core_ensemble = _engine.ensemble
 
 BACKEND_DIRECTORY_VARIABLE = "SLIPSTREAM_BACKEND_DIR"
 

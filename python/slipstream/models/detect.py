@@ -8,19 +8,33 @@ from __future__ import annotations
 
 import mmap
 import pickletools
-import zipfile
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import msgspec
 
 from slipstream.adapters.custom import has_entry
 from slipstream.errors import ModelLoadError
 from slipstream.models.compression import compression_of, unpacked_head
+from slipstream.models.containers import container_of
+from slipstream.models.ensembles import read_ensemble
 from slipstream.models.onnx_files import fields
 from slipstream.models.pickle_scan import modern_name
 
-Kind = Literal["pickle", "xgboost", "lightgbm", "onnx", "custom"]
+Kind = Literal[
+    "pickle",
+    "xgboost",
+    "lightgbm",
+    "onnx",
+    "custom",
+    "ensemble",
+    "torch",
+    "tensorrt",
+    "keras",
+    "keras-h5",
+    "tflite",
+    "saved-model",
+]
 
 _HEAD_BYTES = 1 << 16
 _LARGEST_SOURCE_BYTES = 4 << 20
@@ -35,10 +49,12 @@ class Detected(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: Kind
     library: str | None
-    """sklearn, xgboost, lightgbm, onnx or custom; None for a pickle that opens with another
-    class (the converter child then decides)."""
+    """The documented type; None for a pickle that opens with another class (the converter child
+    then decides)."""
     compression: str | None = None
     """How the file is compressed as a whole: gzip, zlib, bz2, xz, lz4."""
+    what: str | None = None
+    """Of a framework's file, for messages: "a TorchScript archive"."""
 
 
 def detect(path: Path) -> Detected:
@@ -53,9 +69,15 @@ def detect(path: Path) -> Detected:
         raise ModelLoadError(f"{path.name} is empty")
     if path.suffix == ".py":
         return _custom(path)
+    if read_ensemble(path) is not None:
+        return Detected(kind="ensemble", library="ensemble", what="an ensemble file")
     plain = _uncompressed(head, path)
     if plain is not None:
         return plain
+    container = container_of(path, head)
+    if container is not None:
+        kind = cast(Kind, container.kind)
+        return Detected(kind=kind, library=container.library, what=container.what)
     method = compression_of(head)
     if method is not None:
         inner = unpacked_head(path, method, _HEAD_BYTES)
@@ -140,29 +162,10 @@ def _custom(path: Path) -> Detected:
 def _guess(path: Path, head: bytes) -> str:
     """What to tell about a file that is no model of ours."""
     name = path.name
-    if head.startswith(b"PK\x03\x04"):
-        return _guess_zip(path)
-    if head.startswith(b"\x89HDF"):
-        return f"{name} is an HDF5 file (Keras): export the model to ONNX and load that"
     if head.startswith(b"binf"):
         return f"{name} is in XGBoost's old binary format: save the model again as .ubj or .json"
     return (
         f"{name} is no model that slipstream recognises: it serves pickled or joblib-dumped "
-        "estimators, XGBoost .ubj/.json, LightGBM .txt, ONNX, and .py files with ENTRY"
+        "estimators, XGBoost .ubj/.json, LightGBM .txt, ONNX, TensorFlow, ensemble files, and .py "
+        "files with ENTRY"
     )
-
-
-def _guess_zip(path: Path) -> str:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()[:10_000]
-    except (zipfile.BadZipFile, OSError, ValueError):
-        return f"{path.name} is a damaged zip archive"
-    if any("/code/" in name or name.endswith("constants.pkl") for name in names):
-        return (
-            f"{path.name} is a TorchScript archive: the torch backend is needed for it and is not "
-            "part of this version; export the model to ONNX (torch.onnx.export) and load that"
-        )
-    if any(name.endswith("data.pkl") for name in names):
-        return f"{path.name} holds PyTorch weights without their network: export it to ONNX"
-    return f"{path.name} is a zip archive, not a model"

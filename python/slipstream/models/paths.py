@@ -13,10 +13,13 @@ from slipstream.errors import InvalidInputError, ModelNotFoundError, UnsafeModel
 
 _URL = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://")
 _LONGEST_PATH = 4096
+_SAVED_MODEL = "saved_model.pb"
 
 
 def resolve_model_path(path: str, model_dir: Path | None) -> Path:
     """The regular file that ``path`` names, with every link resolved.
+
+    For the folder of a TensorFlow SavedModel it is the ``saved_model.pb`` inside.
 
     Args:
         path: As the caller wrote it. A relative one is looked up from the working directory, then
@@ -47,8 +50,9 @@ def resolve_model_path(path: str, model_dir: Path | None) -> Path:
             if not resolved.is_relative_to(wall):
                 continue
             inside = True
-            if resolved.is_file():
-                return resolved
+            file = _file_of(resolved)
+            if file is not None and file.resolve().is_relative_to(wall):
+                return file.resolve()
         except (OSError, RuntimeError):  # a loop of links, or a component that is too long
             continue
     if inside:
@@ -64,11 +68,18 @@ def _candidates(path: str, model_dir: Path) -> list[Path]:
     return [given] if given.is_absolute() else [Path.cwd() / given, model_dir / given]
 
 
+def _file_of(path: Path) -> Path | None:
+    """The file itself; of a TensorFlow SavedModel, which is a folder, the one that names it."""
+    if path.is_dir():
+        path = path / _SAVED_MODEL
+    return path if path.is_file() else None
+
+
 def _any_file(path: str) -> Path:
     try:
-        resolved = Path(path).expanduser().resolve()
-        if resolved.is_file():
-            return resolved
+        file = _file_of(Path(path).expanduser().resolve())
+        if file is not None:
+            return file.resolve()
     except (OSError, RuntimeError) as error:
         raise ModelNotFoundError(f"{path!r} cannot be followed to a file: {error}") from error
     raise ModelNotFoundError(f"there is no model file at {path!r}")

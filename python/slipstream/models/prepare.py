@@ -24,6 +24,7 @@ from slipstream.errors import (
 )
 from slipstream.models.artifacts import MANIFEST_FILE, SUMS_FILE, artifact, sha256_of
 from slipstream.models.compression import unpack
+from slipstream.models.containers import saved_model_files
 from slipstream.models.converter import run_child
 from slipstream.models.detect import Detected, detect
 from slipstream.models.manifest import MANIFEST_VERSION, Manifest, encode
@@ -32,14 +33,21 @@ from slipstream.models.sidecar import Sidecar, sidecar_of
 
 CONVERTER_VERSION = 3
 """Raise it whenever the converter's output for the same file changes: old artifacts expire."""
-MODEL_TYPES = ("auto", "sklearn", "xgboost", "lightgbm", "ensemble", "onnx", "custom")
+MODEL_TYPES = (
+    "auto",
+    "sklearn",
+    "xgboost",
+    "lightgbm",
+    "ensemble",
+    "onnx",
+    "tensorflow",
+    "pytorch",
+    "tensorrt",
+    "custom",
+)
 
-_WITHOUT_BACKEND = {
-    "pytorch": "torch",
-    "torch": "torch",
-    "tensorflow": "tensorflow",
-    "tensorrt": "tensorrt",
-}
+_ALIASES = {"torch": "pytorch"}
+_WITHOUT_BACKEND = {"pytorch": "torch", "tensorrt": "TensorRT"}
 _MOST_UNPACKED_BYTES = 16 << 30
 _LIBRARIES = (
     ("numpy",),
@@ -51,6 +59,8 @@ _LIBRARIES = (
     ("onnx",),
     ("skl2onnx",),
     ("onnxruntime", "onnxruntime-gpu"),
+    ("tensorflow", "tensorflow-cpu"),
+    ("tf2onnx",),
 )
 
 
@@ -62,6 +72,8 @@ class PrepareOptions(msgspec.Struct, kw_only=True, frozen=True):
     compile_model: bool = True
     allow_custom_code: bool = False
     """Whether the operator's own Python may be loaded (``ALLOW_CUSTOM_CODE``)."""
+    ensemble_method: str | None = None
+    """What a pickle of several estimators is to be."""
     model_dir: Path | None = None
     """The wall, where custom modules are looked up; None: beside the file itself."""
     timeout_s: float = 600.0
@@ -100,25 +112,21 @@ def prepare(path: Path, cache_dir: Path, options: PrepareOptions) -> Prepared:
         ModelLoadError: Junk, another type than was said, damaged, too slow.
         MissingDependencyError: A library that the model needs is not installed.
     """
-    if options.model_type in _WITHOUT_BACKEND:
-        raise MissingDependencyError(
-            f"model_type {options.model_type!r} needs the {_WITHOUT_BACKEND[options.model_type]} "
-            "backend, which this version of slipstream does not have: export the model to ONNX and "
-            "load that",
-            model_type=options.model_type,
-        )
-    if options.model_type not in MODEL_TYPES:
+    wanted = _ALIASES.get(options.model_type, options.model_type)
+    if wanted not in MODEL_TYPES:
         raise InvalidInputError(
             f"model_type {options.model_type!r} is unknown: use one of {', '.join(MODEL_TYPES)}",
             model_type=options.model_type,
             allowed=list(MODEL_TYPES),
         )
+    options = msgspec.structs.replace(options, model_type=wanted)
     size = path.stat().st_size
     found = detect(path)
     _check_type(path, found, options)
+    _check_backend(path, found)
     _check_custom(path, found, options)
     digest = sha256_of(path)
-    weights = companions(path) if found.kind == "onnx" else []
+    weights = _beside(path, found)
     size += sum(file.stat().st_size for _, file in weights)
     digests = {name: sha256_of(file) for name, file in weights}
     sidecar = sidecar_of(path) if found.kind == "onnx" else Sidecar()
@@ -129,7 +137,7 @@ def prepare(path: Path, cache_dir: Path, options: PrepareOptions) -> Prepared:
         if found.kind == "onnx":
             _keep_onnx(path, digest, digests, sidecar, out)
         else:
-            _convert(path, digest, found, scratch, out, options)
+            _convert(path, digest, digests, found, scratch, out, options)
 
     folder, manifest = artifact(cache_dir, key, options.timeout_s, make)
     return Prepared(manifest=manifest, folder=folder, size_bytes=size)
@@ -140,16 +148,37 @@ def _check_type(path: Path, found: Detected, options: PrepareOptions) -> None:
     wanted = options.model_type
     if wanted == "auto" or found.library is None or wanted == found.library:
         return
-    if wanted == "ensemble" and found.library == "sklearn":
+    if wanted in ("custom", "ensemble") and found.kind == "pickle":
         return
-    if wanted == "custom" and found.kind == "pickle":
-        return
+    what = found.what or f"{'an' if found.library == 'onnx' else 'a'} {found.library} model"
     raise ModelLoadError(
-        f"{path.name} holds a {found.library} model, not {wanted!r}: give model_type "
-        f"{found.library!r} or 'auto'",
+        f"{path.name} holds {what}, not {wanted!r}: give model_type {found.library!r} or 'auto'",
         model_type=wanted,
         found=found.library,
     )
+
+
+def _check_backend(path: Path, found: Detected) -> None:
+    """Refuse what is known and cannot be computed here."""
+    backend = _WITHOUT_BACKEND.get(found.library or "")
+    if backend is not None:
+        how = " (torch.onnx.export)" if found.library == "pytorch" else ""
+        raise MissingDependencyError(
+            f"{path.name} is {found.what} and needs the {backend} backend, which this version of "
+            f"slipstream does not have: export the model to ONNX{how} and load that",
+            model_type=found.library,
+        )
+    if found.kind == "ensemble":
+        raise ModelLoadError(
+            f"{path.name} is an ensemble file: an engine loads it with its members"
+        )
+
+
+def _beside(path: Path, found: Detected) -> list[tuple[str, Path]]:
+    """The files that belong to a model beside the one that names it."""
+    if found.kind == "onnx":
+        return companions(path)
+    return saved_model_files(path) if found.kind == "saved-model" else []
 
 
 def _check_custom(path: Path, found: Detected, options: PrepareOptions) -> None:
@@ -165,7 +194,7 @@ def _custom_root(path: Path, found: Detected, options: PrepareOptions) -> Path |
     """Where the operator's modules lie; None unless his code may run and is asked for."""
     if not options.allow_custom_code:
         return None
-    if found.library in ("sklearn", "xgboost", "lightgbm", "onnx"):
+    if found.library in ("sklearn", "xgboost", "lightgbm", "onnx", "tensorflow"):
         return None
     if found.kind == "custom" or options.model_dir is None:
         return path.parent.resolve()
@@ -180,6 +209,7 @@ def _key(
         digest,
         *(f"{name}={weight}" for name, weight in weights.items()),
         options.model_type,
+        str(options.ensemble_method),
         str(options.compile_model),
         str(root),
         __version__,
@@ -227,9 +257,21 @@ def _keep_onnx(
 
 
 def _convert(
-    path: Path, digest: str, found: Detected, scratch: Path, out: Path, options: PrepareOptions
+    path: Path,
+    digest: str,
+    weights: dict[str, str],
+    found: Detected,
+    scratch: Path,
+    out: Path,
+    options: PrepareOptions,
 ) -> None:
     source = scratch / "source"
+    if found.kind == "saved-model":
+        source /= "saved_model.pb"
+    for name, weight_digest in weights.items():
+        (source.parent / name).parent.mkdir(parents=True, exist_ok=True)
+        _copy(path.parent / name, weight_digest, source.parent / name)
+    source.parent.mkdir(exist_ok=True)
     _copy(path, digest, source)
     if found.compression is not None:
         unpack(source, found.compression, scratch / "unpacked", _MOST_UNPACKED_BYTES)
@@ -241,6 +283,7 @@ def _convert(
         "sha256": digest,
         "model_type": options.model_type,
         "compile_model": options.compile_model,
+        "ensemble_method": options.ensemble_method if found.kind == "pickle" else None,
         "custom_root": None if root is None else str(root),
         "out": str(out.resolve()),
         "timeout_s": options.timeout_s,

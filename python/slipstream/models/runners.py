@@ -75,7 +75,8 @@ def load(artifact_path: str, options: dict[str, str]) -> ModelRunner:
     Args:
         artifact_path: The artifact; ``manifest.json`` lies beside it.
         options: ``runner.kind`` (see `slipstream.adapters.open`), and for custom models
-            ``runner.custom_root``, the folder of the operator's modules.
+            ``runner.custom_root``, the folder of the operator's modules, and for pickles of several
+            estimators ``runner.ensemble_method``.
 
     Raises:
         ModelLoadError: The artifact or its manifest is missing or damaged.
@@ -90,7 +91,8 @@ def load(artifact_path: str, options: dict[str, str]) -> ModelRunner:
         raise ModelLoadError(f"the manifest beside {path.name} cannot be read: {error}") from error
     except KeyError as error:
         raise ModelLoadError("the runner needs the option runner.kind from the manifest") from error
-    served = open_source(path, kind, Path(root) if root is not None else None)
+    root_folder = Path(root) if root is not None else None
+    served = open_source(path, kind, root_folder, given.get("ensemble_method"))
     return ModelRunner(served, manifest)
 
 

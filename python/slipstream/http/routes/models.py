@@ -11,6 +11,7 @@ from slipstream.http.clock import format_time
 from slipstream.http.codec import JsonBody, json_response
 from slipstream.http.routes.context import Context, mebibytes
 from slipstream.http.schemas.models import (
+    EnsembleMember,
     ListedModel,
     LoadAnswer,
     LoadRequest,
@@ -25,6 +26,7 @@ from slipstream.http.types import Request, Response
 if TYPE_CHECKING:
     from slipstream.api import Model
     from slipstream.api.drawn import Drawn
+    from slipstream.api.version import Member
 
 _load_body = JsonBody(LoadRequest)
 
@@ -113,7 +115,22 @@ def info(context: Context, request: Request) -> Response:
             backend=model.backend,
             reason=UNSET if model.reason is None else model.reason,
             quantization=UNSET if model.quantization is None else model.quantization,
+            ensemble_method=(model.manifest.estimator or UNSET) if model.members else UNSET,
+            members=[_member(member) for member in model.members] or UNSET,
         )
+    )
+
+
+def _member(member: Member) -> EnsembleMember:
+    manifest = member.version.manifest
+    return EnsembleMember(
+        name=member.name,
+        model_type=manifest.model_type,
+        backend=manifest.backend,
+        compiled=manifest.compiled,
+        weight=member.weight,
+        model_id=member.model_id or UNSET,
+        model_path=member.model_path or UNSET,
     )
 
 

@@ -50,6 +50,20 @@ class ModelList(msgspec.Struct):
     total_memory_usage_mb: float | None
 
 
+class EnsembleMember(msgspec.Struct):
+    """One member of an ensemble."""
+
+    name: str
+    model_type: str
+    backend: str
+    compiled: bool
+    weight: float
+    model_id: str | UnsetType = UNSET
+    """Of a loaded model that the ensemble shares."""
+    model_path: str | UnsetType = UNSET
+    """Of one of its own, as the ensemble file has it."""
+
+
 class ModelInfo(msgspec.Struct):
     """GET models/{model_id}/info."""
 
@@ -67,6 +81,10 @@ class ModelInfo(msgspec.Struct):
     reason: str | UnsetType = UNSET
     quantization: str | UnsetType = UNSET
     """Type and mode, where it is quantized."""
+    ensemble_method: str | UnsetType = UNSET
+    """Only of an ensemble file."""
+    members: list[EnsembleMember] | UnsetType = UNSET
+    """Only of an ensemble file; stacking's final estimator is the last."""
 
 
 class UnloadAnswer(msgspec.Struct):

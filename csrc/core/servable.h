@@ -1,0 +1,60 @@
+// Servable: what answers requests under a name: one loaded model (served_model.h), or several that
+// make one answer (compose/composite.h). What stands above the core sees no difference.
+//
+// Threads: any. Every accepted request gets exactly one completion, also through close().
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/backend.h"
+#include "core/completion.h"
+#include "core/request.h"
+#include "core/stats/model_stats.h"
+
+namespace slipstream {
+
+class Servable {
+ public:
+  Servable() = default;
+  Servable(const Servable&) = delete;
+  Servable& operator=(const Servable&) = delete;
+  virtual ~Servable() = default;
+
+  // Accepts a request, or says why not; on success `sink` gets exactly one completion with `tag`,
+  // possibly before this returns. `inputs` is in ModelSpec order, its memory constant until then.
+  // Failure: kInvalidArgument (does not fit the model), kResourceExhausted (queue full, or the
+  // deadline cannot be met), kDeadlineExceeded, kUnavailable (closing). `ticket` may be null.
+  [[nodiscard]] virtual Status submit(std::vector<Tensor>&& inputs, const RequestOptions& options,
+                                      std::shared_ptr<CompletionSink> sink, std::uint64_t tag,
+                                      Ticket* ticket) = 0;
+
+  // Runs the request on this thread where that is quicker than handing it over; nullopt (inputs
+  // untouched) if not. The answer is the Response.
+  [[nodiscard]] virtual std::optional<Response> try_run_inline(std::span<const Tensor> inputs,
+                                                               const RequestOptions& options) = 0;
+
+  // Withdraws a request: true if it will end with kCancelled, false if it had ended already.
+  virtual bool cancel(Ticket ticket) noexcept = 0;
+
+  // Stops accepting, lets accepted requests run until `drain_until_ns`, ends the rest with
+  // kUnavailable. Idempotent; blocks; not from a completion.
+  virtual void close(Nanoseconds drain_until_ns) noexcept = 0;
+
+  [[nodiscard]] virtual const std::string& name() const noexcept = 0;
+  [[nodiscard]] virtual const ModelSpec& spec() const noexcept = 0;
+  [[nodiscard]] virtual const ModelStats& stats() const noexcept = 0;
+  // Of itself: instances of what a composite merely shares belong to somebody else.
+  [[nodiscard]] virtual std::size_t instances() const noexcept = 0;
+  // Whether rows of several requests share executions.
+  [[nodiscard]] virtual bool is_batching() const noexcept = 0;
+  // Requests that wait (in a composite: that are in progress).
+  [[nodiscard]] virtual std::size_t approx_queue_size() const noexcept = 0;
+  [[nodiscard]] virtual std::uint64_t restarts() const noexcept = 0;
+};
+
+}  // namespace slipstream
