@@ -27,8 +27,8 @@ SUITE = "soak"
 NAME = "slipstream soak"
 PACKAGES = ("slipstream", "granian", "uvloop", "onnxruntime", "numpy", "scikit-learn")
 REQUESTS = 500_000
-ENOUGH = 100_000
-"""With fewer requests, memory is still finding its level, and is not judged."""
+ENOUGH = 400_000
+"""With fewer, memory is still finding its level after the first tenth, and is not judged."""
 _CLIENTS = 6
 _STRETCHES = 10
 
