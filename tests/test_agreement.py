@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from slipstream.api.agreement import Agreement, agreement, first_rows
+from slipstream.api.agreement import MOST_NUMBERS, Agreement, agreement, first_rows
 
 ANSWERS = arrays.arrays(
     st.sampled_from([np.float64, np.float32, np.int64, np.bool_]),
@@ -76,3 +76,16 @@ def test_first_rows_are_copies() -> None:
     assert part["x"].tolist() == [0, 1]
     assert part["y"][0].shape == (2, 2)
     assert first_rows(np.float64(3.0)).tolist() == [3.0]
+
+
+def test_wide_rows_are_cut() -> None:
+    one = np.zeros((100, MOST_NUMBERS // 4))
+    other = one.copy()
+    other[3, -1] = other[4, 0] = 1
+    assert agreement(one, other) == Agreement(4, 3, MOST_NUMBERS, 1.0, 1.0)
+    assert first_rows(one).shape == (4, MOST_NUMBERS // 4)
+    giant = np.zeros((2, 3, MOST_NUMBERS))
+    assert agreement(giant, giant)[:3] == (1, 1, MOST_NUMBERS)
+    narrow = np.zeros(100)
+    found = agreement({"wide": one, "narrow": narrow}, {"wide": one, "narrow": narrow})
+    assert (found.rows, found.agreeing) == (4, 4), "as many rows of every output"

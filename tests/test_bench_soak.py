@@ -38,7 +38,7 @@ def test_a_short_soak_leaves_nothing_behind(root: Path, tmp_path: Path) -> None:
     assert record["suite"] == "soak" and record["environment"]["cpu"]
     assert record["requests"] == sum(record["asked"].values()) >= REQUESTS
     assert min(record["asked"].values()) > 0 and len(record["asked"]) == 12
-    assert record["changes"]["loads"] == record["changes"]["unloads"] >= 20
+    assert record["changes"]["loads"] == record["changes"]["unloads"] >= 4
     first, last = record["looks"][0], record["looks"][-1]
     for name in ("threads", "descriptors", "children", "in_progress"):
         assert last[name] <= first[name], name

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from random import Random
 from typing import Any
 
-from bench.soak.served import EXPERIMENT, FOREST, GUESTS, SMALL_ONE, TWIN, Served
+from bench.soak.served import EXPERIMENT, GUESTS, PERMANENT, SMALL_ONE, TWIN, Served
 from bench.soak.ways import WrongAnswerError, questions_of, require
 from bench.soak.wire import Connection, request
 
@@ -25,9 +26,20 @@ class Churn:
         self._random = Random(seed)
 
     def begin(self) -> None:
-        """Makes the experiment that `bench.soak.ways` asks."""
+        """Makes the experiment that `bench.soak.ways` asks.
+
+        Then all that stays is reloaded side by side, so that every thread that serves such calls
+        has been started before anybody counts threads.
+        """
         with Connection(self.port) as connection:
             self._define(connection, {SMALL_ONE: 1, TWIN: 1}, TWIN)
+        with ThreadPoolExecutor() as pool:
+            for _ in pool.map(self._reload, [*PERMANENT] * 2):
+                self.done["reloads"] += 1
+
+    def _reload(self, model: Served) -> None:
+        with Connection(self.port) as connection:
+            self._call(connection, "POST", f"models/{model.model_id}/reload")
 
     def end(self) -> None:
         """Takes it away."""
@@ -43,9 +55,8 @@ class Churn:
         with Connection(self.port) as connection:
             for guest in GUESTS:
                 self._entertain(connection, guest)
-            stays = self._random.choice((SMALL_ONE, TWIN, FOREST))
-            self._call(connection, "POST", f"models/{stays.model_id}/reload")
-            self.done["reloads"] += 1
+        self._reload(self._random.choice(PERMANENT))
+        self.done["reloads"] += 1
 
     def _entertain(self, connection: Connection, guest: Served) -> None:
         self._call(

@@ -27,10 +27,13 @@ SUITE = "soak"
 NAME = "slipstream soak"
 PACKAGES = ("slipstream", "granian", "uvloop", "onnxruntime", "numpy", "scikit-learn")
 REQUESTS = 500_000
-ENOUGH = 100_000
-"""With fewer requests, memory is still finding its level, and is not judged."""
+ENOUGH = 400_000
+"""With fewer, memory is still finding its level after the first tenth, and is not judged."""
+_FEWEST = 100
 _CLIENTS = 6
-_STRETCHES = 10
+_TENTHS = (1,) * 10
+"""Of the requests, between two looks."""
+_TENTHS_OF_FEW = (1, 9)
 
 
 def measure(requests: int) -> dict[str, Any]:
@@ -72,9 +75,9 @@ def _soak(server: Server, churn: Churn, requests: int) -> tuple[Counter[str], li
     looks: list[Vitals] = []
     seconds = 0.0
     kinds = ways.every()
-    for stretch in range(_STRETCHES):
-        count = requests * (stretch + 1) // _STRETCHES - requests * stretch // _STRETCHES
-        traffic = Traffic(server.port, kinds, count, _CLIENTS, churn, seed=stretch)
+    for number, tenths in enumerate(_TENTHS if requests >= ENOUGH else _TENTHS_OF_FEW):
+        count = requests * tenths // 10
+        traffic = Traffic(server.port, kinds, count, _CLIENTS, churn, seed=number)
         seconds += traffic.run()
         asked.update(traffic.asked)
         looks.append(settled(server, looks[0] if looks else None))
@@ -131,6 +134,6 @@ def _parser() -> argparse.ArgumentParser:
 
 def _count(text: str) -> int:
     number = int(text)
-    if number < _STRETCHES:
-        raise argparse.ArgumentTypeError(f"at least {_STRETCHES}")
+    if number < _FEWEST:
+        raise argparse.ArgumentTypeError(f"at least {_FEWEST}")
     return number

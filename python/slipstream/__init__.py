@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING
 from slipstream._version import __version__
 
 if TYPE_CHECKING:
-    from slipstream.api import Engine, Model
+    from slipstream.api import Engine, Experiment, Model
 
-__all__ = ["Engine", "Model", "__version__"]
+__all__ = ["Engine", "Experiment", "Model", "__version__"]
 
 
 def __getattr__(name: str) -> object:
     # Lazy (PEP 562): a worker child or a converter child needs neither the core nor the facade.
-    if name in ("Engine", "Model"):
+    if name in ("Engine", "Experiment", "Model"):
         from slipstream import api
 
         return getattr(api, name)

@@ -9,6 +9,9 @@ import numpy.typing as npt
 
 MOST_ROWS = 1024
 """Rows compared of one answer: enough to tell, whatever a client sends."""
+MOST_NUMBERS = 65_536
+"""Elements compared of one output: fewer rows where they are wide, and the beginning of one that
+is wider still."""
 _RELATIVE, _ABSOLUTE = 1e-5, 1e-8
 """Numbers that are this close agree (NumPy's ``isclose``)."""
 
@@ -60,16 +63,16 @@ def agreement(one: Any, other: Any, most_rows: int = MOST_ROWS) -> Agreement:
     pairs = _pairs(one, other)
     if pairs is None:
         return Agreement(rows=_rows_of(one, most_rows))
-    rows = min(most_rows, max((len(values) for pair in pairs for values in pair), default=0))
+    rows = min((_rows_looked_at(*pair, most_rows) for pair in pairs), default=0)
     same = np.ones(rows, dtype=bool)
     found = Agreement()
     for left, right in pairs:
         if left.shape != right.shape:
             same[:] = False
-            continue
-        is_same, numbers = _compared(left[:rows], right[:rows])
-        same[: len(is_same)] &= is_same
-        found = found.plus(numbers)
+        elif rows:
+            is_same, numbers = _compared(_table(left, rows), _table(right, rows))
+            same &= is_same
+            found = found.plus(numbers)
     return found._replace(rows=rows, agreeing=int(same.sum()))
 
 
@@ -79,7 +82,8 @@ def first_rows(answer: Any, most_rows: int = MOST_ROWS) -> Any:
         return {name: first_rows(part, most_rows) for name, part in answer.items()}
     if isinstance(answer, list):
         return [first_rows(part, most_rows) for part in answer]
-    return np.atleast_1d(answer)[:most_rows].copy()
+    values = np.atleast_1d(answer)
+    return values[: _rows_looked_at(values, values, most_rows)].copy()
 
 
 def _pairs(one: Any, other: Any) -> list[tuple[Values, Values]] | None:
@@ -103,11 +107,22 @@ def _rows_of(answer: Any, most_rows: int) -> int:
     return min(most_rows, len(np.atleast_1d(first)))
 
 
+def _rows_looked_at(left: Values, right: Values, most_rows: int) -> int:
+    width = max(1, left[:1].size, right[:1].size)
+    return min(most_rows, max(len(left), len(right)), max(1, MOST_NUMBERS // width))
+
+
+def _table(values: Values, rows: int) -> Values:
+    """The first rows, each flat, and no wider than is looked at."""
+    return values[:rows].reshape(rows, -1)[:, :MOST_NUMBERS]
+
+
 def _compared(left: Values, right: Values) -> tuple[npt.NDArray[np.bool_], Agreement]:
-    """Which rows are the same, and how far numbers are apart. Both have the same shape."""
+    """Which rows are the same, and how far numbers are apart. Both are tables of one shape."""
     are_numbers = left.dtype.kind in "iuf" and right.dtype.kind in "iuf"
     if not are_numbers or "f" not in left.dtype.kind + right.dtype.kind:
-        return _by_row(left.astype(object) == right.astype(object)), Agreement()
+        labels = np.asarray(left.astype(object) == right.astype(object), dtype=np.bool_)
+        return _by_row(labels), Agreement()
     left, right = left.astype(np.float64), right.astype(np.float64)
     finite = np.isfinite(left) & np.isfinite(right)
     # Two huge numbers of opposite sign are further apart than a double can say.
@@ -119,7 +134,6 @@ def _compared(left: Values, right: Values) -> tuple[npt.NDArray[np.bool_], Agree
     return _by_row(same), Agreement(0, 0, apart.size, total, most)
 
 
-def _by_row(same: Any) -> npt.NDArray[np.bool_]:
+def _by_row(same: Values) -> npt.NDArray[np.bool_]:
     """Whether everything in a row is the same."""
-    table = np.asarray(same, dtype=np.bool_)
-    return np.asarray(table.all(axis=tuple(range(1, table.ndim))), dtype=np.bool_)
+    return np.asarray(same.all(axis=1), dtype=np.bool_)
