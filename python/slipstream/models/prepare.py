@@ -32,7 +32,7 @@ from slipstream.models.converter import run_child
 from slipstream.models.detect import Detected, detect
 from slipstream.models.manifest import MANIFEST_VERSION, Manifest, decode, encode
 from slipstream.models.onnx_files import companions
-from slipstream.models.sidecar import Sidecar, sidecar_of
+from slipstream.models.states_file import StatesFile, states_file_of
 
 CONVERTER_VERSION = 3
 """Raise it whenever the converter's output for the same file changes: old artifacts expire."""
@@ -129,15 +129,15 @@ def prepare(path: Path, cache_dir: Path, options: PrepareOptions) -> Prepared:
     weights = companions(path) if found.kind == "onnx" else []
     size += sum(file.stat().st_size for _, file in weights)
     digests = {name: sha256_of(file) for name, file in weights}
-    sidecar = sidecar_of(path) if found.kind == "onnx" else Sidecar()
-    parts = digests | ({".toml": sidecar.sha256} if sidecar.sha256 else {})
+    beside = states_file_of(path) if found.kind == "onnx" else StatesFile()
+    parts = digests | ({".toml": beside.sha256} if beside.sha256 else {})
     key = _key(digest, parts, found, path, options)
     cache_dir.mkdir(parents=True, exist_ok=True)
     folder = cache_dir / key
     with _locked(cache_dir / f"{key}.lock", options.timeout_s):
         manifest = _cached(folder)
         if manifest is None:
-            manifest = _make(path, digest, digests, sidecar, found, folder, options)
+            manifest = _make(path, digest, digests, beside, found, folder, options)
     return Prepared(manifest=manifest, folder=folder, size_bytes=size)
 
 
@@ -259,7 +259,7 @@ def _make(
     path: Path,
     digest: str,
     weights: dict[str, str],
-    sidecar: Sidecar,
+    beside: StatesFile,
     found: Detected,
     folder: Path,
     options: PrepareOptions,
@@ -269,7 +269,7 @@ def _make(
         out = Path(scratch) / "out"
         out.mkdir()
         if found.kind == "onnx":
-            _keep_onnx(path, digest, weights, sidecar, out)
+            _keep_onnx(path, digest, weights, beside, out)
         else:
             _convert(path, digest, found, Path(scratch), out, options)
         manifest = _finished(out)
@@ -290,7 +290,7 @@ def _copy(path: Path, digest: str, target: Path) -> None:
 
 
 def _keep_onnx(
-    path: Path, digest: str, weights: dict[str, str], sidecar: Sidecar, out: Path
+    path: Path, digest: str, weights: dict[str, str], beside: StatesFile, out: Path
 ) -> None:
     """An ONNX file is its own artifact; the backend tells the engine its inputs and outputs."""
     _copy(path, digest, out / "model.onnx")
@@ -310,8 +310,8 @@ def _keep_onnx(
         layout="tensors",
         inputs=(),
         outputs=(),
-        states=sidecar.states,
-        constants=sidecar.constants,
+        states=beside.states,
+        constants=beside.constants,
     )
     (out / _MANIFEST).write_bytes(encode(manifest))
 

@@ -30,7 +30,7 @@ class Context:
         self.failed_startup_loads = 0
         self.accepting = True
         """False from the moment the server begins to shut down."""
-        self.streams = StreamTable(engine, settings)
+        self.streams = StreamTable(lambda model_id: self.engine.get(model_id), settings)
         self.machine = Machine(settings.state_path)
         self.gate_is_full: Callable[[], bool] = lambda: False
         self.active_requests: Callable[[], int] = lambda: 0
