@@ -6,8 +6,10 @@ Run as a program: ``python http_small_app.py``, configured by the environment as
 from __future__ import annotations
 
 import asyncio
+import itertools
 import sys
 import time
+from collections.abc import AsyncGenerator
 
 import msgspec
 import uvloop
@@ -21,11 +23,12 @@ from slipstream.http.codec import JsonBody, encode_json
 from slipstream.http.rsgi import RsgiAdapter
 from slipstream.http.schemas.predict import PredictRequest
 from slipstream.http.server import bind, serve
-from slipstream.http.types import Pending, Request, Response, Route
+from slipstream.http.types import Pending, Request, Response, Route, Streaming
 from slipstream.settings import load_settings
 
 decode_predict = JsonBody(PredictRequest)
 cancelled = 0
+open_pieces = 0
 waiting: set[Pending] = set()
 
 
@@ -99,7 +102,28 @@ def parameters(request: Request) -> Response:
 
 
 def state(request: Request) -> Response:
-    return Response(200, encode_json({"cancelled": cancelled}))
+    return Response(200, encode_json({"cancelled": cancelled, "open_pieces": open_pieces}))
+
+
+async def numbers(most: int) -> AsyncGenerator[bytes]:
+    global open_pieces
+    open_pieces += 1
+    try:
+        for number in itertools.count():
+            if number == most:
+                raise RuntimeError("no more of this")
+            yield b"%d\n" % number
+            await asyncio.sleep(0.01)
+    finally:
+        open_pieces -= 1
+
+
+def pieces(request: Request) -> Response:
+    return Streaming(200, b"", content_type="text/plain", pieces=numbers(-1))
+
+
+def broken_pieces(request: Request) -> Response:
+    return Streaming(200, b"", content_type="text/plain", pieces=numbers(3))
 
 
 ROUTES = (
@@ -116,6 +140,8 @@ ROUTES = (
     Route("GET", "/models/{model_id}/info", parameters),
     Route("DELETE", "/models/{model_id}", parameters),
     Route("GET", "/state", state, open=True),
+    Route("GET", "/pieces", pieces),
+    Route("GET", "/broken-pieces", broken_pieces),
 )
 
 

@@ -235,13 +235,13 @@ class TestLife:
         assert third["predictions"]["total"] == [[2, 0, 0]]
         stream.close()
 
-    def test_a_reload_begins_anew(self, client: httpx.Client) -> None:
+    def test_a_reload_of_the_same_goes_on(self, client: httpx.Client) -> None:
         stream = start(client, "sum")
         stream.send(1, [[1, 0, 0]])
         stream.read_until(1)
         assert client.post(f"{MODELS}/sum/reload").status_code == 200
         stream.send(2, [[5, 0, 0]])
-        assert stream.read_until(2)[0]["predictions"]["total"] == [[5, 0, 0]]
+        assert stream.read_until(2)[0]["predictions"]["total"] == [[6, 0, 0]]
         stream.close()
 
     def test_a_file_beside_it_that_does_not_fit(self, client: httpx.Client, folder: Path) -> None:

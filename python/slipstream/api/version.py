@@ -162,7 +162,7 @@ def version_of(
     Raises:
         ModelLoadError: the model has not the states or constants that it is said to have.
     """
-    recurrence = recurrence_of(manifest, core)
+    recurrence = recurrence_of(manifest, core, str(folder))
     signature = signature_of(manifest, core, recurrence)
     answers = Answers(manifest, signature)
     decoder = signature.decoder()

@@ -1,8 +1,8 @@
 """Models that remember: outputs that come back as inputs, and inputs that never change.
 
-The manifest says which (`slipstream.models.sidecar` has where that comes from). Whoever asks gives
-the other inputs only, and gets the other outputs. What is remembered stays in the core's tensors:
-arrays here are views of them.
+The manifest says which (`slipstream.models.states_file` has where that comes from). Whoever asks
+gives the other inputs only, and gets the other outputs. What is remembered stays in the core's
+tensors: arrays here are views of them.
 """
 
 from __future__ import annotations
@@ -36,12 +36,14 @@ class Recurrence:
     Args:
         manifest: Says what the states and constants are.
         core: The model they belong to.
+        content: Equal for versions that compute the same, whose states are each other's.
 
     Raises:
         ModelLoadError: they do not fit the model; names what does not.
     """
 
-    def __init__(self, manifest: Manifest, core: _engine.Model) -> None:
+    def __init__(self, manifest: Manifest, core: _engine.Model, content: str) -> None:
+        self.content = content
         self._specs: list[Spec] = list(core.inputs)
         inputs = {spec[0]: spec for spec in core.inputs}
         outputs = {spec[0]: number for number, spec in enumerate(core.outputs)}
@@ -122,29 +124,31 @@ class Recurrence:
 class Memory:
     """What the requests of one stream leave to each other. One request at a time.
 
-    It belongs to one version of a model: after a reload, it begins anew.
+    It belongs to what the model computes: when a file that has changed is reloaded, it begins anew.
     """
 
     __slots__ = ("_arrays", "_of")
 
     def __init__(self) -> None:
-        self._of: Recurrence | None = None
+        self._of = ""
         self._arrays: dict[str, Array] = {}
 
     def recall(self, recurrence: Recurrence) -> dict[str, Array]:
         """The states by input; empty before the first request."""
-        return self._arrays if self._of is recurrence else {}
+        return self._arrays if self._of == recurrence.content else {}
 
     def keep(self, recurrence: Recurrence, result: _engine.Result) -> None:
         """Takes over what a request has left; one that failed leaves everything as it was."""
         if result.ok:
             self._arrays = recurrence.left_by(result)
-            self._of = recurrence
+            self._of = recurrence.content
 
 
-def recurrence_of(manifest: Manifest, core: _engine.Model) -> Recurrence | None:
+def recurrence_of(manifest: Manifest, core: _engine.Model, content: str) -> Recurrence | None:
     """None for the many models that neither remember nor have constant inputs."""
-    return Recurrence(manifest, core) if manifest.states or manifest.constants else None
+    if not manifest.states and not manifest.constants:
+        return None
+    return Recurrence(manifest, core, content)
 
 
 def _require(holds: bool, problem: str, names: list[str]) -> None:

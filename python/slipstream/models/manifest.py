@@ -61,7 +61,7 @@ Constant: TypeAlias = bool | int | float | str | list[Any]
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
-    """An input that takes what an output gave to the request before (see `models.sidecar`)."""
+    """An input that takes what an output gave to the request before (see `models.states_file`)."""
 
     input: str
     output: str

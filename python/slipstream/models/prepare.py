@@ -29,7 +29,7 @@ from slipstream.models.converter import run_child
 from slipstream.models.detect import Detected, detect
 from slipstream.models.manifest import MANIFEST_VERSION, Manifest, encode
 from slipstream.models.onnx_files import companions
-from slipstream.models.sidecar import Sidecar, sidecar_of
+from slipstream.models.states_file import StatesFile, states_file_of
 
 CONVERTER_VERSION = 3
 """Raise it whenever the converter's output for the same file changes: old artifacts expire."""
@@ -129,13 +129,13 @@ def prepare(path: Path, cache_dir: Path, options: PrepareOptions) -> Prepared:
     weights = _beside(path, found)
     size += sum(file.stat().st_size for _, file in weights)
     digests = {name: sha256_of(file) for name, file in weights}
-    sidecar = sidecar_of(path) if found.kind == "onnx" else Sidecar()
-    parts = digests | ({".toml": sidecar.sha256} if sidecar.sha256 else {})
+    beside = states_file_of(path) if found.kind == "onnx" else StatesFile()
+    parts = digests | ({".toml": beside.sha256} if beside.sha256 else {})
     key = _key(digest, parts, found, path, options)
 
     def make(scratch: Path, out: Path) -> None:
         if found.kind == "onnx":
-            _keep_onnx(path, digest, digests, sidecar, out)
+            _keep_onnx(path, digest, digests, beside, out)
         else:
             _convert(path, digest, digests, found, scratch, out, options)
 
@@ -230,7 +230,7 @@ def _copy(path: Path, digest: str, target: Path) -> None:
 
 
 def _keep_onnx(
-    path: Path, digest: str, weights: dict[str, str], sidecar: Sidecar, out: Path
+    path: Path, digest: str, weights: dict[str, str], beside: StatesFile, out: Path
 ) -> None:
     """An ONNX file is its own artifact; the backend tells the engine its inputs and outputs."""
     _copy(path, digest, out / "model.onnx")
@@ -250,8 +250,8 @@ def _keep_onnx(
         layout="tensors",
         inputs=(),
         outputs=(),
-        states=sidecar.states,
-        constants=sidecar.constants,
+        states=beside.states,
+        constants=beside.constants,
     )
     (out / MANIFEST_FILE).write_bytes(encode(manifest))
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from slipstream.errors import (
     QueueFullError,
@@ -20,13 +20,16 @@ from slipstream.errors import (
 from slipstream.streams.sequence import Counts, Sequence
 
 if TYPE_CHECKING:
-    from slipstream.api import EncodedAnswer, Engine, Memory, Predictor
+    from slipstream.api import EncodedAnswer, Memory, Predictor
 
 MOST_RUNNING = 64
 """Entries of one stream that the engine has at once."""
 _MOST_AT_ONCE = 8
 """Entries started before the event loop gets its turn: quick models run on its thread."""
 _RETRY_S = 0.02
+
+
+FindModel: TypeAlias = "Callable[[str | None], Predictor]"
 
 
 class Work(NamedTuple):
@@ -87,15 +90,15 @@ class Stream:
     """See the module docstring; everything on the event loop's thread.
 
     Args:
-        engine: Where its model is.
+        find_model: Gives the model of an id, asked at each entry.
         stream_id: What it is called.
-        model_id: Asked for at each entry.
+        model_id: Of its entries.
         buffer_size: See `Sequence`.
         budget: Shared with all other streams.
     """
 
     def __init__(
-        self, engine: Engine, stream_id: str, model_id: str, buffer_size: int, budget: Budget
+        self, find_model: FindModel, stream_id: str, model_id: str, buffer_size: int, budget: Budget
     ) -> None:
         self.stream_id = stream_id
         self.model_id = model_id
@@ -106,7 +109,7 @@ class Stream:
         """Called once, at its end."""
         self.counts = Counts(0, 0, 0)
         """Final once `is_over`."""
-        self._engine = engine
+        self._find_model = find_model
         self._sequence: Sequence[Work, Outcome] = Sequence(buffer_size)
         self._budget = budget
         self._counted_bytes = 0
@@ -250,7 +253,7 @@ class Stream:
     def _runs_in_order(self) -> bool:
         """Whether its model remembers."""
         try:
-            return self._engine.get(self.model_id).is_stateful
+            return self._find_model(self.model_id).is_stateful
         except LookupError:  # unloaded: its entries fail in any order
             return False
 
@@ -288,7 +291,7 @@ class Stream:
     def _run(self, number: int, work: Work) -> None:
         model_id = self.model_id
         try:
-            model = self._engine.get(model_id)
+            model = self._find_model(model_id)
             model_id = model.model_id
             ticket = self._start(model, number, work)
         except QueueFullError as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-from typing import TYPE_CHECKING
 
 from slipstream.errors import (
     InvalidInputError,
@@ -15,10 +14,7 @@ from slipstream.errors import (
     UnavailableError,
 )
 from slipstream.settings import Settings
-from slipstream.streams.stream import Budget, Stream
-
-if TYPE_CHECKING:
-    from slipstream.api import Engine
+from slipstream.streams.stream import Budget, FindModel, Stream
 
 MOST_BUFFERED = 10_000
 """Largest ``buffer_size``."""
@@ -30,12 +26,12 @@ class StreamTable:
     """See the module docstring; everything on the event loop's thread.
 
     Args:
-        engine: Where the models are.
+        find_model: Gives the model of an id, or the only one; raises what `start` says.
         settings: How many streams, how long one may be idle, how much they may hold.
     """
 
-    def __init__(self, engine: Engine, settings: Settings) -> None:
-        self._engine = engine
+    def __init__(self, find_model: FindModel, settings: Settings) -> None:
+        self._find_model = find_model
         self._most = settings.max_streams
         self._idle_timeout_s = settings.stream_idle_timeout_s
         self._drain_timeout_s = settings.drain_timeout_s
@@ -74,7 +70,7 @@ class StreamTable:
                 f"{MOST_BUFFERED}",
                 key="buffer_size",
             )
-        model = self._engine.get(model_id)
+        model = self._find_model(model_id)
         name = stream_id or f"stream_{secrets.token_hex(8)}"
         self._end_idle()
         if name in self._streams:
@@ -88,7 +84,9 @@ class StreamTable:
                 max_streams=self._most,
                 retry_after_s=1,
             )
-        stream = Stream(self._engine, name, model_id or model.model_id, buffer_size, self._budget)
+        stream = Stream(
+            self._find_model, name, model_id or model.model_id, buffer_size, self._budget
+        )
         self._streams[name] = stream
         stream.on_over.append(lambda _: self._forget(stream))
         self._look_later()

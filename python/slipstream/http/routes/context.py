@@ -37,7 +37,7 @@ class Context:
         self.failed_startup_loads = 0
         self.accepting = True
         """False from the moment the server begins to shut down."""
-        self.streams = StreamTable(engine, settings)
+        self.streams = StreamTable(lambda model_id: self.engine.get(model_id), settings)
         self.machine = Machine(settings.state_path)
         self.long_lane = SlowLane(_LONG_THREADS, _LONG_WAITING, "long", "changes of models")
         """For what takes up to minutes, and must not hold up loads and unloads."""

@@ -1,4 +1,4 @@
-"""What its owner says about a model in a file beside it: ``MODEL.onnx.toml``.
+"""Which outputs of a model come back as inputs, said in the file beside it: ``MODEL.onnx.toml``.
 
 A graph does not tell which of its outputs is meant to come back as an input with the next request,
 nor which input is the same every time. This file does::
@@ -10,6 +10,8 @@ nor which input is the same every time. This file does::
     output = "stateN"
     shape = [2, "rows", 128]
     value = 0.0
+
+The same file may have other tables, which are read elsewhere.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ import msgspec
 from slipstream.errors import ModelLoadError, UnsafeModelError
 from slipstream.models.manifest import Constant, State
 
-_MOST_BYTES = 1 << 16
+_MOST_BYTES = 1 << 20
+_OTHER_TABLES = frozenset(("cache", "warmup"))
 
 
 class _StateTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -35,21 +38,22 @@ class _StateTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _Tables(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The whole file."""
+    """The tables that are read here."""
 
     constants: dict[str, Constant] = {}
     states: dict[str, _StateTable] = {}
 
 
-class Sidecar(msgspec.Struct, frozen=True):
-    """See the module docstring; empty where there is no such file."""
+class StatesFile(msgspec.Struct, frozen=True):
+    """See the module docstring; empty where the file is not there, or says nothing of this."""
 
     states: tuple[State, ...] = ()
     constants: dict[str, Constant] = {}
     sha256: str = ""
+    """Of what it says; "" where it says nothing."""
 
 
-def sidecar_of(path: Path) -> Sidecar:
+def states_file_of(path: Path) -> StatesFile:
     """Reads the file beside the model at ``path``, if there is one.
 
     Raises:
@@ -58,7 +62,7 @@ def sidecar_of(path: Path) -> Sidecar:
     """
     file = path.with_name(path.name + ".toml")
     if not file.is_file():
-        return Sidecar()
+        return StatesFile()
     if not file.resolve().is_relative_to(path.parent.resolve()):
         raise UnsafeModelError(f"{file.name} leads outside the model's own folder")
     with file.open("rb") as stream:
@@ -66,7 +70,9 @@ def sidecar_of(path: Path) -> Sidecar:
     if len(data) > _MOST_BYTES:
         raise ModelLoadError(f"{file.name} is longer than {_MOST_BYTES} bytes")
     try:
-        tables = msgspec.convert(tomllib.loads(data.decode()), _Tables)
+        found = tomllib.loads(data.decode())
+        mine = {name: table for name, table in found.items() if name not in _OTHER_TABLES}
+        tables = msgspec.convert(mine, _Tables)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
         raise ModelLoadError(f"{file.name} is not valid: {error}") from error
     for name, table in tables.states.items():
@@ -75,7 +81,10 @@ def sidecar_of(path: Path) -> Sidecar:
         State(input=name, output=table.output, shape=table.shape, value=table.value)
         for name, table in tables.states.items()
     )
-    return Sidecar(states, tables.constants, hashlib.sha256(data).hexdigest())
+    if not states and not tables.constants:
+        return StatesFile()
+    sha256 = hashlib.sha256(msgspec.json.encode((states, tables.constants))).hexdigest()
+    return StatesFile(states, tables.constants, sha256)
 
 
 def _check(file: str, name: str, table: _StateTable, tables: _Tables) -> None:
