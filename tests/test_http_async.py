@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import msgspec
@@ -221,3 +223,54 @@ class TestTheQueue:
         assert "diabetes" in body["error"]["message"]
         load = {"model_path": str(place.folder / "diabetes.pkl"), "model_id": "diabetes"}
         assert place.client.post("/api/inference/models/load", json=load).status_code == 200
+
+
+class TestASlowDisk:
+    """Another process holds the database, so that nothing can be stored for a while."""
+
+    @pytest.fixture
+    def lock(self, place: Place) -> Iterator[sqlite3.Connection]:
+        place.ended(place.submit([[1]]))  # so that there is a database
+        lock = sqlite3.connect(place.folder / ".slipstream" / "tasks.db", isolation_level=None)
+        yield lock
+        lock.close()
+
+    def test_nobody_else_waits_for_it(self, place: Place, lock: sqlite3.Connection) -> None:
+        asked = {"model_id": "gated", "data": [[1]]}
+        lock.execute("BEGIN IMMEDIATE")
+        with ThreadPoolExecutor() as pool, place.server.client() as other:
+            submitting = [pool.submit(other.post, PATH, json=asked) for _ in range(5)]
+            for _ in range(5):
+                assert place.client.post("/api/inference/predict", json=asked).status_code == 200
+                assert place.client.get("/api/inference/models/list").status_code == 200
+            assert not any(one.done() for one in submitting)  # none is acknowledged before
+            lock.execute("ROLLBACK")
+            for one in submitting:
+                assert one.result().status_code == 202
+                place.ended(one.result().json()["task_id"])
+
+    def test_an_end_is_not_told_before_it_is_stored(
+        self, place: Place, lock: sqlite3.Connection
+    ) -> None:
+        task_id = place.hold()
+        lock.execute("BEGIN IMMEDIATE")
+        place.gate.open()
+        assert place.client.post(  # behind it: the model has answered the task
+            "/api/inference/predict", json={"model_id": "gated", "data": [[2]]}
+        ).json()["predictions"] == [2]
+        body = place.get(task_id, wait_ms=200)
+        assert (body["status"], body["result"]) == ("running", None)
+        lock.execute("ROLLBACK")
+        assert place.ended(task_id)["result"]["predictions"] == [0]
+
+    def test_a_disk_that_takes_nothing(self, place: Place, lock: sqlite3.Connection) -> None:
+        """A submission is refused in the end; an end that is to be stored waits for the disk."""
+        running = place.hold()
+        lock.execute("BEGIN IMMEDIATE")
+        place.gate.open()
+        response = place.client.post(PATH, json={"model_id": "gated", "data": [[1]]})
+        assert response.status_code == 503
+        assert "cannot be stored" in error_of(response)["message"]
+        assert place.get(running)["status"] == "running"
+        lock.execute("ROLLBACK")
+        assert place.ended(running)["status"] == "completed"

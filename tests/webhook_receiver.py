@@ -52,7 +52,11 @@ class _Handler(BaseHTTPRequestHandler):
     server: Receiver
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["content-length"]))
+        length = int(self.headers["content-length"])
+        body = self.rfile.read(length)
+        if len(body) < length:  # the sender was killed: no message has arrived
+            self.close_connection = True
+            return
         headers = {name.lower(): value for name, value in self.headers.items()}
         with self.server.lock:
             self.server.messages.append(Message(self.path, headers, body))

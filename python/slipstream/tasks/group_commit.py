@@ -96,9 +96,10 @@ class GroupCommit:
         try:
             results = self._transaction(batch)
         except Exception as error:
-            if self._connection is not None and len(batch) > 1:  # one's fault is not the others'
-                return [kept for write in batch for kept in self._commit([write])]
-            return self._failed(batch, error)
+            if len(batch) == 1 or _is_environment(error):
+                return self._failed(batch, error)
+            # It is the fault of one of them: each by itself.
+            return [kept for write in batch for kept in self._commit([write])]
         self._complained = False
         self.transactions += 1
         self.writes += len(batch)
@@ -129,7 +130,7 @@ class GroupCommit:
         if not self._complained:
             self._complained = True
             log.error("tasks cannot be stored: %s", error, exc_info=_unless_ours(error))
-        may_pass = isinstance(error, sqlite3.OperationalError | OSError | SlipstreamError)
+        may_pass = _is_environment(error)
         kept = [write for write in batch if write.essential and may_pass]
         refusal = error
         if not isinstance(error, SlipstreamError):
@@ -146,6 +147,13 @@ class GroupCommit:
     def _tell(self, results: list[tuple[Done, Any]]) -> None:
         if results:
             self._call(partial(_tell_all, results))
+
+
+def _is_environment(error: Exception) -> bool:
+    """Whether it is the disk, a lock, a file of another kind: not what was to be written."""
+    if isinstance(error, sqlite3.OperationalError | OSError | SlipstreamError):
+        return True
+    return type(error) is sqlite3.DatabaseError  # "file is not a database"; its kinds are not
 
 
 def _unless_ours(error: Exception) -> Exception | None:
