@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from slipstream.errors import MissingDependencyError, QuantizationError
 from slipstream.quantize.options import QuantizeOptions
 from slipstream.quantize.rows import Array, split
+from slipstream.quantize.single import narrow
 
 _LARGEST_WHOLE_BYTES = 1 << 30
 """A graph whose weights are larger keeps them in a file beside it: protobuf ends at 2 GiB."""
@@ -22,10 +24,10 @@ _INT8_ACCUMULATION = 4
 """``accuracy_level`` of MatMulNBits: products of 4-bit weights are summed in 8-bit blocks."""
 _CALIBRATION_BATCH = 32
 _WHAT_EACH_TAKES = {
-    "DYNAMIC": "matrix products, convolutions, LSTMs and embeddings with constant float32 weights",
-    "STATIC": "operators with constant float32 weights, such as matrix products and convolutions",
-    "INT4": "matrix products (MatMul, Gemm) with constant float32 weights",
-    "FP16": "constant float32 weights",
+    "DYNAMIC": "matrix products, convolutions, LSTMs and embeddings with constant weights",
+    "STATIC": "operators with constant weights, such as matrix products and convolutions",
+    "INT4": "matrix products (MatMul, Gemm) with constant weights",
+    "FP16": "constant weights",
 }
 
 
@@ -61,6 +63,7 @@ def quantize_file(
 
         before = _small_weights(onnx.load(source, load_external_data=False))
         with _told_as_ours(options):
+            source = _in_single(source, target.parent / "single")
             if options.type == "FP16":
                 model = _to_half(source)
             elif options.type == "INT4":
@@ -78,6 +81,18 @@ def quantize_file(
         )
     _save(model, target)
     return count
+
+
+def _in_single(source: Path, folder: Path) -> Path:
+    """The graph in float32, in that folder if it had to be rewritten."""
+    import onnx
+
+    model = onnx.load(source)
+    if not narrow(model):
+        return source
+    folder.mkdir()
+    _write(model, folder / source.name)
+    return folder / source.name
 
 
 @contextlib.contextmanager
@@ -240,15 +255,17 @@ def _is_large(source: Path) -> bool:
 
 def _save(model: Any, target: Path) -> None:
     """Writes the graph alone into its folder: the tools leave files of their own."""
-    import shutil
-
-    import onnx
-
     for other in target.parent.iterdir():
         if other.is_dir():
             shutil.rmtree(other)
         else:
             other.unlink()
+    _write(model, target)
+
+
+def _write(model: Any, target: Path) -> None:
+    import onnx
+
     if model.ByteSize() > _LARGEST_WHOLE_BYTES:
         onnx.save(model, target, save_as_external_data=True, location="weights.bin")
     else:
