@@ -107,8 +107,8 @@ class TestRows:
             for one, other in zip(arrays, others, strict=True):
                 assert one.tolist() == other.tolist()
             assert [array.dtype.kind for array in arrays] == ["f", "i", "O"]
-            assert arrays[0].shape == (256, 3)
-            assert len(arrays[1]) == len(arrays[2]) == 256
+            assert arrays[0].shape == (1000, 3)
+            assert len(arrays[1]) == len(arrays[2]) == 1000
         largest = [int(arrays[1].max()) for arrays in sets]
         assert set(largest) & {1, 0} == {1, 0}
         assert 200 < max(largest) <= 255

@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 
 _MEASURING_S = 1.0
 _MOST_REQUESTS = 64
+_ADVICE = {
+    "generated": ". Generated rows are noise, about which models waver more than about real ones: "
+    "give rows of yours as calibration_data",
+    "calibration": "",
+}
 
 
 class QuantizationReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,7 +123,7 @@ def quantize(
         raise QuantizationError(
             f"{options} would lose {told.accuracy_loss_percent:g} % on {told.rows} "
             f"{told.rows_source} rows, more than the {options.max_accuracy_loss_percent:g} % of "
-            "max_accuracy_loss_percent; the model stays as it is",
+            "max_accuracy_loss_percent; the model stays as it is" + _ADVICE[told.rows_source],
             **report.figures(),
         )
     changed = msgspec.structs.replace(tuning, quantization=options)

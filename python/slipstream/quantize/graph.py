@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ _BLOCK = 32
 _INT8_ACCUMULATION = 4
 """``accuracy_level`` of MatMulNBits: products of 4-bit weights are summed in 8-bit blocks."""
 _CALIBRATION_BATCH = 32
+_OPSET_OF_CHANNELS = 13
+"""Since then QuantizeLinear takes a scale per channel."""
 _WHAT_EACH_TAKES = {
     "DYNAMIC": "matrix products, convolutions, LSTMs and embeddings with constant weights",
     "STATIC": "operators with constant weights, such as matrix products and convolutions",
@@ -177,13 +179,26 @@ def _dynamic(source: Path, target: Path, options: QuantizeOptions) -> Any:
     import onnx
     from onnxruntime.quantization import quantize_dynamic
 
-    quantize_dynamic(
-        source,
-        target,
-        weight_type=_weight_type(options),
-        use_external_data_format=_is_large(source),
-    )
-    return onnx.load(target)
+    def make(per_channel: bool) -> Any:
+        quantize_dynamic(
+            source,
+            target,
+            weight_type=_weight_type(options),
+            per_channel=per_channel,
+            use_external_data_format=_is_large(source),
+        )
+        return onnx.load(target)
+
+    return _by_channel_if_possible(make)
+
+
+def _by_channel_if_possible(make: Callable[[bool], Any]) -> Any:
+    """A scale per channel loses least; some weights have channels that the tools know not."""
+    try:
+        return make(True)
+    except (ValueError, IndexError, KeyError):
+        logging.getLogger(__name__).warning("one scale per tensor", exc_info=True)
+    return make(False)
 
 
 def _static(
@@ -220,12 +235,9 @@ def _static(
 
     tidied = _tidied(source, target.parent / "tidied")
     opset = max(one.version for one in onnx.load(source, load_external_data=False).opset_import)
-    if options.type == "INT8" and opset >= 13:
-        try:
-            return make(per_channel=True)
-        except (ValueError, IndexError, KeyError):  # of weights that the tools know no channels of
-            logging.getLogger(__name__).warning("one scale per tensor", exc_info=True)
-    return make(per_channel=False)
+    if options.type == "INT8" and opset >= _OPSET_OF_CHANNELS:
+        return _by_channel_if_possible(make)
+    return make(False)
 
 
 def _tidied(source: Path, folder: Path) -> Path:

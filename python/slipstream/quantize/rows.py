@@ -23,7 +23,7 @@ Spec: TypeAlias = tuple[str, str, Sequence[int]]
 
 MOST_ROWS = 10_000
 _SEED = 20_250_115
-_MOST_GENERATED, _FEWEST_GENERATED = 256, 8
+_MOST_GENERATED, _FEWEST_GENERATED = 1000, 8
 _GENERATED_VALUES = 1 << 20
 _FREE_SIZES = (16, 48, 224, 1)
 """Tried one after the other for a dimension of any size that is not the rows'."""
