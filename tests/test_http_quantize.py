@@ -156,6 +156,23 @@ class TestQuantize:
         shown = client.post("/api/inference/predict", json=asked).json()
         assert np.sum(shown["probabilities"], axis=1) == pytest.approx([1, 1], abs=1e-3)
 
+    def test_rows_of_several_inputs(self, client: httpx.Client) -> None:
+        model_id = load(client, "two.onnx")
+        drawn = np.random.default_rng(0)
+        data = {
+            "left": drawn.standard_normal((40, 8)).tolist(),
+            "right": drawn.standard_normal((40, 4)).tolist(),
+        }
+        before = np.array(answers(client, model_id, data))
+        body = quantize(
+            client, model_id, quantization_type="UINT8", quantization_mode="STATIC",
+            calibration_data=data, max_accuracy_loss_percent=5,
+        ).json()  # fmt: skip
+        assert (body["rows"], body["quantized_weights"], body["applied"]) == (40, 1, True)
+        after = np.array(answers(client, model_id, data))
+        loss = 100 * np.sqrt(np.mean((before - after) ** 2)) / np.ptp(before)
+        assert body["accuracy_loss_percent"] == pytest.approx(loss, rel=0.05)
+
     def test_a_real_network_of_another_team(self, client: httpx.Client) -> None:
         model_id = load(client, "magika.onnx")
         body = quantize(client, model_id, "?dry_run=true", quantization_type="FP16").json()

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _MEASURING_S = 1.0
 _MOST_REQUESTS = 64
+_MOST_KEPT_ROWS = 32
+"""Sets of calibration rows that no loaded model uses: of dry runs, and of unloaded models."""
 _ADVICE = {
     "generated": ". Generated rows are noise, about which models waver more than about real ones: "
     "give rows of yours as calibration_data",
@@ -181,7 +183,12 @@ def keep_rows(engine: Engine, model: Model, inputs: CoreInputs) -> str:
             "choice of some hundred serves as well",
             key="calibration_data",
         )
-    return row_sets.keep(arrays, rows_folder(engine.settings))
+    folder = rows_folder(engine.settings)
+    digest = row_sets.keep(arrays, folder)
+    chosen = [one.tuning.quantization for one in engine.models()]
+    in_use = {digest, *(one.rows for one in chosen if one is not None and one.rows is not None)}
+    row_sets.forget(folder, in_use, _MOST_KEPT_ROWS)
+    return digest
 
 
 def _compared(
