@@ -19,6 +19,7 @@ from network_models import (
     write_convolution,
     write_digits,
     write_regressor,
+    write_two_inputs,
 )
 
 MODELS = "/api/inference/models"
@@ -30,6 +31,7 @@ def network_folder(factory: pytest.TempPathFactory, name: str) -> Path:
     write_digits(folder / "digits.onnx")
     write_convolution(folder / "conv.onnx")
     write_regressor(folder / "regressor.pkl")
+    write_two_inputs(folder / "two.onnx")
     (folder / "network.pkl").write_bytes(pickle.dumps(digits_network()))
     shutil.copyfile(magika(), folder / "magika.onnx")
     return folder

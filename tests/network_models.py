@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.resources
 import pickle
+import warnings
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,9 @@ def digits_network() -> Any:
     from sklearn.neural_network import MLPClassifier
 
     pixels, labels = digits()
-    return MLPClassifier((32,), max_iter=200, random_state=0).fit(pixels[:1200], labels[:1200])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it has not converged, and is good enough
+        return MLPClassifier((32,), max_iter=60, random_state=0).fit(pixels[:1200], labels[:1200])
 
 
 def write_digits(file: Path) -> None:
@@ -42,8 +45,6 @@ def write_digits(file: Path) -> None:
 
 def write_convolution(file: Path) -> None:
     """Images f32[n, 1, 8, 8] to scores f32[n, 10]: convolutions and a linear layer, by torch."""
-    import warnings
-
     import torch
 
     torch.manual_seed(0)
@@ -75,7 +76,10 @@ def write_regressor(file: Path) -> None:
 
     data = load_diabetes()
     network = MLPRegressor(hidden_layer_sizes=(64, 32), max_iter=400, random_state=0)
-    file.write_bytes(pickle.dumps(network.fit(data.data * 20, data.target / 100)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # as above
+        network.fit(data.data * 20, data.target / 100)
+    file.write_bytes(pickle.dumps(network))
 
 
 def regressor_rows(count: int) -> Array:
@@ -84,6 +88,34 @@ def regressor_rows(count: int) -> Array:
 
     rows: Array = load_diabetes().data[:count] * 20
     return rows
+
+
+def write_two_inputs(file: Path, scale: float = 1.0) -> None:
+    """f32[n, 8] through a matrix of random numbers times ``scale``, plus f32[n, 4]."""
+    import onnx
+    from onnx import TensorProto
+    from onnx.helper import (
+        make_graph,
+        make_model,
+        make_node,
+        make_opsetid,
+        make_tensor_value_info,
+    )
+    from onnx.numpy_helper import from_array
+
+    weights = (np.random.default_rng(0).standard_normal((8, 4)) * scale).astype(np.float32)
+    floats = TensorProto.FLOAT
+    graph = make_graph(
+        [make_node("MatMul", ["left", "w"], ["m"]), make_node("Add", ["m", "right"], ["sum"])],
+        "two",
+        [
+            make_tensor_value_info("left", floats, ["n", 8]),
+            make_tensor_value_info("right", floats, ["n", 4]),
+        ],
+        [make_tensor_value_info("sum", floats, ["n", 4])],
+        [from_array(weights, "w")],
+    )
+    onnx.save(make_model(graph, opset_imports=[make_opsetid("", 17)], ir_version=8), file)
 
 
 def magika() -> Path:

@@ -19,6 +19,7 @@ from http_networks import (
     load,
     network_folder,
     optimize,
+    quantize,
     unload_all,
 )
 from http_server import Server, error_of, eventually, slipstream_server
@@ -169,6 +170,17 @@ class TestOptimize:
         assert body["applied"] == (now != body["before"]["configuration"])
         assert client.post(f"{MODELS}/{model_id}/reload").status_code == 200
         assert client.get(f"{MODELS}/{model_id}/optimize").json()["configuration"] == now
+
+    def test_a_quantized_model(self, client: httpx.Client) -> None:
+        model_id = load(client, "conv.onnx")
+        assert quantize(client, model_id, quantization_type="UINT8").status_code == 200
+        data = images(4)
+        before = answers(client, model_id, data)
+        body = optimize(client, model_id, time_budget_s=1, target_latency_ms=1e-6).json()
+        assert body["before"]["configuration"]["quantization"] == "UINT8 DYNAMIC"
+        assert body["before"]["accuracy_loss_percent"] < 1
+        assert {row["configuration"]["quantization"] for row in measured(body)} == {"UINT8 DYNAMIC"}
+        assert answers(client, model_id, data) == before
 
     def test_targets_out_of_reach_change_nothing(self, client: httpx.Client) -> None:
         model_id = load(client, "digits.onnx")

@@ -8,17 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
-from onnx import TensorProto
-from onnx.helper import make_graph, make_model, make_node, make_opsetid, make_tensor_value_info
-from onnx.numpy_helper import from_array
 
 import slipstream
-from network_models import digits, write_digits
+from network_models import digits, write_digits, write_two_inputs
 from slipstream.api.quantize import keep_rows, quantize
 from slipstream.engine.inputs import inputs_from
 from slipstream.errors import (
@@ -98,6 +94,14 @@ class TestRows:
             assert one.tolist() == other.tolist()
         assert row_sets.keep([arrays[0] + 1, arrays[1]], tmp_path) != digest
 
+    def test_what_nobody_uses_is_forgotten(self, tmp_path: Path) -> None:
+        digests = [row_sets.keep([np.full((2, 2), number)], tmp_path) for number in range(5)]
+        again = row_sets.keep([np.full((2, 2), 1)], tmp_path)
+        assert again == digests[1]
+        row_sets.forget(tmp_path, {digests[0]}, 2)
+        left = {file.stem for file in tmp_path.iterdir()}
+        assert left == {digests[0], digests[1], digests[4]}
+
     def test_generated_ones_are_the_same_every_time_and_of_the_shape(self) -> None:
         specs = [("x", "float32", [-1, 3]), ("ids", "int64", [-1, -1]), ("word", "string", [-1, 1])]
         sets = list(row_sets.candidates(specs, is_batchable=True))
@@ -107,8 +111,8 @@ class TestRows:
             for one, other in zip(arrays, others, strict=True):
                 assert one.tolist() == other.tolist()
             assert [array.dtype.kind for array in arrays] == ["f", "i", "O"]
-            assert arrays[0].shape == (256, 3)
-            assert len(arrays[1]) == len(arrays[2]) == 256
+            assert arrays[0].shape == (1000, 3)
+            assert len(arrays[1]) == len(arrays[2]) == 1000
         largest = [int(arrays[1].max()) for arrays in sets]
         assert set(largest) & {1, 0} == {1, 0}
         assert 200 < max(largest) <= 255
@@ -141,23 +145,6 @@ def digits_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("files") / "digits.onnx"
     write_digits(file)
     return file
-
-
-def write_two_inputs(file: Path, scale: float = 1.0) -> None:
-    """f32[n, 8] through a matrix of random numbers times ``scale``, plus f32[n, 4]."""
-    weights = (np.random.default_rng(0).standard_normal((8, 4)) * scale).astype(np.float32)
-    floats = TensorProto.FLOAT
-    graph = make_graph(
-        [make_node("MatMul", ["left", "w"], ["m"]), make_node("Add", ["m", "right"], ["sum"])],
-        "two",
-        [
-            make_tensor_value_info("left", floats, ["n", 8]),
-            make_tensor_value_info("right", floats, ["n", 4]),
-        ],
-        [make_tensor_value_info("sum", floats, ["n", 4])],
-        [from_array(weights, "w")],
-    )
-    onnx.save(make_model(graph, opset_imports=[make_opsetid("", 17)], ir_version=8), file)
 
 
 class TestInProcess:

@@ -167,6 +167,18 @@ class TestTheSearch:
             search.tell(smooth(candidate))
         assert search.best in search.outcomes
 
+    def test_what_it_had_no_time_for_is_told(self) -> None:
+        trees = around(backend="forest", why_no_quantization="it has no matrices")
+        search = Search(START, dimensions(START, trees))
+        assert search.ask() == START
+        search.tell(outcome(1.0, 1.0))
+        search.end("no time")
+        assert search.ask() is None
+        reasons = [one.reason for one in search.outcomes.values() if isinstance(one, Skipped)]
+        assert len(reasons) == len(search.outcomes) - 1
+        assert reasons.count("it has no matrices") == 1
+        assert reasons.count("no time") > 3
+
 
 class TestTargets:
     def test_the_one_that_meets_them_is_preferred(self) -> None:

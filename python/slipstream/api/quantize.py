@@ -30,6 +30,13 @@ if TYPE_CHECKING:
 
 _MEASURING_S = 1.0
 _MOST_REQUESTS = 64
+_MOST_KEPT_ROWS = 32
+"""Sets of calibration rows that no loaded model uses: of dry runs, and of unloaded models."""
+_ADVICE = {
+    "generated": ". Generated rows are noise, about which models waver more than about real ones: "
+    "give rows of yours as calibration_data",
+    "calibration": "",
+}
 
 
 class QuantizationReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,7 +125,7 @@ def quantize(
         raise QuantizationError(
             f"{options} would lose {told.accuracy_loss_percent:g} % on {told.rows} "
             f"{told.rows_source} rows, more than the {options.max_accuracy_loss_percent:g} % of "
-            "max_accuracy_loss_percent; the model stays as it is",
+            "max_accuracy_loss_percent; the model stays as it is" + _ADVICE[told.rows_source],
             **report.figures(),
         )
     changed = msgspec.structs.replace(tuning, quantization=options)
@@ -176,7 +183,12 @@ def keep_rows(engine: Engine, model: Model, inputs: CoreInputs) -> str:
             "choice of some hundred serves as well",
             key="calibration_data",
         )
-    return row_sets.keep(arrays, rows_folder(engine.settings))
+    folder = rows_folder(engine.settings)
+    digest = row_sets.keep(arrays, folder)
+    chosen = [one.tuning.quantization for one in engine.models()]
+    in_use = {digest, *(one.rows for one in chosen if one is not None and one.rows is not None)}
+    row_sets.forget(folder, in_use, _MOST_KEPT_ROWS)
+    return digest
 
 
 def _compared(

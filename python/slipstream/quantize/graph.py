@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from slipstream.errors import MissingDependencyError, QuantizationError
 from slipstream.quantize.options import QuantizeOptions
 from slipstream.quantize.rows import Array, split
+from slipstream.quantize.single import narrow
 
 _LARGEST_WHOLE_BYTES = 1 << 30
 """A graph whose weights are larger keeps them in a file beside it: protobuf ends at 2 GiB."""
@@ -21,11 +23,13 @@ _BLOCK = 32
 _INT8_ACCUMULATION = 4
 """``accuracy_level`` of MatMulNBits: products of 4-bit weights are summed in 8-bit blocks."""
 _CALIBRATION_BATCH = 32
+_OPSET_OF_CHANNELS = 13
+"""Since then QuantizeLinear takes a scale per channel."""
 _WHAT_EACH_TAKES = {
-    "DYNAMIC": "matrix products, convolutions, LSTMs and embeddings with constant float32 weights",
-    "STATIC": "operators with constant float32 weights, such as matrix products and convolutions",
-    "INT4": "matrix products (MatMul, Gemm) with constant float32 weights",
-    "FP16": "constant float32 weights",
+    "DYNAMIC": "matrix products, convolutions, LSTMs and embeddings with constant weights",
+    "STATIC": "operators with constant weights, such as matrix products and convolutions",
+    "INT4": "matrix products (MatMul, Gemm) with constant weights",
+    "FP16": "constant weights",
 }
 
 
@@ -61,6 +65,7 @@ def quantize_file(
 
         before = _small_weights(onnx.load(source, load_external_data=False))
         with _told_as_ours(options):
+            source = _in_single(source, target.parent / "single")
             if options.type == "FP16":
                 model = _to_half(source)
             elif options.type == "INT4":
@@ -78,6 +83,18 @@ def quantize_file(
         )
     _save(model, target)
     return count
+
+
+def _in_single(source: Path, folder: Path) -> Path:
+    """The graph in float32, in that folder if it had to be rewritten."""
+    import onnx
+
+    model = onnx.load(source)
+    if not narrow(model):
+        return source
+    folder.mkdir()
+    _write(model, folder / source.name)
+    return folder / source.name
 
 
 @contextlib.contextmanager
@@ -162,13 +179,26 @@ def _dynamic(source: Path, target: Path, options: QuantizeOptions) -> Any:
     import onnx
     from onnxruntime.quantization import quantize_dynamic
 
-    quantize_dynamic(
-        source,
-        target,
-        weight_type=_weight_type(options),
-        use_external_data_format=_is_large(source),
-    )
-    return onnx.load(target)
+    def make(per_channel: bool) -> Any:
+        quantize_dynamic(
+            source,
+            target,
+            weight_type=_weight_type(options),
+            per_channel=per_channel,
+            use_external_data_format=_is_large(source),
+        )
+        return onnx.load(target)
+
+    return _by_channel_if_possible(make)
+
+
+def _by_channel_if_possible(make: Callable[[bool], Any]) -> Any:
+    """A scale per channel loses least; some weights have channels that the tools know not."""
+    try:
+        return make(True)
+    except (ValueError, IndexError, KeyError):
+        logging.getLogger(__name__).warning("one scale per tensor", exc_info=True)
+    return make(False)
 
 
 def _static(
@@ -205,12 +235,9 @@ def _static(
 
     tidied = _tidied(source, target.parent / "tidied")
     opset = max(one.version for one in onnx.load(source, load_external_data=False).opset_import)
-    if options.type == "INT8" and opset >= 13:
-        try:
-            return make(per_channel=True)
-        except (ValueError, IndexError, KeyError):  # of weights that the tools know no channels of
-            logging.getLogger(__name__).warning("one scale per tensor", exc_info=True)
-    return make(per_channel=False)
+    if options.type == "INT8" and opset >= _OPSET_OF_CHANNELS:
+        return _by_channel_if_possible(make)
+    return make(False)
 
 
 def _tidied(source: Path, folder: Path) -> Path:
@@ -240,15 +267,17 @@ def _is_large(source: Path) -> bool:
 
 def _save(model: Any, target: Path) -> None:
     """Writes the graph alone into its folder: the tools leave files of their own."""
-    import shutil
-
-    import onnx
-
     for other in target.parent.iterdir():
         if other.is_dir():
             shutil.rmtree(other)
         else:
             other.unlink()
+    _write(model, target)
+
+
+def _write(model: Any, target: Path) -> None:
+    import onnx
+
     if model.ByteSize() > _LARGEST_WHOLE_BYTES:
         onnx.save(model, target, save_as_external_data=True, location="weights.bin")
     else:

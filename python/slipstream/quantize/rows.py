@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -23,7 +24,7 @@ Spec: TypeAlias = tuple[str, str, Sequence[int]]
 
 MOST_ROWS = 10_000
 _SEED = 20_250_115
-_MOST_GENERATED, _FEWEST_GENERATED = 256, 8
+_MOST_GENERATED, _FEWEST_GENERATED = 1000, 8
 _GENERATED_VALUES = 1 << 20
 _FREE_SIZES = (16, 48, 224, 1)
 """Tried one after the other for a dimension of any size that is not the rows'."""
@@ -45,7 +46,23 @@ def keep(arrays: Sequence[Array], folder: Path) -> str:
         with tempfile.NamedTemporaryFile(dir=folder, suffix=".part", delete=False) as stream:
             np.savez(stream, *plain)
         os.replace(stream.name, file_of(folder, name))
+    now_ns = time.time_ns()  # the kernel's own stamp would be milliseconds coarse
+    os.utime(file_of(folder, name), ns=(now_ns, now_ns))
     return name
+
+
+def forget(folder: Path, in_use: Collection[str], most: int) -> None:
+    """Deletes the oldest sets of rows in a folder until ``most`` are left; none that is in use.
+
+    Args:
+        folder: As of `keep`, which makes a set the newest again whenever it is given.
+        in_use: Digests of sets that some model is quantized with.
+        most: How many may stay, beside those in use.
+    """
+    found = [file for file in folder.glob("*.npz") if file.stem not in in_use]
+    found.sort(key=lambda file: file.stat().st_mtime_ns, reverse=True)
+    for file in found[most:]:
+        file.unlink(missing_ok=True)
 
 
 def file_of(folder: Path, digest: str) -> Path:

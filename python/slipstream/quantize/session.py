@@ -68,9 +68,11 @@ class Session:
         self.is_batchable = self._declares_batches() if batchable is None else batchable == "true"
 
     def _declares_batches(self) -> bool:
-        """Whether all first dimensions are of any size and carry one name, as the server asks."""
-        firsts = {one.shape[0] if one.shape else None for one in [*self._inputs, *self._outputs]}
-        return len(firsts) == 1 and isinstance(firsts.pop(), str)
+        """Whether all first dimensions are of any size and one name: the rule of the backend."""
+        faces = [*self._inputs, *self._outputs]
+        if not all(one.shape and not isinstance(one.shape[0], int) for one in faces):
+            return False
+        return len({one.shape[0] for one in faces}) == 1
 
     def takes(self, rows: Sequence[Array]) -> bool:
         """Whether the graph answers rows like the first of these."""

@@ -19,7 +19,7 @@ from slipstream.quantize.artifact import why_not
 from slipstream.tune.candidates import Candidate, Dimension, Level, Surroundings, dimensions
 from slipstream.tune.measuring import generated
 from slipstream.tune.search import Search, Skipped, Targets
-from slipstream.tune.trial import Trials
+from slipstream.tune.trial import NO_TIME, Trials
 
 if TYPE_CHECKING:
     from slipstream.api import Engine, Model
@@ -113,6 +113,8 @@ class SearchRun:
         )
         self.search = search = Search(start, self._space(start), self.wanted.targets)
         self._try_all(search, trials)
+        if search.best_measured is not None and not self._has_time():
+            search.end(NO_TIME)
         self._confirm(search, trials)
         found = search.best_measured
         if found is None:

@@ -117,6 +117,13 @@ class Search:
         self._note(self._asked, outcome)
         self._asked = None
 
+    def end(self, reason: str) -> None:
+        """Ends it before it is over: what this round would still have tried is skipped for that."""
+        self._is_over = True
+        for dimension in self._space:
+            for _ in self._along(dimension, reason):
+                raise AssertionError("there is a reason to skip every one")
+
     def confirm(self, best: Outcome, start: Outcome) -> None:
         """Second measurements of `best` and of `start`, one right after the other.
 
@@ -155,14 +162,15 @@ class Search:
             for dimension in self._space:
                 yield from self._along(dimension)
 
-    def _along(self, dimension: Dimension) -> Iterator[Candidate]:
+    def _along(self, dimension: Dimension, skip_all: str | None = None) -> Iterator[Candidate]:
         center = self.best
         for place, alternative in enumerate(dimension.alternatives):
             candidate = alternative.of(center)
             if candidate in self.outcomes:
                 continue
-            if alternative.why_not is None:
+            why_not = alternative.why_not or skip_all
+            if why_not is None:
                 yield candidate
             elif (dimension.name, place) not in self._told_why:
                 self._told_why.add((dimension.name, place))
-                self._note(candidate, Skipped(alternative.why_not))
+                self._note(candidate, Skipped(why_not))

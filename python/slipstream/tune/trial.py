@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 _SHORTEST_QUANTIZATION_S = 2.0
 _POLL_S = 0.05
-_NO_TIME = "no time was left for it"
+NO_TIME = "no time was left for it"
+"""Why a candidate is skipped when the budget ends."""
 
 
 class Trials:
@@ -79,12 +80,12 @@ class Trials:
         """
         while not self._turn.acquire(timeout=_POLL_S):
             if is_stopped():
-                return Skipped(_NO_TIME)
+                return Skipped(NO_TIME)
         try:
             outcome = self._measured(candidate, slice_s, seconds_left(), is_stopped)
-            return Skipped(_NO_TIME) if is_stopped() else outcome
+            return Skipped(NO_TIME) if is_stopped() else outcome
         except SlipstreamError as error:
-            return Skipped(_NO_TIME if is_stopped() else error.message)
+            return Skipped(NO_TIME if is_stopped() else error.message)
         finally:
             self._turn.release()
 
@@ -94,11 +95,12 @@ class Trials:
         prepared, tuning = self._original, self.tuning(candidate)
         loss_percent: float | None = None
         if tuning.quantization is not None:
-            if left_s < _SHORTEST_QUANTIZATION_S:
+            is_made = tuning.quantization == self._tuning.quantization
+            if left_s < _SHORTEST_QUANTIZATION_S and not is_made:
                 return Skipped("no time was left for quantizing")
             prepared, told = quantized(
                 *(self._original, tuning.quantization, rows_folder(self._engine.settings)),
-                timeout_s=left_s,
+                timeout_s=max(left_s, _SHORTEST_QUANTIZATION_S),
                 is_stopped=is_stopped,
             )
             loss_percent = told.accuracy_loss_percent
