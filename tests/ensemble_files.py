@@ -1,4 +1,4 @@
-"""Members of ensembles on real data, of other frameworks each, and what scikit-learn makes of them."""
+"""Members of ensembles on real data, of other frameworks each, and scikit-learn around them."""
 
 from __future__ import annotations
 
