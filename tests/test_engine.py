@@ -380,9 +380,13 @@ def test_settings_by_keyword_may_be_strings(tmp_path, folder):
         assert model.predict(load_diabetes().data[:2]).shape == (2,)
 
 
-def test_types_whose_backend_is_not_there_are_named(engine, folder):
-    with pytest.raises(MissingDependencyError, match="torch"):
+def test_types_whose_backend_is_not_there_are_named(engine, folder, tmp_path):
+    with pytest.raises(ModelLoadError, match="sklearn"):
         engine.load(folder / "line.pkl", "pytorch")
+    plan = tmp_path / "network.plan"
+    plan.write_bytes(b"ftrt" + bytes(100))
+    with pytest.raises(MissingDependencyError, match="TensorRT"):
+        engine.load(plan, "tensorrt")
 
 
 def test_an_ensemble_is_what_it_was_said_to_be(engine, folder):

@@ -8,7 +8,6 @@ import pickle
 import subprocess
 import sys
 import threading
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -197,15 +196,6 @@ def test_junk_is_refused(name: str, tmp_path: Path, cache: Path) -> None:
     with pytest.raises(ModelLoadError) as caught:
         prepare(file, cache, PrepareOptions())
     assert "Traceback" not in caught.value.message and len(caught.value.message) < 800
-
-
-def test_torchscript_is_named(tmp_path: Path) -> None:
-    file = tmp_path / "model.pt"
-    with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr("model/code/__torch__.py", "")
-        archive.writestr("model/constants.pkl", "")
-    with pytest.raises(ModelLoadError, match="TorchScript"):
-        detect(file)
 
 
 def test_the_type_that_was_said_must_be_true(tmp_path: Path, cache: Path) -> None:
