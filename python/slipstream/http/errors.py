@@ -127,6 +127,14 @@ def status_of(error: SlipstreamError) -> int:
     return next((status for kind, status in STATUS if isinstance(error, kind)), 500)
 
 
+def kinds_of(status: int) -> list[type[SlipstreamError]]:
+    """The kinds of errors that are answered with this status."""
+    ours: list[type[SlipstreamError]] = [
+        kind for kind in HttpError.__subclasses__() if kind.status == status
+    ]
+    return ours + [kind for kind, its_status in STATUS if its_status == status]
+
+
 def retry_after_s(error: SlipstreamError) -> int:
     """Whole seconds, at least one, after which trying again makes sense."""
     wanted = error.details.get("retry_after_s", 1)
