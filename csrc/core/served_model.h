@@ -74,6 +74,8 @@ class ServedModel {
   [[nodiscard]] const ModelStats& stats() const noexcept { return stats_; }
   [[nodiscard]] bool is_batching() const noexcept { return batcher_.is_batching(); }
   [[nodiscard]] std::size_t approx_queue_size() const noexcept { return batcher_.approx_size(); }
+  // Instances whose workers execute now.
+  [[nodiscard]] std::size_t busy_instances() const noexcept;
   [[nodiscard]] std::uint64_t restarts() const noexcept;
 
  private:
@@ -81,6 +83,7 @@ class ServedModel {
   struct InstanceSlot {
     std::unique_ptr<Instance> instance;
     std::mutex in_use;
+    RelaxedGauge<bool> is_busy;  // its worker executes
     std::thread worker;
   };
   class AdmissionGuard;

@@ -103,6 +103,7 @@ OPTIONS: dict[str, Option] = {
     "log_dir": Option("LOG_DIR", _PATH),
     "require_api_key": Option("REQUIRE_API_KEY", _FLAG),
     "api_keys": Option("API_KEYS", _KEYS, secret=True),
+    "metrics_require_key": Option("METRICS_REQUIRE_KEY", _FLAG),
     "model_dir": Option("MODEL_DIR", _PATH),
     "state_dir": Option("STATE_DIR", _PATH),
     "allow_custom_code": Option("ALLOW_CUSTOM_CODE", _FLAG),

@@ -46,6 +46,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     require_api_key: bool = False
     api_keys: tuple[str, ...] = ()
+    metrics_require_key: bool = False
+    """Whether GET /metrics needs a key, whatever the other routes do."""
 
     model_dir: Path = Path("models")
     """The wall: over HTTP no file outside it is readable."""
@@ -156,6 +158,11 @@ def _check_together(settings: Settings, sources: Mapping[str, str]) -> None:
         raise SettingsError(
             f"{sources.get('require_api_key', 'require_api_key')}: keys are required but none is "
             "set, so nobody could call the server; set API_KEYS=key1,key2"
+        )
+    if settings.metrics_require_key and not settings.api_keys:
+        raise SettingsError(
+            f"{sources.get('metrics_require_key', 'metrics_require_key')}: /metrics needs a key "
+            "but none is set, so nobody could scrape; set API_KEYS=key1,key2"
         )
     for name, other in (
         ("ssl_certificate", "ssl_keyfile"),

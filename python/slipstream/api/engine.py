@@ -16,6 +16,7 @@ from typing import Any, Self
 import msgspec
 
 from slipstream._version import __version__
+from slipstream.api.counts import CountKeeper, Observed
 from slipstream.api.memory import resident_bytes
 from slipstream.api.model import LoadOptions, Model
 from slipstream.api.version import Totals, Version, totals_of, version_of
@@ -66,6 +67,7 @@ class Engine:
         self._endpoints: dict[str, CoreEndpoint] = {}  # of the same models
         self._ending: list[Version] = []  # out of service, and still answering what they accepted
         self._ended = Totals(0, 0, 0, CoreLatencies())  # of those that have
+        self._counts = CountKeeper()  # the same by model
         self._loading: dict[str, Path] = {}  # ids and files that are being loaded now
         self._promises: list[_Promise] = []  # to versions that are being loaded now
         self._close_lock = threading.Lock()
@@ -305,12 +307,19 @@ class Engine:
         with self._lock:
             self._ending = [other for other in self._ending if other is not version]
             self._ended = totals_of([version], self._ended)
+            self._counts.keep(version.core)
 
     def totals(self) -> Totals:
         """What was answered since the engine was started, by models that are gone too."""
         with self._lock:
             versions = [model.version for model in self._models.values()] + self._ending
             return totals_of(versions, self._ended)
+
+    def observed(self) -> list[Observed]:
+        """What each loaded model has counted, by versions that were replaced too."""
+        with self._lock:
+            serving = [model.version.core for model in self._models.values()]
+            return self._counts.observe(serving, [version.core for version in self._ending])
 
     def get(self, model_id: str | None = None) -> Model:
         """The model of that id; None: the only one there is.

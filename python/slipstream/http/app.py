@@ -19,6 +19,7 @@ from slipstream.http.errors import BodyTooLargeError, error_response
 from slipstream.http.gate import Gate
 from slipstream.http.router import Router
 from slipstream.http.slow import SlowLane
+from slipstream.http.traffic import Traffic
 from slipstream.http.types import Headers, Pending, Request, Response, Route
 from slipstream.settings import Settings
 
@@ -32,10 +33,17 @@ _OPEN_BODY_BYTES = 65536
 class App:
     """The route table with everything that stands before a route."""
 
-    def __init__(self, routes: Iterable[Route], settings: Settings, clock: Clock) -> None:
+    def __init__(
+        self,
+        routes: Iterable[Route],
+        settings: Settings,
+        clock: Clock,
+        traffic: Traffic | None = None,
+    ) -> None:
         self.settings = settings
         self.clock = clock
         self.gate = Gate(settings.max_concurrent_requests, settings.max_inflight_body_bytes)
+        self.traffic = traffic or Traffic()
         self.slow_lane = SlowLane(_SLOW_THREADS, _SLOW_WAITING)
         self.ids = RequestIds()
         self.routes = tuple(routes)
@@ -51,7 +59,7 @@ class App:
             (then there is nothing to leave).
         """
         offered_id = headers.get("x-request-id")
-        request_id = ""
+        request_id = path_of_route = ""
         try:
             try:
                 route, params = self._router.find(method, path)
@@ -60,12 +68,15 @@ class App:
                     self.keys.check(headers)  # strangers do not learn which paths exist
                 raise
             request_id = self.ids.choose(offered_id, route.id_prefix)
+            path_of_route = route.path
             if not route.open:
                 if self.keys is not None:
                     self.keys.check(headers)
                 self.gate.enter()
         except Exception as error:
-            return self.refuse(error, request_id or self.ids.choose(offered_id, "req_"))
+            answer = self.refuse(error, request_id or self.ids.choose(offered_id, "req_"))
+            answer.route = path_of_route
+            return answer
         request = Request(method, path, query, headers, params, request_id, route, -1)
         announced = headers.get("content-length")
         if announced is not None:
@@ -74,7 +85,9 @@ class App:
                 self.reserve(request, request.content_length)
             except Exception as error:
                 self.leave(request)
-                return self.refuse(error, request_id)
+                answer = self.refuse(error, request_id)
+                answer.route = path_of_route
+                return answer
         return request
 
     def reserve(self, request: Request, count: int) -> None:
@@ -117,4 +130,5 @@ class App:
 
     def refuse(self, error: Exception, request_id: str) -> Response:
         """The answer for a failure."""
+        self.traffic.refused(error)
         return error_response(error, request_id, self.clock)

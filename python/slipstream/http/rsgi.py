@@ -81,7 +81,9 @@ class RsgiAdapter:
         request = app.admit(scope.method, scope.path, scope.query_string, headers)
         if isinstance(request, Response):
             answer = request
+            route = request.route
         else:
+            route = request.route.path
             try:
                 answer = await self._answer(request, proto)
             except (ProtocolClosed, ProtocolError):  # a client that has gone gets no answer anyway
@@ -94,6 +96,7 @@ class RsgiAdapter:
                 app.leave(request)
             answer.request_id = request.request_id
         self._send(scope, proto, answer)
+        app.traffic.answered(route, answer.status)
         if self._debug:
             elapsed_ms = (time.perf_counter() - started) * 1e3
             log.info(

@@ -38,6 +38,8 @@ class Response(msgspec.Struct, gc=False):
     content_type: str = "application/json"
     close: bool = False
     """Whether the connection must not be used again (part of the request was left unread)."""
+    route: str = ""
+    """Set on a refusal where the route was known: its path, for counting."""
     request_id: str = ""
     """Set on a refusal, where there may be no `Request` that knows it."""
 

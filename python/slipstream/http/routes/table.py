@@ -9,6 +9,7 @@ from slipstream.http.routes import engine as engine_routes
 from slipstream.http.routes import health, models, multi_batch, predict
 from slipstream.http.routes.abouts import ABOUTS
 from slipstream.http.routes.context import Context
+from slipstream.http.routes.prometheus import Scrapes
 from slipstream.http.routes.reference import Reference
 from slipstream.http.types import Express, Method, Pending, Request, Response, Route
 
@@ -18,7 +19,7 @@ _BASE = "/api/inference"
 def all_routes(context: Context) -> tuple[Route, ...]:
     """Every route of the server."""
     reference = Reference(keys_required=context.settings.require_api_key)
-    table = (*inference_routes(context), *reference.routes())
+    table = (*inference_routes(context), *reference.routes(), Scrapes(context).route())
     reference.describe(table)
     return table
 
