@@ -50,19 +50,20 @@ _WIDTH = 110
 _MEASURED = frozenset(
     "inference_time total_inference_time average_inference_time last_inference_time load_time "
     "throughput_per_second model_size_mb total_time total_mb used_mb free_mb free_gb "
-    "requests_per_second".split()
+    "requests_per_second retry_after_s".split()
 )
 _MEASURED_OR_NULL = frozenset(
     "memory_usage_mb total_memory_usage_mb memory_freed_mb total_model_memory_mb cpu_usage "
     "gpu_usage usage_percent gpu_memory_mb".split()
 )
 _OF_THE_MACHINE = frozenset("cores load_average gpu".split())
-_VOLATILE_HEADERS = frozenset(("date", "content-length"))
+_VOLATILE_HEADERS = frozenset(("date", "content-length", "retry-after"))
 _VOLATILE_TEXT = (
     (re.compile(r"\b(req|batch)_[0-9a-f]{14}\b"), r"\1_*"),
     (re.compile(r"\bmodel_[0-9a-f]{10}\b"), "model_*"),
     (re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"), "(time)"),
     (re.compile(r"\b\d+h \d+m \d+s\b"), "(duration)"),
+    (re.compile(r"possible in [\d.e+]+ s"), "possible in (duration)"),
 )
 
 

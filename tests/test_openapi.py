@@ -141,7 +141,7 @@ class TestStatuses:
     def test_what_follows_from_the_row(self, routes: tuple[Route, ...]) -> None:
         found = {(one.method, one.path): statuses_of(one, one.about) for one in routes if one.about}
         base = "/api/inference"
-        assert {400, 401, 404, 408, 413, 415, 422, 500, 503, 504} <= set(
+        assert {400, 401, 404, 408, 413, 415, 422, 429, 500, 503, 504} <= set(
             found["POST", f"{base}/predict"]
         )
         assert 404 in found["GET", f"{base}/models/{{model_id}}/info"]

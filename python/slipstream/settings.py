@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from slipstream.errors import SlipstreamError
-from slipstream.setting_options import OPTIONS
+from slipstream.setting_options import OPTIONS, ModelLimit, Network
 
 CONFIG_FILE = "slipstream.toml"
 _MIB = 1024 * 1024
@@ -48,6 +48,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     api_keys: tuple[str, ...] = ()
     metrics_require_key: bool = False
     """Whether GET /metrics needs a key, whatever the other routes do."""
+
+    rate_limit_rps: float = 0.0
+    """Requests a second of one client, an API key or an address; 0: no limit."""
+    rate_limit_burst: int = 0
+    """Requests that a client may make at once; 0: what it may make in a second."""
+    rate_limit_concurrent: int = 0
+    """Requests in progress of one client; 0: no limit."""
+    model_rate_limits: tuple[ModelLimit, ...] = ()
+    """The same by model, whoever asks it."""
+    trusted_proxies: tuple[Network, ...] = ()
+    """Whose ``X-Forwarded-For`` is believed."""
 
     model_dir: Path = Path("models")
     """The wall: over HTTP no file outside it is readable."""

@@ -109,7 +109,7 @@ async def _answer_requests(
     clock = Clock()
     context = Context(engine, settings, clock)
     context.failed_startup_loads = failed_loads
-    app = App(all_routes(context), settings, clock, context.traffic)
+    app = App(all_routes(context), settings, clock, context.traffic, context.limits)
     context.level = app.gate.level
     context.gate_is_full = lambda: app.gate.full
     context.active_requests = lambda: app.gate.active

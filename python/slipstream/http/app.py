@@ -17,6 +17,7 @@ from slipstream.http.auth import ApiKeys
 from slipstream.http.clock import Clock, RequestIds
 from slipstream.http.errors import BodyTooLargeError, error_response
 from slipstream.http.gate import Gate
+from slipstream.http.limits import Limits
 from slipstream.http.router import Router
 from slipstream.http.slow import SlowLane
 from slipstream.http.traffic import Traffic
@@ -39,11 +40,13 @@ class App:
         settings: Settings,
         clock: Clock,
         traffic: Traffic | None = None,
+        limits: Limits | None = None,
     ) -> None:
         self.settings = settings
         self.clock = clock
         self.gate = Gate(settings.max_concurrent_requests, settings.max_inflight_body_bytes)
         self.traffic = traffic or Traffic()
+        self.limits = limits or Limits(settings)
         self.slow_lane = SlowLane(_SLOW_THREADS, _SLOW_WAITING)
         self.ids = RequestIds()
         self.routes = tuple(routes)
@@ -51,7 +54,9 @@ class App:
         self.keys = ApiKeys(settings.api_keys) if settings.require_api_key else None
         self._max_body_bytes = settings.max_body_bytes
 
-    def admit(self, method: str, path: str, query: str, headers: Headers) -> Request | Response:
+    def admit(
+        self, method: str, path: str, query: str, headers: Headers, peer: str = ""
+    ) -> Request | Response:
         """Routes, checks the key and the announced size, and takes a place.
 
         Returns:
@@ -59,7 +64,7 @@ class App:
             (then there is nothing to leave).
         """
         offered_id = headers.get("x-request-id")
-        request_id = path_of_route = ""
+        request_id = path_of_route = client = ""
         try:
             try:
                 route, params = self._router.find(method, path)
@@ -70,14 +75,18 @@ class App:
             request_id = self.ids.choose(offered_id, route.id_prefix)
             path_of_route = route.path
             if not route.open:
-                if self.keys is not None:
-                    self.keys.check(headers)
+                key = None if self.keys is None else self.keys.check(headers)
+                if self.limits.of_clients:
+                    client = self._enter_client(key, peer, headers)
                 self.gate.enter()
         except Exception as error:
+            if client:
+                self.limits.leave(client)
             answer = self.refuse(error, request_id or self.ids.choose(offered_id, "req_"))
             answer.route = path_of_route
             return answer
         request = Request(method, path, query, headers, params, request_id, route, -1)
+        request.client = client
         announced = headers.get("content-length")
         if announced is not None:
             try:
@@ -89,6 +98,12 @@ class App:
                 answer.route = path_of_route
                 return answer
         return request
+
+    def _enter_client(self, key: int | None, peer: str, headers: Headers) -> str:
+        """Who calls, by a key that was proved or by address, with a place of his own taken."""
+        client = self.limits.client(peer, headers) if key is None else f"key {key}"
+        self.limits.enter(client)
+        return client
 
     def reserve(self, request: Request, count: int) -> None:
         """Sets aside memory for ``count`` more bytes of the body.
@@ -127,6 +142,8 @@ class App:
         """Gives the request's place back."""
         if not request.route.open:
             self.gate.leave(request.reserved_bytes)
+        if request.client:
+            self.limits.leave(request.client)
 
     def refuse(self, error: Exception, request_id: str) -> Response:
         """The answer for a failure."""

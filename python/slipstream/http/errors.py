@@ -85,6 +85,12 @@ class UnsupportedEncodingError(HttpError):
     headers = (("accept-encoding", "identity"),)
 
 
+class RateLimitError(HttpError):
+    """A client, or a model, has had as many requests as it is allowed for now."""
+
+    status = 429
+
+
 class OverloadedError(HttpError):
     """The server has as many requests in progress as it admits."""
 

@@ -81,7 +81,7 @@ def statuses_of(route: Route, about: About) -> tuple[int, ...]:
     """Every status but that of success: those of the row and those that follow from it."""
     found = {500, *about.fails}
     if not route.open:
-        found |= {401, 503}
+        found |= {401, 429, 503}
     if about.takes is not None:
         found.update(_BODY_FAILS)
     if "{" in route.path:

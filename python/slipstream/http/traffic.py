@@ -15,6 +15,7 @@ from slipstream.http.errors import (
     BodyTimeoutError,
     BodyTooLargeError,
     OverloadedError,
+    RateLimitError,
 )
 
 NO_ROUTE = "none"
@@ -23,6 +24,7 @@ _REASONS = {
     AuthenticationError: "key",
     BodyTimeoutError: "body_timeout",
     BodyTooLargeError: "body_too_large",
+    RateLimitError: "rate_limit",
 }
 REASONS = (*_REASONS.values(), "requests", "body_memory", "slow_lane")
 

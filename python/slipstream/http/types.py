@@ -60,6 +60,8 @@ class Request(msgspec.Struct):
     body: bytes = b""
     reserved_bytes: int = 0
     """What `Gate` has set aside for the body."""
+    client: str = ""
+    """Whom `Limits` counts it under; empty: nobody."""
 
 
 class Pending:

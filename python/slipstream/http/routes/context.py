@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from slipstream.http.clock import Clock
 from slipstream.http.health import RecentCounts
+from slipstream.http.limits import Limits
 from slipstream.http.machine import Machine
 from slipstream.http.traffic import Level, Traffic
 from slipstream.http.window import SlidingWindow
@@ -33,7 +34,8 @@ class Context:
         self.machine = Machine(settings.state_path)
         self.gate_is_full: Callable[[], bool] = lambda: False
         self.traffic = Traffic()
-        """To be shared with the server's `App`."""
+        self.limits = Limits(settings)
+        """Both to be shared with the server's `App`."""
         self.level: Callable[[], Level] = lambda: Level(0, 0, 0)
         self.active_requests: Callable[[], int] = lambda: 0
 
