@@ -50,9 +50,10 @@ _WIDTH = 110
 _MEASURED = frozenset(
     "inference_time total_inference_time average_inference_time last_inference_time load_time "
     "throughput_per_second model_size_mb total_time total_mb used_mb free_mb free_gb "
-    "requests_per_second mean p50 p95 p99 size_reduction_percent speed_improvement_percent accuracy_loss_percent "
+    "requests_per_second mean p50 p95 p99 size_reduction_percent speed_improvement_percent "
+    "accuracy_loss_percent "
     "size_before_mb size_after_mb latency_before_ms latency_after_ms compile_time "
-    "optimize_time reached short_by_percent".split()
+    "optimize_time reached short_by_percent retry_after_s".split()
 )
 _MEASURED_OR_NULL = frozenset(
     "memory_usage_mb total_memory_usage_mb memory_freed_mb total_model_memory_mb cpu_usage "
@@ -61,7 +62,7 @@ _MEASURED_OR_NULL = frozenset(
 _OF_THE_MACHINE = frozenset("cores load_average gpu queued".split())
 _OF_THE_SEARCH = frozenset("applied before best candidates configuration".split())
 """What `optimize` finds differs from machine to machine, and so does how much it has time for."""
-_VOLATILE_HEADERS = frozenset(("date", "content-length"))
+_VOLATILE_HEADERS = frozenset(("date", "content-length", "retry-after"))
 _TASK_ID = re.compile(r"\btask_[0-9a-f]{32}\b")
 _VOLATILE_TEXT = (
     (_TASK_ID, "task_*"),
@@ -71,6 +72,7 @@ _VOLATILE_TEXT = (
     (re.compile(r"\b\d+h \d+m \d+s\b"), "(duration)"),
     (re.compile(r"\([\d.e+]+ % short of"), "(… % short of"),
     (re.compile(r"^(Model optimized success|Nothing was changed: no candidate).*"), "(outcome)"),
+    (re.compile(r"possible in [\d.e+]+ s"), "possible in (duration)"),
 )
 
 

@@ -18,7 +18,7 @@ from docs_examples import ROOT, Block, blocks, commands, examples, json_values, 
 from slipstream.cli.main import parser
 from slipstream.http import errors, schemas
 from slipstream.http.clock import Clock
-from slipstream.http.routes.table import inference_routes
+from slipstream.http.routes.table import all_routes
 from slipstream.setting_options import OPTIONS
 from slipstream.settings import Settings
 
@@ -232,7 +232,7 @@ class TestApi:
         from slipstream.http.routes.context import Context
 
         with Engine() as engine:
-            routes = inference_routes(Context(engine, Settings(), Clock()))
+            routes = all_routes(Context(engine, Settings(), Clock()))
         described = set(_CODE.findall("\n".join(API.values())))
         index = {cells[0].strip("`") for cells in rows(API["docs/api/README.md"])} - {"call"}
         assert index == {f"{route.method} {route.path}" for route in routes}

@@ -1,5 +1,6 @@
 #include "bindings/front.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <ctime>
@@ -114,7 +115,7 @@ void Front::add_route(py::object route, const py::str& path, std::string id_pref
                       py::object express) {
   auto* const predict = express.cast<PredictRoute*>();
   routes_.push_back(std::make_unique<FrontRoute>(
-      FrontRoute{path, std::move(route), std::move(express), predict, std::move(id_prefix)}));
+      FrontRoute{path, std::move(route), std::move(express), predict, std::move(id_prefix), {}}));
 }
 
 py::object Front::call_soon(PyObject* const* arguments, std::size_t count, PyObject* keywords) {
@@ -306,6 +307,7 @@ void Front::send(Exchange& exchange, int status, const py::object& body, bool ma
   if (may_retry) headers[2] = retry_header_;
   const py::int_ code(status);
   if (!close(exchange)) return;  // from here on it has to be finished
+  count(exchange, status);
   try {
     call_method(py::handle(exchange.proto), name.response_bytes, code, headers, body);
   } catch (py::error_already_set&) {
@@ -313,6 +315,27 @@ void Front::send(Exchange& exchange, int status, const py::object& body, bool ma
     throw;
   }
   if (!finish(exchange)) throw py::error_already_set();
+}
+
+// Few statuses ever occur, and success comes first: a search costs nothing.
+void Front::count(const Exchange& exchange, int status) {
+  auto& answers = exchange.route->answers;
+  const auto found = std::ranges::find(answers, status, &std::pair<int, std::uint64_t>::first);
+  if (found != answers.end()) {
+    ++found->second;
+  } else {
+    answers.emplace_back(status, 1);
+  }
+}
+
+py::list Front::answers() const {
+  py::list found;
+  for (const auto& route : routes_) {
+    for (const auto& [status, count] : route->answers) {
+      found.append(py::make_tuple(route->path, status, count));
+    }
+  }
+  return found;
 }
 
 bool Front::close(Exchange& exchange) noexcept {

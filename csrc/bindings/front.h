@@ -17,6 +17,7 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "bindings/exchange.h"
@@ -31,6 +32,8 @@ struct FrontRoute {
   pybind11::object express_object;  // the PredictRoute, as Python has it
   PredictRoute* express;
   std::string id_prefix;
+  // How many of each status; counted by exchanges, which only look at the rest.
+  mutable std::vector<std::pair<int, std::uint64_t>> answers;
 };
 
 class Front {
@@ -64,6 +67,9 @@ class Front {
   // The exchanges that are not over and at least that old, oldest first.
   [[nodiscard]] pybind11::list older_than(double seconds) const;
 
+  // (path, status, how many) of the answers that were sent from here.
+  [[nodiscard]] pybind11::list answers() const;
+
   // While false, the next request calls hooks.stir() and sets it.
   bool is_stirred = false;
 
@@ -81,6 +87,7 @@ class Front {
   void deliver(Exchange& exchange, const Outcome& outcome);
   void refuse(const pybind11::object& exchange, const std::exception& error);
   void send(Exchange& exchange, int status, const pybind11::object& body, bool may_retry);
+  void count(const Exchange& exchange, int status);
   void link(Exchange& exchange) noexcept;
   void unlink(Exchange& exchange) noexcept;
   [[nodiscard]] pybind11::object choose_id(const FrontRoute& route, PyObject* headers);

@@ -24,6 +24,7 @@ class Gate {
   [[nodiscard]] bool try_reserve(std::int64_t bytes) noexcept {
     if (bytes > max_body_bytes_ - body_bytes_) return false;
     body_bytes_ += bytes;
+    received_bytes_ += bytes;
     return true;
   }
 
@@ -37,6 +38,8 @@ class Gate {
 
   [[nodiscard]] std::int64_t active() const noexcept { return active_; }
   [[nodiscard]] std::int64_t body_bytes() const noexcept { return body_bytes_; }
+  // Of all bodies so far.
+  [[nodiscard]] std::int64_t received_bytes() const noexcept { return received_bytes_; }
   [[nodiscard]] bool is_closed() const noexcept { return is_closed_; }
 
  private:
@@ -44,6 +47,7 @@ class Gate {
   std::int64_t max_body_bytes_;
   std::int64_t active_ = 0;
   std::int64_t body_bytes_ = 0;
+  std::int64_t received_bytes_ = 0;
   bool is_closed_ = false;
 };
 

@@ -80,6 +80,7 @@ void register_front(py::module_& module) {
       .def("close", &Gate::close)
       .def_property_readonly("active", &Gate::active)
       .def_property_readonly("body_bytes", &Gate::body_bytes)
+      .def_property_readonly("received_bytes", &Gate::received_bytes)
       .def_property_readonly("is_closed", &Gate::is_closed);
   py::class_<Front, std::shared_ptr<Front>>(module, "Front")
       .def(py::init<py::object, py::object, std::shared_ptr<Gate>, py::object, std::int64_t,
@@ -94,6 +95,7 @@ void register_front(py::module_& module) {
           "admit",
           [](const std::shared_ptr<Front>& front) { return function_of(admit_method, front); })
       .def("drain", &Front::drain, "express"_a)
+      .def("answers", &Front::answers)
       .def("older_than", &Front::older_than, "seconds"_a)
       .def_readwrite("is_stirred", &Front::is_stirred);
 }

@@ -4,6 +4,8 @@
 #include <chrono>
 #include <cmath>
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include "bindings/completion_queue.h"
 #include "bindings/errors.h"
@@ -130,7 +132,7 @@ py::dict stats_of(const ModelObject& self) {
   if (last_used_ns != 0) idle_s = py::float_(static_cast<double>(now_ns() - last_used_ns) / 1e9);
   return py::dict("succeeded"_a = stats.succeeded.value(), "failed"_a = stats.failed.value(),
                   "rejected"_a = stats.rejected.value(), "abandoned"_a = stats.abandoned.value(),
-                  "rows"_a = stats.rows.value(), "executions"_a = stats.executions.value(),
+                  "rows"_a = stats.rows.value(), "executions"_a = stats.executions.count(),
                   "inline_executions"_a = stats.inline_executions.value(),
                   "execute_ns_sum"_a = stats.execute_ns_sum.value(),
                   "last_execute_ns"_a = stats.last_execute_ns.value(), "idle_s"_a = idle_s,
@@ -143,6 +145,42 @@ py::dict stats_of(const ModelObject& self) {
                                         "execute"_a = summary_of(stats.stages.execute),
                                         "complete"_a = summary_of(stats.stages.complete),
                                         "total"_a = summary_of(stats.stages.total)));
+}
+
+// Sum, and how many values are at most each bound, then how many there are.
+py::tuple counts_of(const Histogram& histogram, const std::vector<Nanoseconds>& bounds_ns) {
+  const HistogramSnapshot snapshot = histogram.snapshot();
+  std::vector<std::uint64_t> counts = snapshot.counts_up_to(bounds_ns);
+  counts.push_back(snapshot.count);
+  return py::make_tuple(snapshot.sum_ns, py::tuple(py::cast(counts)));
+}
+
+py::dict counts_of_model(const ModelObject& self, const std::vector<Nanoseconds>& bounds_ns) {
+  const ModelStats& stats = self.served->stats();
+  py::tuple rows(RowsHistogram::kBuckets);
+  std::uint64_t executions = 0;
+  for (std::size_t i = 0; i < RowsHistogram::kBuckets; ++i) {
+    executions += stats.executions.in_bucket(i);
+    rows[i] = executions;
+  }
+  py::dict stages;
+  const StageHistograms& all = stats.stages;
+  for (const auto& [name, stage] : {std::pair{"queue", &all.queue},
+                                    {"batch", &all.batch},
+                                    {"stage", &all.stage},
+                                    {"execute", &all.execute},
+                                    {"complete", &all.complete},
+                                    {"total", &all.total}}) {
+    stages[name] = counts_of(*stage, bounds_ns);
+  }
+  return py::dict(
+      "succeeded"_a = stats.succeeded.value(), "failed"_a = stats.failed.value(),
+      "rejected"_a = stats.rejected.value(), "abandoned"_a = stats.abandoned.value(),
+      "rows"_a = stats.rows.value(), "execute_ns_sum"_a = stats.execute_ns_sum.value(),
+      "inline_executions"_a = stats.inline_executions.value(),
+      "restarts"_a = self.served->restarts(), "queue_size"_a = self.served->approx_queue_size(),
+      "busy_instances"_a = self.served->busy_instances(),
+      "batch_rows"_a = py::make_tuple(stats.executions.rows(), rows), "stages"_a = stages);
 }
 
 }  // namespace
@@ -191,6 +229,7 @@ void register_model(py::module_& module) {
       .def("close", &close, "drain_timeout_s"_a = 10.0)
       .def("latencies",
            [](const ModelObject& self) { return self.served->stats().stages.total.snapshot(); })
+      .def("counts", &counts_of_model, "bounds_ns"_a)
       .def("stats", &stats_of);
   // Keeps the Python model, so that its last share, which joins workers, goes without the GIL.
   py::class_<QuickCall>(module, "QuickCall")

@@ -27,7 +27,7 @@ Status check_outputs(const ExecutionContext& context, const std::vector<Tensor>&
 
 // Runs the backend; a thrown bad_alloc becomes a Status like any other failure.
 Outcome execute(ExecutionContext& context, Instance& instance, std::span<const Tensor> inputs,
-                std::uint64_t outputs_wanted) noexcept {
+                std::uint64_t outputs_wanted, std::int64_t rows) noexcept {
   Outcome outcome;
   const Nanoseconds begin = now_ns();
   try {
@@ -42,7 +42,7 @@ Outcome execute(ExecutionContext& context, Instance& instance, std::span<const T
   outcome.execute_ns = end - begin;
   ModelStats& stats = context.stats;
   stats.last_used_ns.set(end);
-  stats.executions.add(1);
+  stats.executions.record(rows);
   stats.execute_ns_sum.add(static_cast<std::uint64_t>(outcome.execute_ns));
   stats.last_execute_ns.set(outcome.execute_ns);
   stats.stages.execute.record(outcome.execute_ns);
@@ -191,7 +191,7 @@ Outcome gather_and_execute(ExecutionContext& context, Instance& instance,
     inputs.reserve(count);
     for (std::size_t i = 0; i < count; ++i) inputs.push_back(gather_rows(batch, i, context.memory));
     context.stats.stages.stage.record(now_ns() - begin);
-    return execute(context, instance, inputs, batch.outputs_wanted);
+    return execute(context, instance, inputs, batch.outputs_wanted, batch.rows);
   } catch (const std::bad_alloc&) {
     return {.status = resource_exhausted("out of memory while gathering a batch of " +
                                          std::to_string(batch.rows) + " rows"),
@@ -318,7 +318,7 @@ void run_batch(ExecutionContext& context, Instance& instance, Batch& batch) noex
 Response run_once(ExecutionContext& context, Instance& instance, std::span<const Tensor> inputs,
                   std::uint64_t outputs_wanted, std::uint64_t shape_key,
                   std::int64_t rows) noexcept {
-  Outcome outcome = execute(context, instance, inputs, outputs_wanted);
+  Outcome outcome = execute(context, instance, inputs, outputs_wanted, rows);
   if (outcome.status.is_ok()) context.latency.observe(shape_key, rows, outcome.execute_ns);
   return {.status = std::move(outcome.status),
           .outputs = std::move(outcome.outputs),

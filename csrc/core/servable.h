@@ -54,6 +54,8 @@ class Servable {
   [[nodiscard]] virtual bool is_batching() const noexcept = 0;
   // Requests that wait (in a composite: that are in progress).
   [[nodiscard]] virtual std::size_t approx_queue_size() const noexcept = 0;
+  // Of its instances, those whose workers execute now.
+  [[nodiscard]] virtual std::size_t busy_instances() const noexcept = 0;
   [[nodiscard]] virtual std::uint64_t restarts() const noexcept = 0;
 };
 

@@ -284,7 +284,9 @@ void ServedModel::run_worker(InstanceSlot& slot, std::size_t number) noexcept {
     stats_.stages.batch.record(now_ns() - begin);
     // More may be waiting than this batch took, and its notification woke only this worker.
     if (slots_.size() > 1 && !batcher_.approx_empty()) work_.notify_one();
+    slot.is_busy.set(true);
     run_batch(context, *slot.instance, batch);
+    slot.is_busy.set(false);
   }
 }
 
@@ -335,6 +337,11 @@ void ServedModel::fail_unserved(Request& request, const Status& status) noexcept
                     .execute_ns = 0,
                     .batch_rows = 0};
   if (sink->complete(request.tag, std::move(response))) sink->flush();
+}
+
+std::size_t ServedModel::busy_instances() const noexcept {
+  return static_cast<std::size_t>(
+      std::ranges::count_if(slots_, [](const auto& slot) { return slot->is_busy.value(); }));
 }
 
 std::uint64_t ServedModel::restarts() const noexcept {

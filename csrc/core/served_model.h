@@ -70,6 +70,7 @@ class ServedModel final : public Servable {
   [[nodiscard]] std::size_t approx_queue_size() const noexcept override {
     return batcher_.approx_size();
   }
+  [[nodiscard]] std::size_t busy_instances() const noexcept override;
   [[nodiscard]] std::uint64_t restarts() const noexcept override;
 
  private:
@@ -77,6 +78,7 @@ class ServedModel final : public Servable {
   struct InstanceSlot {
     std::unique_ptr<Instance> instance;
     std::mutex in_use;
+    RelaxedGauge<bool> is_busy;  // its worker executes
     std::thread worker;
   };
   class AdmissionGuard;

@@ -232,6 +232,8 @@ class Gate:
     @property
     def body_bytes(self) -> int: ...
     @property
+    def received_bytes(self) -> int: ...
+    @property
     def is_closed(self) -> bool: ...
 
 class Exchange:
@@ -303,6 +305,8 @@ class Front:
         """
     def drain(self, express: object) -> None:
         """Answers what has ended on that route. One thread only."""
+    def answers(self) -> list[tuple[str, int, int]]:
+        """``(path, status, how many)`` of the answers sent from here."""
     def older_than(self, seconds: float) -> list[Exchange]:
         """Exchanges that are not over and at least that old, oldest first."""
 
@@ -388,6 +392,8 @@ class Model:
     def latencies(self) -> Latencies:
         """From admission to completion, of requests that ran."""
     def stats(self) -> ModelStats: ...
+    def counts(self, bounds_ns: Sequence[int]) -> dict[str, Any]:
+        """Counters that only grow and two levels of now, for `slipstream.api.counts`."""
 
 class Latencies:
     """A histogram at one moment, or the sum or difference of such; nanoseconds, to 1.6%."""

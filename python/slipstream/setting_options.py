@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import base64
+import ipaddress
 import math
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 _HOST = re.compile(r"[A-Za-z0-9._-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\]:[0-9]{1,5}|[0-9A-Fa-f:.]+")
 _API_KEY = re.compile(r"[\x21-\x2b\x2d-\x7e]+")
+
+
+Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class ModelLimit(NamedTuple):
+    """What one model may be asked; 0 is no limit (of ``burst``: what ``rps`` makes of it)."""
+
+    model_id: str
+    """``*`` stands for every model that no other limit names."""
+    rps: float
+    burst: int
+    concurrent: int
 
 
 class Kind(NamedTuple):
@@ -68,11 +82,15 @@ def _parse_path(value: object) -> Path:
     return Path(value)
 
 
-def _parse_keys(value: object) -> tuple[str, ...]:
+def _items_of(value: object) -> list[str]:
     items = value.split(",") if isinstance(value, str) else value
     if not isinstance(items, list | tuple) or not all(isinstance(item, str) for item in items):
         raise ValueError
-    keys = tuple(item.strip() for item in items if item.strip())
+    return [item.strip() for item in items if item.strip()]
+
+
+def _parse_keys(value: object) -> tuple[str, ...]:
+    keys = tuple(_items_of(value))
     if not all(_API_KEY.fullmatch(key) for key in keys):
         raise ValueError
     return keys
@@ -97,6 +115,27 @@ def _parse_webhook_secrets(value: object) -> tuple[str, ...]:
     return secrets
 
 
+def _parse_model_limits(value: object) -> tuple[ModelLimit, ...]:
+    if isinstance(value, list | tuple) and all(isinstance(one, ModelLimit) for one in value):
+        return tuple(value)
+    found = []
+    for item in _items_of(value):
+        model_id, _, text = item.partition("=")
+        rps, burst, concurrent = [*text.split(":"), "", ""][:3]
+        numbers = (float(rps or 0), int(burst or 0), int(concurrent or 0))
+        is_limit = text.count(":") <= 2 and (numbers[0] > 0 or numbers[2] > 0)
+        if not (model_id and is_limit and min(numbers) >= 0 and math.isfinite(numbers[0])):
+            raise ValueError
+        found.append(ModelLimit(model_id, *numbers))
+    return tuple(found)
+
+
+def _parse_networks(value: object) -> tuple[Network, ...]:
+    if isinstance(value, list | tuple) and all(isinstance(one, Network) for one in value):
+        return tuple(value)
+    return tuple(ipaddress.ip_network(item) for item in _items_of(value))
+
+
 _FLAG = Kind("True or False", _parse_flag)
 _PATH = Kind("a path", _parse_path)
 _TEXT = Kind("a text that is not empty", _parse_text)
@@ -108,6 +147,12 @@ _WEBHOOK_SECRETS = Kind(
     "secrets separated by commas, each 'whsec_' and base64 of 24 to 64 bytes",
     _parse_webhook_secrets,
 )
+_MODEL_LIMITS = Kind(
+    "limits separated by commas, each MODEL_ID=RPS or MODEL_ID=RPS:BURST:CONCURRENT, as in "
+    "wine=100,cancer=5:10:2",
+    _parse_model_limits,
+)
+_NETWORKS = Kind("addresses or networks separated by commas, as in 10.0.0.0/8", _parse_networks)
 _MILLISECONDS = _number(0, 86_400_000, "a number of milliseconds")
 _SECONDS = _number(0, 3600, "a number of seconds")
 _COUNT_MAX = 2**31 - 1
@@ -131,6 +176,12 @@ OPTIONS: dict[str, Option] = {
     "log_dir": Option("LOG_DIR", _PATH),
     "require_api_key": Option("REQUIRE_API_KEY", _FLAG),
     "api_keys": Option("API_KEYS", _KEYS, secret=True),
+    "metrics_require_key": Option("METRICS_REQUIRE_KEY", _FLAG),
+    "rate_limit_rps": Option("RATE_LIMIT_RPS", _number(0, 1e9, "requests a second")),
+    "rate_limit_burst": Option("RATE_LIMIT_BURST", _whole_number(0, 10**9, "requests")),
+    "rate_limit_concurrent": Option("RATE_LIMIT_CONCURRENT", _whole_number(0, 10**6, "requests")),
+    "model_rate_limits": Option("MODEL_RATE_LIMITS", _MODEL_LIMITS),
+    "trusted_proxies": Option("TRUSTED_PROXIES", _NETWORKS),
     "model_dir": Option("MODEL_DIR", _PATH),
     "state_dir": Option("STATE_DIR", _PATH),
     "allow_custom_code": Option("ALLOW_CUSTOM_CODE", _FLAG),

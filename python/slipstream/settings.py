@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from slipstream.errors import SlipstreamError
-from slipstream.setting_options import OPTIONS
+from slipstream.setting_options import OPTIONS, ModelLimit, Network
 
 CONFIG_FILE = "slipstream.toml"
 _MIB = 1024 * 1024
@@ -46,6 +46,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     require_api_key: bool = False
     api_keys: tuple[str, ...] = ()
+    metrics_require_key: bool = False
+    """Whether GET /metrics needs a key, whatever the other routes do."""
+
+    rate_limit_rps: float = 0.0
+    """Requests a second of one client, an API key or an address; 0: no limit."""
+    rate_limit_burst: int = 0
+    """Requests that a client may make at once; 0: what it may make in a second."""
+    rate_limit_concurrent: int = 0
+    """Requests in progress of one client; 0: no limit."""
+    model_rate_limits: tuple[ModelLimit, ...] = ()
+    """The same by model, whoever asks it."""
+    trusted_proxies: tuple[Network, ...] = ()
+    """Whose ``X-Forwarded-For`` is believed."""
 
     model_dir: Path = Path("models")
     """The wall: over HTTP no file outside it is readable."""
@@ -185,6 +198,11 @@ def _check_together(settings: Settings, sources: Mapping[str, str]) -> None:
         raise SettingsError(
             f"{sources.get('require_api_key', 'require_api_key')}: keys are required but none is "
             "set, so nobody could call the server; set API_KEYS=key1,key2"
+        )
+    if settings.metrics_require_key and not settings.api_keys:
+        raise SettingsError(
+            f"{sources.get('metrics_require_key', 'metrics_require_key')}: /metrics needs a key "
+            "but none is set, so nobody could scrape; set API_KEYS=key1,key2"
         )
     for name, other in (
         ("ssl_certificate", "ssl_keyfile"),

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/stats/relaxed_counter.h"
+#include "core/stats/rows_histogram.h"
 #include "harness.h"
 
 namespace slipstream {
@@ -53,6 +54,39 @@ TEST(buckets_tile_the_range_without_gap_or_overlap) {
   CHECK_EQ(bucket_of(kNoDeadline), kBuckets - 1);
   CHECK_EQ(bucket_of(-1), 0U);
   CHECK(kRange > Nanoseconds{3'600'000'000'000});  // an hour fits
+}
+
+TEST(counts_up_to_powers_of_two_are_exact) {
+  const std::vector<Nanoseconds> values = log_uniform(5'000, 3);
+  Histogram histogram;
+  record_all(histogram, values);
+  std::vector<Nanoseconds> bounds;
+  for (unsigned exponent = 0; exponent < kRangeBits; ++exponent) {
+    bounds.push_back((Nanoseconds{1} << exponent) - 1);
+  }
+  const std::vector<std::uint64_t> counts = histogram.snapshot().counts_up_to(bounds);
+  CHECK_EQ(counts.size(), bounds.size());
+  for (std::size_t i = 0; i < bounds.size(); ++i) {
+    const auto expected =
+        std::ranges::count_if(values, [&](Nanoseconds value) { return value <= bounds[i]; });
+    CHECK_EQ(counts[i], static_cast<std::uint64_t>(expected));
+  }
+}
+
+TEST(rows_are_counted_in_powers_of_two) {
+  RowsHistogram histogram;
+  for (const std::int64_t rows : {1, 2, 3, 4, 5, 8, 9, 1'000'000, 5'000'000}) {
+    histogram.record(rows);
+  }
+  CHECK_EQ(histogram.count(), 9U);
+  CHECK_EQ(histogram.rows(), 6'000'032U);
+  CHECK_EQ(histogram.in_bucket(0), 1U);  // 1
+  CHECK_EQ(histogram.in_bucket(1), 1U);  // 2
+  CHECK_EQ(histogram.in_bucket(2), 2U);  // 3, 4
+  CHECK_EQ(histogram.in_bucket(3), 2U);  // 5, 8
+  CHECK_EQ(histogram.in_bucket(4), 1U);  // 9
+  CHECK_EQ(histogram.in_bucket(RowsHistogram::kBuckets - 1), 2U);
+  CHECK_EQ(RowsHistogram::bucket_of(0), 0U);
 }
 
 TEST(one_value_is_reported_within_a_64th) {

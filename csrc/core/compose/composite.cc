@@ -36,6 +36,14 @@ std::size_t Composite::instances() const noexcept {
   return sum;
 }
 
+std::size_t Composite::busy_instances() const noexcept {
+  std::size_t sum = 0;
+  for (const CompositeMember& member : members_) {
+    if (member.is_owned) sum += member.model->busy_instances();
+  }
+  return sum;
+}
+
 bool Composite::is_batching() const noexcept {
   return std::ranges::all_of(
       members_, [](const CompositeMember& member) { return member.model->is_batching(); });

@@ -58,6 +58,19 @@ Nanoseconds HistogramSnapshot::percentile_ns(double percent) const noexcept {
   return max_ns;
 }
 
+std::vector<std::uint64_t> HistogramSnapshot::counts_up_to(
+    std::span<const Nanoseconds> bounds) const {
+  std::vector<std::uint64_t> counts;
+  counts.reserve(bounds.size());
+  std::uint64_t below = 0;
+  std::size_t bucket = 0;
+  for (const Nanoseconds bound : bounds) {
+    for (; bucket < kBuckets && bucket_highest(bucket) <= bound; ++bucket) below += buckets[bucket];
+    counts.push_back(below);
+  }
+  return counts;
+}
+
 double HistogramSnapshot::mean_ns() const noexcept {
   return count == 0 ? 0.0 : static_cast<double>(sum_ns) / static_cast<double>(count);
 }

@@ -15,6 +15,8 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <span>
+#include <vector>
 
 #include "core/clock.h"
 #include "core/stats/relaxed_counter.h"
@@ -47,6 +49,9 @@ struct HistogramSnapshot {
   // The value below or at which `percent` percent (0 to 100; 99.9 is p99.9) of the values lie, by
   // nearest rank. 0 when there are none. Values beyond the range count as 73 minutes here.
   [[nodiscard]] Nanoseconds percentile_ns(double percent) const noexcept;
+  // How many values are at most each of `bounds`, which grow: exact where a bound is the highest
+  // value of a bucket, as 2^k - 1 is.
+  [[nodiscard]] std::vector<std::uint64_t> counts_up_to(std::span<const Nanoseconds> bounds) const;
   // 0 when there are none.
   [[nodiscard]] double mean_ns() const noexcept;
 

@@ -6,6 +6,7 @@
 #include "core/clock.h"
 #include "core/stats/histogram.h"
 #include "core/stats/relaxed_counter.h"
+#include "core/stats/rows_histogram.h"
 
 namespace slipstream {
 
@@ -25,7 +26,7 @@ struct ModelStats {
   RelaxedCounter rejected;   // refused at admission: full, or too late already
   RelaxedCounter abandoned;  // expired or cancelled before an answer
   RelaxedCounter rows;       // of succeeded requests
-  RelaxedCounter executions;
+  RowsHistogram executions;  // of how many rows
   RelaxedCounter inline_executions;
   RelaxedCounter execute_ns_sum;
   RelaxedGauge<std::int64_t> last_execute_ns;

@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from slipstream._version import __version__
 from slipstream.api.beside import Beside
+from slipstream.api.counts import CountKeeper, Observed
 from slipstream.api.ensemble_loading import Ensembles, Promise
 from slipstream.api.experiment import Experiment
 from slipstream.api.experiments import Experiments
@@ -69,6 +70,7 @@ class Engine:
         self._endpoints: dict[str, CoreEndpoint] = {}  # of the same models
         self._ending: list[Version] = []  # out of service, and still answering what they accepted
         self._ended = Totals(0, 0, 0, CoreLatencies())  # of those that have
+        self._counts = CountKeeper()  # the same by model
         self._loading: dict[str, Path] = {}  # ids and files that are being loaded now
         self._promises: list[Promise] = []  # to versions that are being loaded now
         self.experiments = Experiments(self._models, self._loading, self._lock)
@@ -409,12 +411,19 @@ class Engine:
         with self._lock:
             self._ending = [other for other in self._ending if other is not version]
             self._ended = totals_of([version], self._ended)
+            self._counts.keep(version.core)
 
     def totals(self) -> Totals:
         """What was answered since the engine was started, by models that are gone too."""
         with self._lock:
             versions = [model.version for model in self._models.values()] + self._ending
             return totals_of(versions, self._ended)
+
+    def observed(self) -> list[Observed]:
+        """What each loaded model has counted, by versions that were replaced too."""
+        with self._lock:
+            serving = [model.version.core for model in self._models.values()]
+            return self._counts.observe(serving, [version.core for version in self._ending])
 
     def get(self, model_id: str | None = None) -> Model | Experiment:
         """The model or the experiment of that id; None: the only model there is.

@@ -18,7 +18,7 @@ from slipstream.http.app import App
 from slipstream.http.clock import Clock
 from slipstream.http.front import FrontLoop
 from slipstream.http.routes.context import Context
-from slipstream.http.routes.table import inference_routes
+from slipstream.http.routes.table import all_routes
 from slipstream.http.rsgi import RsgiAdapter
 from slipstream.http.server import bind, serve
 from slipstream.settings import Settings, load_settings
@@ -112,7 +112,8 @@ async def _answer_requests(
     clock = Clock()
     context = Context(engine, settings, clock)
     context.failed_startup_loads = failed_loads
-    app = App(inference_routes(context), settings, clock)
+    app = App(all_routes(context), settings, clock, context.traffic, context.limits)
+    context.level = app.gate.level
     context.gate_is_full = lambda: app.gate.full
     context.active_requests = lambda: app.gate.active
     adapter = RsgiAdapter(app)

@@ -17,8 +17,10 @@ from slipstream.http.auth import ApiKeys
 from slipstream.http.clock import Clock, RequestIds
 from slipstream.http.errors import BodyTooLargeError, error_response
 from slipstream.http.gate import Gate
+from slipstream.http.limits import Limits
 from slipstream.http.router import Router
 from slipstream.http.slow import SlowLane
+from slipstream.http.traffic import Traffic
 from slipstream.http.types import Headers, Pending, Request, Response, Route
 from slipstream.settings import Settings
 
@@ -32,10 +34,19 @@ _OPEN_BODY_BYTES = 65536
 class App:
     """The route table with everything that stands before a route."""
 
-    def __init__(self, routes: Iterable[Route], settings: Settings, clock: Clock) -> None:
+    def __init__(
+        self,
+        routes: Iterable[Route],
+        settings: Settings,
+        clock: Clock,
+        traffic: Traffic | None = None,
+        limits: Limits | None = None,
+    ) -> None:
         self.settings = settings
         self.clock = clock
         self.gate = Gate(settings.max_concurrent_requests, settings.max_inflight_body_bytes)
+        self.traffic = traffic or Traffic()
+        self.limits = limits or Limits(settings)
         self.slow_lane = SlowLane(_SLOW_THREADS, _SLOW_WAITING)
         self.ids = RequestIds()
         self.routes = tuple(routes)
@@ -43,7 +54,9 @@ class App:
         self.keys = ApiKeys(settings.api_keys) if settings.require_api_key else None
         self._max_body_bytes = settings.max_body_bytes
 
-    def admit(self, method: str, path: str, query: str, headers: Headers) -> Request | Response:
+    def admit(
+        self, method: str, path: str, query: str, headers: Headers, peer: str = ""
+    ) -> Request | Response:
         """Routes, checks the key and the announced size, and takes a place.
 
         Returns:
@@ -51,7 +64,7 @@ class App:
             (then there is nothing to leave).
         """
         offered_id = headers.get("x-request-id")
-        request_id = ""
+        request_id = path_of_route = client = ""
         try:
             try:
                 route, params = self._router.find(method, path)
@@ -60,13 +73,20 @@ class App:
                     self.keys.check(headers)  # strangers do not learn which paths exist
                 raise
             request_id = self.ids.choose(offered_id, route.id_prefix)
+            path_of_route = route.path
             if not route.open:
-                if self.keys is not None:
-                    self.keys.check(headers)
+                key = None if self.keys is None else self.keys.check(headers)
+                if self.limits.of_clients:
+                    client = self._enter_client(key, peer, headers)
                 self.gate.enter()
         except Exception as error:
-            return self.refuse(error, request_id or self.ids.choose(offered_id, "req_"))
+            if client:
+                self.limits.leave(client)
+            answer = self.refuse(error, request_id or self.ids.choose(offered_id, "req_"))
+            answer.route = path_of_route
+            return answer
         request = Request(method, path, query, headers, params, request_id, route, -1)
+        request.client = client
         announced = headers.get("content-length")
         if announced is not None:
             try:
@@ -74,8 +94,16 @@ class App:
                 self.reserve(request, request.content_length)
             except Exception as error:
                 self.leave(request)
-                return self.refuse(error, request_id)
+                answer = self.refuse(error, request_id)
+                answer.route = path_of_route
+                return answer
         return request
+
+    def _enter_client(self, key: int | None, peer: str, headers: Headers) -> str:
+        """Who calls, by a key that was proved or by address, with a place of his own taken."""
+        client = self.limits.client(peer, headers) if key is None else f"key {key}"
+        self.limits.enter(client)
+        return client
 
     def reserve(self, request: Request, count: int) -> None:
         """Sets aside memory for ``count`` more bytes of the body.
@@ -115,7 +143,10 @@ class App:
         if not request.route.open and not request.has_left:
             request.has_left = True
             self.gate.leave(request.reserved_bytes)
+        if request.client:
+            self.limits.leave(request.client)
 
     def refuse(self, error: Exception, request_id: str) -> Response:
         """The answer for a failure."""
+        self.traffic.refused(error)
         return error_response(error, request_id, self.clock)

@@ -32,8 +32,8 @@ class ApiKeys:
             return False
         return True
 
-    def check(self, headers: Headers) -> None:
-        """Returns if the request carries a known key.
+    def check(self, headers: Headers) -> int:
+        """Returns which known key the request carries, counted from 0.
 
         Raises:
             AuthenticationError: saying whether the key was missing or unknown, never what it was.
@@ -47,8 +47,10 @@ class ApiKeys:
                 "This server needs an API key: send it in the header X-API-Key"
             )
         digest = self._digest(offered)
-        known = False
-        for candidate in self._digests:
-            known |= hmac.compare_digest(digest, candidate)
-        if not known:
+        found = -1
+        for number, candidate in enumerate(self._digests):
+            if hmac.compare_digest(digest, candidate):
+                found = number
+        if found < 0:
             raise AuthenticationError("The API key is not valid")
+        return found

@@ -96,6 +96,12 @@ class UnsupportedEncodingError(HttpError):
     headers = (("accept-encoding", "identity"),)
 
 
+class RateLimitError(HttpError):
+    """A client, or a model, has had as many requests as it is allowed for now."""
+
+    status = 429
+
+
 class OverloadedError(HttpError):
     """The server has as many requests in progress as it admits."""
 
@@ -147,6 +153,14 @@ def status_of(error: SlipstreamError) -> int:
     if isinstance(error, HttpError):
         return error.status
     return next((status for kind, status in STATUS if isinstance(error, kind)), 500)
+
+
+def kinds_of(status: int) -> list[type[SlipstreamError]]:
+    """The kinds of errors that are answered with this status."""
+    ours: list[type[SlipstreamError]] = [
+        kind for kind in HttpError.__subclasses__() if kind.status == status
+    ]
+    return ours + [kind for kind, its_status in STATUS if its_status == status]
 
 
 def retry_after_s(error: SlipstreamError) -> int:

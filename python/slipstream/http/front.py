@@ -102,6 +102,7 @@ class Front:
             if route.express is not None:
                 self._core.add_route(route, route.path, route.id_prefix, route.express)
                 loop.add_reader(route.express.fileno(), self._core.drain, route.express)
+        app.traffic.express = self._core.answers
         self.admit = self._core.admit
         """The exchange of a request, from its scope and transport; None for the general way."""
         loop.call_soon_threadsafe = self._core.call_soon  # type: ignore[method-assign]
@@ -186,4 +187,5 @@ class Front:
         if exchange.close():  # only the first answer counts
             answer.request_id = exchange.request_id
             self._send(exchange.scope, exchange.proto, answer)
+            self._app.traffic.answered(exchange.route.path, answer.status)
             exchange.finish()

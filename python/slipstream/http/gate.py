@@ -5,6 +5,7 @@ from __future__ import annotations
 from slipstream.engine.runtime import CoreGate
 from slipstream.errors import UnavailableError
 from slipstream.http.errors import OverloadedError
+from slipstream.http.traffic import Level
 
 
 class Gate:
@@ -67,6 +68,10 @@ class Gate:
     def body_bytes(self) -> int:
         """Set aside for the bodies in progress."""
         return self.core.body_bytes
+
+    def level(self) -> Level:
+        """What is in progress, and what was let in."""
+        return Level(self.core.active, self.core.body_bytes, self.core.received_bytes)
 
     @property
     def full(self) -> bool:

@@ -48,7 +48,10 @@ class RsgiAdapter:
         """Called by Granian on the loop that will run the requests."""
         self._loop = loop
         self._sweeper = Sweeper(loop, self._app.settings.body_timeout_s)
-        if isinstance(loop, FrontLoop) and not self._debug:  # debugging logs every request here
+        limits = self._app.limits
+        # Debugging logs, and limits count, every request on the general way.
+        is_plain = not (self._debug or limits.of_clients or limits.of_models)
+        if isinstance(loop, FrontLoop) and is_plain:
             share_core = self._app.settings.share_core
             placement = Placement(self._app.gate, self._others, is_wanted=share_core)
             self._front = Front(self._app, loop, placement, self._start_general, self._send)
@@ -79,10 +82,12 @@ class RsgiAdapter:
         started = time.perf_counter() if self._debug else 0.0
         app = self._app
         headers = scope.headers
-        request = app.admit(scope.method, scope.path, scope.query_string, headers)
+        request = app.admit(scope.method, scope.path, scope.query_string, headers, scope.client)
         if isinstance(request, Response):
             answer = request
+            route = request.route
         else:
+            route = request.route.path
             try:
                 answer = await self._answer(request, proto)
             except (ProtocolClosed, ProtocolError):  # a client that has gone gets no answer anyway
@@ -98,6 +103,7 @@ class RsgiAdapter:
             await stream(proto, _head(scope, answer), answer, self._sweeper)
         else:
             self._send(scope, proto, answer)
+        app.traffic.answered(route, answer.status)
         if self._debug:
             elapsed_ms = (time.perf_counter() - started) * 1e3
             log.info(

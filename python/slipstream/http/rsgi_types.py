@@ -51,6 +51,10 @@ class Scope(Protocol):
         """Without the question mark."""
 
     @property
+    def client(self) -> str:
+        """Address and port of who is connected; empty on a Unix socket."""
+
+    @property
     def http_version(self) -> str:
         """``1``, ``1.1`` or ``2``."""
 

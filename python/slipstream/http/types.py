@@ -38,6 +38,8 @@ class Response(msgspec.Struct, gc=False):
     content_type: str = "application/json"
     close: bool = False
     """Whether the connection must not be used again (part of the request was left unread)."""
+    route: str = ""
+    """Set on a refusal where the route was known: its path, for counting."""
     request_id: str = ""
     """Set on a refusal, where there may be no `Request` that knows it."""
 
@@ -72,6 +74,8 @@ class Request(msgspec.Struct):
     """What `Gate` has set aside for the body."""
     has_left: bool = False
     """Whether its place was given back."""
+    client: str = ""
+    """Whom `Limits` counts it under; empty: nobody."""
 
 
 class Pending:
@@ -137,6 +141,33 @@ class Express(Protocol):
         """Readable while there is something to drain."""
 
 
+class About(msgspec.Struct, frozen=True):
+    """What the OpenAPI document says of a route, beside what its row says anyway.
+
+    Statuses that follow from the row (a key, a body, an id in the path) need no naming; see
+    `slipstream.http.openapi.statuses_of`.
+    """
+
+    summary: str
+    """A line, as in a table of contents."""
+    gives: type[msgspec.Struct] | None = None
+    """The answer's body; None where it is no JSON object of ours."""
+    takes: type[msgspec.Struct] | None = None
+    """The request's body; None: it takes none."""
+    fails: tuple[int, ...] = ()
+    """Statuses that this route answers, beside those that follow from its row."""
+    query: type[msgspec.Struct] | None = None
+    """The parameters of the query string, all of them optional ones with a default."""
+    binary: bool = False
+    """Whether bodies may be MessagePack and tensors (`slipstream.http.forms`)."""
+    others: tuple[tuple[int, type[msgspec.Struct]], ...] = ()
+    """Statuses with a body of their own."""
+    status: int = 200
+    """Of success."""
+    media_type: str = "application/json"
+    """Of success."""
+
+
 class Route(msgspec.Struct, frozen=True):
     """One row of the route table."""
 
@@ -152,3 +183,4 @@ class Route(msgspec.Struct, frozen=True):
     """How the request ids that we make up begin."""
     express: Express | None = None
     """Answers most of the route's requests; the handler answers the others."""
+    about: About | None = None

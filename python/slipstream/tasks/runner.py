@@ -295,9 +295,10 @@ def _result(answer: EncodedAnswer, model_id: str) -> bytes:
     if isinstance(answer.probabilities, bytes):
         parts += [b',"probabilities":', answer.probabilities]
     parts += [b',"model_id":', msgspec.json.encode(model_id)]
+    parts += [b',"inference_time":', repr(answer.inference_time_s).encode()]
     if answer.variant is not None:
         parts += [b',"variant":', msgspec.json.encode(answer.variant)]
-    parts += [b',"inference_time":', repr(answer.inference_time_s).encode(), b"}"]
+    parts.append(b"}")
     return b"".join(parts)
 
 

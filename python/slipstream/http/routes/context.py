@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from slipstream.http.clock import Clock
 from slipstream.http.health import RecentCounts
+from slipstream.http.limits import Limits
 from slipstream.http.machine import Machine
 from slipstream.http.slow import SlowLane
+from slipstream.http.traffic import Level, Traffic
 from slipstream.http.window import SlidingWindow
 from slipstream.settings import Settings
 from slipstream.streams.table import StreamTable
@@ -46,6 +48,10 @@ class Context:
         self.tasks: Tasks | None = None
         """Async predictions; there from the moment the server begins to serve."""
         self.gate_is_full: Callable[[], bool] = lambda: False
+        self.traffic = Traffic()
+        self.limits = Limits(settings)
+        """Both to be shared with the server's `App`."""
+        self.level: Callable[[], Level] = lambda: Level(0, 0, 0)
         self.active_requests: Callable[[], int] = lambda: 0
 
     @property

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -211,16 +212,17 @@ def _run(
 ) -> int:
     from slipstream.api import Body  # here: routes are known before the engine is imported
 
-    return model.start(
+    start = partial(
+        model.start,
         Body("json", memoryview(wanted.data)),
         answer="json",
         probabilities=bool(wanted.return_probabilities),
         priority=level(wanted.priority or asked.priority),
         timeout_ms=min(timeout_ms(wanted.timeout_ms, most_ms), most_ms),
         batch_size=batch_size(wanted.batch_size, context.settings.max_batch_size),
-        on_done=entry,
         routing_key=asked.routing_key if wanted.routing_key is None else wanted.routing_key,
     )
+    return context.limits.start(model.model_id, lambda done: start(on_done=done), entry)
 
 
 def _named(raw: Raw) -> EntryId:

@@ -6,6 +6,7 @@ arrays of the answer come back as bytes made in C++. Nothing here touches a numb
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from msgspec import UNSET, Raw, UnsetType
@@ -126,16 +127,17 @@ def _start(context: Context, request: Request, batch: bool) -> Response | Pendin
     model = context.engine.get(wanted.model_id)
     kind = forms.answer_kind(request, body.kind)
     call = PredictCall(context, model, request.request_id, kind, batch)
-    call.ticket = model.start(
+    start = partial(
+        model.start,
         body,
         answer=kind,
         probabilities=bool(wanted.return_probabilities),
         priority=level(wanted.priority),
         timeout_ms=timeout_ms(wanted.timeout_ms, context.settings.default_timeout_ms),
         batch_size=batch_size(wanted.batch_size, context.settings.max_batch_size),
-        on_done=call,
         routing_key=wanted.routing_key,
     )
+    call.ticket = context.limits.start(model.model_id, lambda done: start(on_done=done), call)
     return call
 
 

@@ -17,10 +17,21 @@ from slipstream.http.routes import (
     tasks,
     tune,
 )
+from slipstream.http.routes.abouts import ABOUTS
 from slipstream.http.routes.context import Context
+from slipstream.http.routes.prometheus import Scrapes
+from slipstream.http.routes.reference import Reference
 from slipstream.http.types import Express, Method, Pending, Request, Response, Route
 
 _BASE = "/api/inference"
+
+
+def all_routes(context: Context) -> tuple[Route, ...]:
+    """Every route of the server."""
+    reference = Reference(keys_required=context.settings.require_api_key)
+    table = (*inference_routes(context), *reference.routes(), Scrapes(context).route())
+    reference.describe(table)
+    return table
 
 
 def inference_routes(context: Context) -> tuple[Route, ...]:
@@ -37,7 +48,8 @@ def inference_routes(context: Context) -> tuple[Route, ...]:
         express: Express | None = None,
     ) -> Route:
         handle = partial(handler, context)
-        return Route(method, _BASE + path, handle, slow, is_open, id_prefix, express)
+        about = ABOUTS.get(f"{method} {path}")
+        return Route(method, _BASE + path, handle, slow, is_open, id_prefix, express, about)
 
     engine = context.engine
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -16,6 +16,12 @@ class LoadRequest(msgspec.Struct):
     compile_model: bool = True
     model_id: str | None = None
     ensemble_method: Literal["voting", "stacking", "bagging"] | None = None
+
+    EXAMPLE: ClassVar[dict[str, Any]] = {
+        "model_path": "./models/iris.pkl",
+        "model_type": "sklearn",
+        "model_id": "iris",
+    }
 
 
 class LoadAnswer(msgspec.Struct):

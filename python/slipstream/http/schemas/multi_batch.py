@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 import msgspec
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import UNSET, UnsetType
 
 from slipstream.http.schemas.predict import PredictRequest
+from slipstream.http.schemas.values import (
+    Predictions,
+    Priority,
+    Probabilities,
+    RawEntry,
+    TimeoutMs,
+    one_of,
+)
 
 
 class EntryId(msgspec.Struct, gc=False):
@@ -33,18 +41,26 @@ class MultiBatchEntry(PredictRequest, gc=False, kw_only=True):
 class MultiBatchRequest(msgspec.Struct):
     """POST predict/multi-batch. Entries are read one by one: each may be wrong by itself."""
 
-    requests: list[Raw]
-    batch_timeout_ms: float | None = None
-    priority: str | None = None
+    requests: list[RawEntry]
+    batch_timeout_ms: TimeoutMs | None = None
+    priority: Priority | None = None
     routing_key: str | None = None
+
+    EXAMPLE: ClassVar[dict[str, Any]] = {
+        "requests": [
+            {"request_id": "a", "model_id": "iris", "data": [[5.1, 3.5, 1.4, 0.2]]},
+            {"request_id": "b", "model_id": "diabetes", "data": [[0.04, 0.05, 0.06]]},
+        ],
+        "batch_timeout_ms": 1000,
+    }
 
 
 class EntryAnswer(msgspec.Struct, gc=False):
     """A result of POST predict/multi-batch. The arrays are JSON already."""
 
     request_id: str
-    predictions: Raw
-    probabilities: Raw | UnsetType
+    predictions: Predictions
+    probabilities: Probabilities | UnsetType
     model_id: str
     inference_time: float
     status: Literal["success"]
@@ -70,10 +86,16 @@ class EntryFailure(msgspec.Struct):
     variant: str | UnsetType = UNSET
 
 
+if TYPE_CHECKING:
+    Entry: TypeAlias = EntryAnswer | EntryFailure
+else:
+    Entry = one_of("EntryAnswer", "EntryFailure")
+
+
 class MultiBatchAnswer(msgspec.Struct):
     """POST predict/multi-batch, also where entries failed."""
 
-    results: list[EntryAnswer | EntryFailure]
+    results: list[Entry]
     batch_id: str
     total_requests: int
     successful_requests: int

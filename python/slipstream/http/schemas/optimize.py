@@ -7,12 +7,14 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from slipstream.http.schemas.values import MaybeData
+
 
 class QuantizeRequest(msgspec.Struct):
     """POST models/{model_id}/quantize."""
 
     quantization_type: Literal["INT8", "UINT8", "INT4", "FP16"]
-    calibration_data: Raw = Raw(b"null")
+    calibration_data: MaybeData = Raw(b"null")
     """Rows, as ``data`` of a prediction."""
     quantization_mode: Literal["DYNAMIC", "STATIC"] = "DYNAMIC"
     max_accuracy_loss_percent: float = 1.0
@@ -46,7 +48,7 @@ class OptimizeRequest(msgspec.Struct):
     target_latency_ms: float | None = None
     target_throughput: float | None = None
     time_budget_s: float = 60.0
-    calibration_data: Raw = Raw(b"null")
+    calibration_data: MaybeData = Raw(b"null")
     """Rows, as ``data`` of a prediction."""
     max_accuracy_loss_percent: float = 1.0
 
@@ -127,3 +129,9 @@ class CompileAnswer(msgspec.Struct):
     compile_time: float
     reason: str | UnsetType = UNSET
     """Why the model is not compiled, where it is not."""
+
+
+class DryRun(msgspec.Struct):
+    """The query string of POST models/{model_id}/quantize."""
+
+    dry_run: bool = False

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Literal
 
 import msgspec
-from msgspec import Raw, UnsetType
+from msgspec import UnsetType
 
 from slipstream.http.schemas.multi_batch import EntryError
+from slipstream.http.schemas.values import Data, Predictions, Probabilities
 
 
 class StartRequest(msgspec.Struct):
@@ -32,7 +33,7 @@ class StartAnswer(msgspec.Struct):
 class SendRequest(msgspec.Struct, gc=False):
     """POST stream/{stream_id}/send. ``data`` stays as it came."""
 
-    data: Raw
+    data: Data
     sequence_id: int
     return_probabilities: bool | None = None
     timeout_ms: float | None = None
@@ -59,8 +60,8 @@ class StreamResult(msgspec.Struct, gc=False):
     """One result of a stream. The arrays are JSON already."""
 
     sequence_id: int
-    predictions: Raw
-    probabilities: Raw | UnsetType
+    predictions: Predictions
+    probabilities: Probabilities | UnsetType
     model_id: str
     inference_time: float
     status: Literal["success"]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Literal
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, UnsetType
 
 from slipstream.http.schemas.predict import PredictOptions
+from slipstream.http.schemas.values import Data, Predictions, Probabilities, RawError, RawResult
 
 
 class AsyncOptions(PredictOptions, gc=False):
@@ -19,7 +20,7 @@ class AsyncOptions(PredictOptions, gc=False):
 class AsyncRequest(AsyncOptions, gc=False, kw_only=True):
     """The same with them. ``data`` stays as it came."""
 
-    data: Raw
+    data: Data
 
 
 class AsyncAccepted(msgspec.Struct, gc=False):
@@ -42,17 +43,34 @@ class CallbackState(msgspec.Struct, gc=False):
     last_error: str | None
 
 
+class TaskResult(msgspec.Struct, gc=False):
+    """``result`` of a task that has completed."""
+
+    predictions: Predictions
+    probabilities: Probabilities | UnsetType
+    model_id: str
+    inference_time: float
+    variant: str | UnsetType = UNSET
+    """The model that answered, where an experiment was asked."""
+
+
 class TaskAnswer(msgspec.Struct, gc=False):
     """GET and DELETE predict/async/{task_id}, and what a ``callback_url`` receives."""
 
     task_id: str
     status: str
-    result: Raw
+    result: RawResult
     completed_at: str | None
-    error: Raw
+    error: RawError
     model_id: str
     submitted_at: str
     started_at: str | None
     queue_position: int | None
     estimated_completion: str | None
     callback: CallbackState | None
+
+
+class TaskQuery(msgspec.Struct):
+    """The query string of GET predict/async/{task_id}."""
+
+    wait_ms: float = 0.0

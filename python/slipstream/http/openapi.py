@@ -1,0 +1,240 @@
+"""The OpenAPI 3.1 document of a server, made from its route table.
+
+Whatever a route decodes and encodes is a Struct that its row names (`About`), and the schemas are
+made from those Structs: the document says what the code does. A test holds that every route is in
+it and that real answers fit it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import Any
+
+from slipstream._version import __version__
+from slipstream.http import errors
+from slipstream.http.openapi_schemas import Schema, Struct, components, parameters, plain, reference
+from slipstream.http.types import About, Route
+
+_PARAMETER = re.compile(r"{(\w+)}")
+_BASE = "/api/inference"
+_TITLE = "slipstream"
+_DESCRIPTION = (
+    "An inference server for people who count microseconds. Times in answers are seconds, timeouts "
+    "in requests milliseconds, sizes mebibytes; what could not be measured is null. Every answer "
+    "has the header `X-Request-ID`, and every status but that of success the body `ErrorBody`. "
+    "Unknown keys of a body are ignored."
+)
+_BODY_FAILS = (400, 408, 413, 415, 422)
+_BINARY = ("application/msgpack", "application/octet-stream")
+_BESIDE_TENSOR = "With a tensor's body; other bodies have it beside `data`."
+_RETRY = (429, 503)
+
+
+def document(routes: Iterable[Route], *, keys_required: bool) -> Schema:
+    """The whole document.
+
+    Args:
+        routes: The route table; each row has an `About`.
+        keys_required: Whether this server asks for an API key.
+
+    Raises:
+        ValueError: a row has no `About`, or one that does not fit.
+    """
+    table = [(route, _about(route)) for route in routes]
+    paths: dict[str, Schema] = {}
+    for route, about in table:
+        operation = _operation(route, about, keys_required)
+        paths.setdefault(route.path, {})[route.method.lower()] = operation
+    kinds: list[Struct] = [errors.ErrorBody]
+    for _, about in table:
+        kinds += [kind for kind in (about.takes, about.gives) if kind is not None]
+        kinds += [kind for _, kind in about.others]
+    statuses = sorted({status for route, about in table for status in statuses_of(route, about)})
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": _TITLE,
+            "version": __version__,
+            "description": _DESCRIPTION,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "tags": [{"name": name} for name in dict.fromkeys(_tag(route) for route, _ in table)],
+        "paths": paths,
+        "components": {
+            "schemas": components(kinds),
+            "responses": {f"Error{status}": _failure(status) for status in statuses},
+            "headers": _HEADERS,
+            "parameters": {"RequestId": _REQUEST_ID},
+            "securitySchemes": {
+                "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+                "bearer": {"type": "http", "scheme": "bearer"},
+            },
+        },
+    }
+
+
+def statuses_of(route: Route, about: About) -> tuple[int, ...]:
+    """Every status but that of success: those of the row and those that follow from it."""
+    found = {500, *about.fails}
+    if not route.open:
+        found |= {401, 429, 503}
+    if about.takes is not None:
+        found.update(_BODY_FAILS)
+    if "{" in route.path:
+        found.add(404)
+    if about.query is not None:
+        found.add(422)
+    return tuple(sorted(found - {about.status} - {status for status, _ in about.others}))
+
+
+def _about(route: Route) -> About:
+    if route.about is None:
+        raise ValueError(f"{route.method} {route.path}: it has no entry in http/routes/abouts.py")
+    return route.about
+
+
+def _operation(route: Route, about: About, keys_required: bool) -> Schema:
+    operation: Schema = {
+        "operationId": _operation_id(route),
+        "summary": about.summary,
+        "tags": [_tag(route)],
+        "parameters": list(_parameters(route, about)),
+        "responses": {str(about.status): _success(about)},
+    }
+    description = _description(route)
+    if description:
+        operation["description"] = description
+    if about.takes is not None:
+        operation["requestBody"] = _request_body(about.takes, about)
+    for status in statuses_of(route, about):
+        operation["responses"][str(status)] = {"$ref": f"#/components/responses/Error{status}"}
+    for status, kind in about.others:
+        operation["responses"][str(status)] = _success(about, kind)
+    if not route.open:
+        keyed: list[Schema] = [{"apiKey": []}, {"bearer": []}]
+        operation["security"] = keyed if keys_required else [{}, *keyed]
+    else:
+        operation["security"] = []
+    return operation
+
+
+def _operation_id(route: Route) -> str:
+    words = re.findall(r"\w+", route.path.removeprefix(_BASE)) or ["root"]
+    return "_".join((route.method.lower(), *words)).replace(".", "_")
+
+
+def _tag(route: Route) -> str:
+    if not route.path.startswith(_BASE):
+        return "server"
+    return route.path.removeprefix(_BASE).split("/")[1]
+
+
+def _description(route: Route) -> str:
+    """What the handler's docstring says behind the name of its route."""
+    handler: Any = route.handler
+    while isinstance(handler, partial):
+        handler = handler.func
+    text = plain(inspect.getdoc(handler) or "").partition(" Raises:")[0]
+    _, colon, rest = text.partition(": ")
+    return rest[:1].upper() + rest[1:] if colon else ""
+
+
+def _parameters(route: Route, about: About) -> Iterator[Schema]:
+    for name in _PARAMETER.findall(route.path):
+        yield {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+    if about.query is not None:
+        for name, schema, required in parameters(about.query):
+            parameter = {"name": name, "in": "query", "required": required, "schema": schema}
+            text = schema.pop("description", _BESIDE_TENSOR if about.binary else None)
+            yield {**parameter, "description": text} if text else parameter
+    yield {"$ref": "#/components/parameters/RequestId"}
+    if about.binary:
+        for name, example, text in (
+            ("X-Tensor-Dtype", "float32", "The dtype of a tensor's body; it needs both headers."),
+            ("X-Tensor-Shape", "64,30", "The shape of a tensor's body."),
+        ):
+            yield {
+                **{"name": name, "in": "header", "required": False, "description": text},
+                **{"schema": {"type": "string"}, "example": example},
+            }
+
+
+def _request_body(kind: Struct, about: About) -> Schema:
+    json_body: Schema = {"schema": reference(kind)}
+    example = getattr(kind, "EXAMPLE", None)
+    if example is not None:
+        json_body["example"] = example
+    content = {"application/json": json_body}
+    if about.binary:
+        content["application/msgpack"] = {"schema": reference(kind)}
+        content["application/octet-stream"] = {"schema": {}}  # bytes (OpenAPI 3.1, 4.8.14.2)
+    return {"required": True, "content": content}
+
+
+def _success(about: About, kind: Struct | None = None) -> Schema:
+    kind = kind or about.gives
+    schema: Schema = {"type": "string"}
+    if kind is not None:
+        schema = reference(kind)
+    elif about.media_type == "application/json":
+        schema = {"type": "object"}
+    content: dict[str, Schema] = {about.media_type: {"schema": schema}}
+    headers = {"X-Request-ID": {"$ref": "#/components/headers/RequestId"}}
+    if about.binary:
+        content |= {_BINARY[0]: {"schema": schema}, _BINARY[1]: {"schema": {}}}
+        headers |= {
+            f"X-{what}-{part}": {"$ref": f"#/components/headers/Tensor{part}"}
+            for what in ("Tensor", "Probabilities")
+            for part in ("Dtype", "Shape")
+        }
+    return {"description": about.summary, "headers": headers, "content": content}
+
+
+def _failure(status: int) -> Schema:
+    """The response component of one status: its errors are those of the table in http/errors."""
+    headers = {"X-Request-ID": {"$ref": "#/components/headers/RequestId"}}
+    if status in _RETRY:
+        headers["Retry-After"] = {"$ref": "#/components/headers/RetryAfter"}
+    if status == 401:
+        headers["WWW-Authenticate"] = {"$ref": "#/components/headers/WwwAuthenticate"}
+    lines = [f"`{kind.__name__}`: {plain(kind.__doc__ or '')}" for kind in errors.kinds_of(status)]
+    schema = reference(errors.ErrorBody)
+    return {
+        "description": "  \n".join(lines) or "The server has a fault; its log says which.",
+        "headers": headers,
+        "content": {"application/json": {"schema": schema}},
+    }
+
+
+_ID_SCHEMA = {"type": "string", "minLength": 1, "maxLength": 128, "pattern": r"^[!-~]+$"}
+_REQUEST_ID: Schema = {
+    "name": "X-Request-ID",
+    "in": "header",
+    "required": False,
+    "description": "An id of your own, 1 to 128 visible ASCII characters, that the answer repeats.",
+    "schema": _ID_SCHEMA,
+}
+_HEADERS: dict[str, Schema] = {
+    "RequestId": {
+        "description": "Names the request in logs: yours, or one made up.",
+        "required": True,
+        "schema": _ID_SCHEMA,
+    },
+    "RetryAfter": {
+        "description": "Whole seconds after which trying again makes sense.",
+        "schema": {"type": "integer", "minimum": 1},
+    },
+    "WwwAuthenticate": {"schema": {"type": "string"}},
+    "TensorDtype": {
+        "description": "Of a tensor's answer: the dtype of its elements.",
+        "schema": {"type": "string"},
+    },
+    "TensorShape": {
+        "description": "Of a tensor's answer: its shape, sizes set apart by commas.",
+        "schema": {"type": "string"},
+    },
+}
