@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import re
 import threading
 import time
 from collections.abc import Iterator
@@ -13,11 +10,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import msgspec
-
 from slipstream._version import __version__
+from slipstream.api.loading import (
+    Promise,
+    check_ensemble,
+    checked_id,
+    user_cache_dir,
+    with_reason,
+)
 from slipstream.api.memory import resident_bytes
 from slipstream.api.model import LoadOptions, Model
+from slipstream.api.registry import Absences, Registry, entry_of
 from slipstream.api.version import Totals, Version, totals_of, version_of
 from slipstream.engine.completions import ThreadCompletions
 from slipstream.engine.runtime import (
@@ -37,10 +40,9 @@ from slipstream.errors import (
     UnavailableError,
 )
 from slipstream.models.paths import resolve_model_path
-from slipstream.models.prepare import Prepared, PrepareOptions, prepare
+from slipstream.models.prepare import PrepareOptions, prepare
 from slipstream.settings import Settings, with_changes
 
-_MODEL_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _MAX_IN_FLIGHT = 8192
 _QUEUE_CAPACITY = 1024
 
@@ -54,11 +56,14 @@ class Engine:
     """
 
     def __init__(self, settings: Settings | None = None, **changes: Any) -> None:
-        settings = settings or Settings(state_dir=_user_cache_dir(), worker_nice=0)
+        settings = settings or Settings(state_dir=user_cache_dir(), worker_nice=0)
         self.settings = with_changes(settings, changes)
         self.version = __version__
         self.started_at = time.time()
         """Seconds since the epoch."""
+        self.registry = Registry(self.settings.state_path)
+        """What was loaded with ``remember``."""
+        self.absences = Absences(self.settings.model_dir)
         self._core = start_core(_MAX_IN_FLIGHT)
         self._completions = ThreadCompletions()
         self._lock = threading.Lock()
@@ -67,7 +72,7 @@ class Engine:
         self._ending: list[Version] = []  # out of service, and still answering what they accepted
         self._ended = Totals(0, 0, 0, CoreLatencies())  # of those that have
         self._loading: dict[str, Path] = {}  # ids and files that are being loaded now
-        self._promises: list[_Promise] = []  # to versions that are being loaded now
+        self._promises: list[Promise] = []  # to versions that are being loaded now
         self._close_lock = threading.Lock()
         self._closed = False
 
@@ -92,6 +97,7 @@ class Engine:
         instances: int | None = None,
         ensemble_method: str | None = None,
         walled: bool = False,
+        remember: bool = False,
     ) -> Model:
         """Loads a model file; blocks until the model can answer.
 
@@ -105,6 +111,7 @@ class Engine:
             ensemble_method: ``"voting"``, ``"stacking"`` or ``"bagging"``: what the file's ensemble
                 must be; None takes any model.
             walled: Refuse files outside ``settings.model_dir``, as the HTTP API does.
+            remember: Keep it in the `registry`, from which a server loads it again when it starts.
 
         Raises:
             ModelNotFoundError: no file there.
@@ -115,18 +122,12 @@ class Engine:
         """
         wall = self.settings.model_dir if walled else None
         file = resolve_model_path(str(path), wall)
-        if model_id is not None and not _MODEL_ID.fullmatch(model_id):
-            raise InvalidInputError(
-                f"model_id {model_id!r} is not valid: 1 to 128 letters, digits, '_', '-' or '.', "
-                "not beginning with '-' or '.'",
-                key="model_id",
-            )
-        model_id = model_id or _id_of(file)
+        model_id = checked_id(model_id, file)
         with self._reserved(model_id, file), self._promised() as promise:
             options = (model_type, compile_model, instances, walled)
             version, size_bytes = self._load_version(model_id, file, options, promise)
             try:
-                _check_ensemble(version, file, ensemble_method)
+                check_ensemble(version, file, ensemble_method)
             except ModelLoadError:
                 version.core.close(0.0)
                 raise
@@ -134,14 +135,31 @@ class Engine:
                 model_id, str(path), file, version, self._completions, time.time(), size_bytes
             )
             model.load_options = options
-            with self._lock:
-                if not self._closed:
-                    self._models[model_id] = model
-                    self._endpoints[model_id] = version.endpoint
-                    promise.instances = 0  # the model has them now
-                    return model
-        version.core.close(0.0)
-        raise UnavailableError("the engine was closed while the model was loading")
+            try:
+                if remember:  # first: whoever is told that it is loaded must find it again
+                    self.registry.remember(
+                        entry_of(
+                            *(model_id, str(path), file, self.settings.model_dir),
+                            model_type=model_type,
+                            compile_model=compile_model,
+                            ensemble_method=ensemble_method,
+                        )
+                    )
+                self._enter(model, promise)
+            except UnavailableError:
+                version.core.close(0.0)
+                raise
+        self.absences.end(model_id, file)
+        return model
+
+    def _enter(self, model: Model, promise: Promise) -> None:
+        """From here on it answers."""
+        with self._lock:
+            if self._closed:
+                raise UnavailableError("the engine was closed while the model was loading")
+            self._models[model.model_id] = model
+            self._endpoints[model.model_id] = model.version.endpoint
+            promise.instances = 0  # the model has them now
 
     @contextmanager
     def _reserved(self, model_id: str, file: Path) -> Iterator[None]:
@@ -175,7 +193,7 @@ class Engine:
         model_id: str,
         file: Path,
         options: LoadOptions,
-        promise: _Promise,
+        promise: Promise,
         replaced: Version | None = None,
     ) -> tuple[Version, int]:
         """The file's model, started, and the file's size in bytes; not yet entered anywhere."""
@@ -193,7 +211,7 @@ class Engine:
             ),
         )
         if compile_model and not settings.enable_compilation:
-            prepared = _with_reason(prepared, "compilation is turned off (ENABLE_COMPILATION)")
+            prepared = with_reason(prepared, "compilation is turned off (ENABLE_COMPILATION)")
         manifest = prepared.manifest
         before_bytes = resident_bytes()
         try:
@@ -221,9 +239,9 @@ class Engine:
         return version, prepared.size_bytes
 
     @contextmanager
-    def _promised(self) -> Iterator[_Promise]:
+    def _promised(self) -> Iterator[Promise]:
         """Counts the instances of a version from the moment it may start them."""
-        promise = _Promise()
+        promise = Promise()
         with self._lock:
             self._promises.append(promise)
         try:
@@ -233,7 +251,7 @@ class Engine:
                 self._promises.remove(promise)
 
     def _instances_for(
-        self, backend: str, wanted: int | None, promise: _Promise, replaced: Version | None
+        self, backend: str, wanted: int | None, promise: Promise, replaced: Version | None
     ) -> int:
         """What was asked for (or the default), within what ``max_workers`` leaves; at least one.
 
@@ -253,6 +271,8 @@ class Engine:
     def unload(self, model_id: str) -> float | None:
         """Unloads a model; requests it accepted are answered first (10 s at most).
 
+        One that could not be loaded when the server started is wanted no more.
+
         Returns:
             Resident memory that was freed, in MiB; None when none could be measured.
 
@@ -260,11 +280,18 @@ class Engine:
             ModelNotFoundError: no model of that id is loaded.
         """
         with self._lock:
+            if model_id in self._loading and model_id not in self._models:
+                raise self._not_found(model_id)
+        was_remembered = self.registry.forget(model_id)  # before another may get this id
+        was_missed = self.absences.end(model_id)
+        with self._lock:
             model = self._models.pop(model_id, None)
             self._endpoints.pop(model_id, None)
             if model is not None:
                 self._ending.append(model.version)
         if model is None:
+            if was_remembered or was_missed:
+                return None
             raise self._not_found(model_id)
         before_bytes = resident_bytes()
         self._end(model.version)
@@ -376,41 +403,3 @@ class Engine:
             for model in models:
                 model.version.core.close(max(0.0, until - time.monotonic()))
             self._completions.close()
-
-
-class _Promise:
-    """Instances that a version being loaded may start, until its model is entered."""
-
-    def __init__(self) -> None:
-        self.instances = 0
-
-
-def _with_reason(prepared: Prepared, reason: str) -> Prepared:
-    if prepared.manifest.compiled:  # an ONNX file is what it is
-        return prepared
-    manifest = msgspec.structs.replace(prepared.manifest, reason=reason)
-    return msgspec.structs.replace(prepared, manifest=manifest)
-
-
-def _check_ensemble(version: Version, file: Path, method: str | None) -> None:
-    """Refuses a model that is not the ensemble it was said to be."""
-    if method is None:
-        return
-    estimator = version.manifest.estimator or version.manifest.model_type
-    if not estimator.lower().startswith(method):
-        raise ModelLoadError(
-            f"{file.name} holds a {estimator}, no {method} ensemble: leave ensemble_method out, or "
-            "name the one it is",
-            key="ensemble_method",
-        )
-
-
-def _id_of(file: Path) -> str:
-    """A stable id: the same path gets the same one in every process."""
-    return f"model_{hashlib.sha256(os.fsencode(file)).hexdigest()[:10]}"
-
-
-def _user_cache_dir() -> Path:
-    """Where in-process engines keep artifacts (XDG Base Directory Specification)."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "slipstream"

@@ -83,8 +83,10 @@ async def _serve(settings: Settings, asked: list[StartupLoad]) -> bool:
     sock = bind(settings)
     try:
         from slipstream.api import Engine  # here: a port in use should not cost the imports
+        from slipstream.api.registry import Registry
 
-        loads = startup_loads(asked, settings.model_dir)
+        remembered = Registry(settings.state_path).all()
+        loads = startup_loads(asked, settings.model_dir, remembered)
         engine = Engine(settings)
     except BaseException:
         sock.close()
@@ -94,7 +96,7 @@ async def _serve(settings: Settings, asked: list[StartupLoad]) -> bool:
         if not await loader.run(settings, stop):
             sock.close()
             return False
-        orderly = await _answer_requests(engine, settings, loader.failed, sock, stop)
+        orderly = await _answer_requests(engine, settings, sock, stop)
     finally:
         closed = await _close(engine)
     orderly = orderly and closed
@@ -103,12 +105,11 @@ async def _serve(settings: Settings, asked: list[StartupLoad]) -> bool:
 
 
 async def _answer_requests(
-    engine: Engine, settings: Settings, failed_loads: int, sock: socket.socket, stop: asyncio.Event
+    engine: Engine, settings: Settings, sock: socket.socket, stop: asyncio.Event
 ) -> bool:
     """Serves until told to stop; returns whether everything in progress came to its end."""
     clock = Clock()
     context = Context(engine, settings, clock)
-    context.failed_startup_loads = failed_loads
     app = App(inference_routes(context), settings, clock)
     context.gate_is_full = lambda: app.gate.full
     context.active_requests = lambda: app.gate.active

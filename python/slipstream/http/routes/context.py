@@ -26,7 +26,6 @@ class Context:
         self.clock = clock
         self.recent = RecentCounts()
         self.window = SlidingWindow()
-        self.failed_startup_loads = 0
         self.accepting = True
         """False from the moment the server begins to shut down."""
         self.machine = Machine(settings.state_path)

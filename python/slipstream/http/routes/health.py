@@ -31,7 +31,7 @@ def health(context: Context, request: Request) -> Response:
             resident_mb=resident_mb(),
             memory_limit_mb=context.settings.memory_limit_mb,
             available_share=available_share(),
-            failed_startup_loads=context.failed_startup_loads,
+            failed_startup_loads=len(engine.absences),
             gate_full=context.gate_is_full(),
             recent_requests=recent_requests,
             recent_errors=recent_errors,

@@ -43,6 +43,7 @@ def load(context: Context, request: Request) -> Response:
         compile_model=wanted.compile_model,
         ensemble_method=wanted.ensemble_method,
         walled=True,
+        remember=True,
     )
     return _loaded(model, "Model loaded successfully")
 
