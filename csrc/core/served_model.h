@@ -62,8 +62,20 @@ class ServedModel {
   [[nodiscard]] std::optional<Response> try_run_inline(std::span<const Tensor> inputs,
                                                        const RequestOptions& options);
 
+  // Runs the request on every instance, on this thread, so that what is made at the first execution
+  // is made, and so that its time is learned from warm ones. Counted nowhere. Begins no more than
+  // one execution on each instance after `until_ns`. The first failure ends it.
+  [[nodiscard]] Status warm_up(std::span<const Tensor> inputs, std::uint64_t outputs_wanted,
+                               Nanoseconds until_ns);
+
   // Withdraws a request: true if it will end with kCancelled, false if it had ended already.
   bool cancel(Ticket ticket) noexcept;
+
+  // The most rows of one execution, from now on.
+  void set_max_batch_rows(std::int64_t rows) noexcept { batcher_.set_max_batch_rows(rows); }
+
+  // Whether a request waits or an instance is executing; stale when it returns.
+  [[nodiscard]] bool is_busy() noexcept;
 
   // Stops accepting, lets queued requests run until `drain_until_ns`, ends the rest with
   // kUnavailable, joins the workers. Idempotent; blocks; not from a completion.

@@ -21,6 +21,8 @@ from slipstream.errors import SlipstreamError
 from slipstream.setting_options import OPTIONS
 
 CONFIG_FILE = "slipstream.toml"
+STORED_FILE = "settings.json"
+"""In the state folder: what ``PUT engine/config`` was told."""
 _MIB = 1024 * 1024
 
 
@@ -187,6 +189,23 @@ def with_changes(settings: Settings, changes: Mapping[str, object]) -> Settings:
     changed = msgspec.structs.replace(settings, **values)
     _check_together(changed, {entry.name: entry.source for entry in entries})
     return changed
+
+
+def stored_settings(folder: Path) -> dict[str, object]:
+    """What ``PUT engine/config`` has left in a state folder, for `load_settings`.
+
+    Raises:
+        SettingsError: the file is damaged; names it.
+    """
+    file = folder / STORED_FILE
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=dict[str, object])
+    except FileNotFoundError:
+        return {}
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            f"{file}: cannot be read as stored settings: {error}; remove it to start without them"
+        ) from error
 
 
 def load_settings(

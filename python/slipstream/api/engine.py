@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from slipstream._version import __version__
+from slipstream.api.config import changed, keep_settings
 from slipstream.api.loading import (
     Promise,
     check_ensemble,
@@ -58,6 +59,7 @@ class Engine:
     def __init__(self, settings: Settings | None = None, **changes: Any) -> None:
         settings = settings or Settings(state_dir=user_cache_dir(), worker_nice=0)
         self.settings = with_changes(settings, changes)
+        """In force now: `configure` replaces it, so nobody may keep a copy of what can change."""
         self.version = __version__
         self.started_at = time.time()
         """Seconds since the epoch."""
@@ -73,6 +75,8 @@ class Engine:
         self._ended = Totals(0, 0, 0, CoreLatencies())  # of those that have
         self._loading: dict[str, Path] = {}  # ids and files that are being loaded now
         self._promises: list[Promise] = []  # to versions that are being loaded now
+        self._routes: list[PredictRoute] = []
+        self._config_lock = threading.Lock()
         self._close_lock = threading.Lock()
         self._closed = False
 
@@ -157,6 +161,7 @@ class Engine:
         with self._lock:
             if self._closed:
                 raise UnavailableError("the engine was closed while the model was loading")
+            model.version.core.set_max_batch_rows(self.settings.max_batch_size)
             self._models[model.model_id] = model
             self._endpoints[model.model_id] = model.version.endpoint
             promise.instances = 0  # the model has them now
@@ -316,6 +321,7 @@ class Engine:
             with self._lock:
                 is_loaded = self._models.get(model_id) is model
                 if is_loaded:
+                    version.core.set_max_batch_rows(self.settings.max_batch_size)
                     old = model.replace_version(version, time.time(), size_bytes)
                     self._ending.append(old)
                     self._endpoints[model_id] = version.endpoint
@@ -375,12 +381,45 @@ class Engine:
         Args:
             is_batch: Answers are those of POST predict/batch, not of POST predict.
         """
-        return PredictRoute(
+        route = PredictRoute(
             self._endpoints,
             default_timeout_ms=self.settings.default_timeout_ms,
             max_batch_rows=self.settings.max_batch_size,
             is_batch=is_batch,
         )
+        self._routes.append(route)
+        return route
+
+    def configure(
+        self, changes: Mapping[str, object], apply: Callable[[Settings], None] | None = None
+    ) -> Settings:
+        """Changes settings of `slipstream.api.config.LIVE_SETTINGS`; all of them, or none.
+
+        Args:
+            changes: By name, as JSON has them.
+            apply: Called with the new settings when they come into force, for what stands on this
+                engine. It must not fail.
+
+        Returns:
+            All settings that are in force now.
+
+        Raises:
+            InvalidInputError: one is not known, or does not fit.
+            UnavailableError: they cannot be kept for the next start.
+        """
+        with self._config_lock:
+            settings = changed(self.settings, changes)
+            if changes:
+                keep_settings(settings.state_path, changes)
+            with self._lock:  # a version that is entered after this has them already
+                self.settings = settings
+                for model in self._models.values():
+                    model.version.core.set_max_batch_rows(settings.max_batch_size)
+            for route in self._routes:
+                route.set_max_batch_rows(settings.max_batch_size)
+            if apply is not None:
+                apply(settings)
+        return settings
 
     def models(self) -> list[Model]:
         """What is loaded, in order of loading."""

@@ -21,7 +21,7 @@ from slipstream.http.routes.context import Context
 from slipstream.http.routes.table import inference_routes
 from slipstream.http.rsgi import RsgiAdapter
 from slipstream.http.server import bind, serve
-from slipstream.settings import Settings, load_settings
+from slipstream.settings import Settings, load_settings, stored_settings
 
 if TYPE_CHECKING:
     from slipstream.api import Engine
@@ -63,10 +63,7 @@ def register(commands: argparse._SubParsersAction[Any]) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Serves; returns 0 after an orderly end."""
     names = ("host", "port", "uds", "model_dir", "ssl_certificate", "ssl_keyfile", "debug")
-    settings = load_settings(
-        config=arguments.config,
-        command_line={name: getattr(arguments, name) for name in names},
-    )
+    settings = _settings(arguments.config, {name: getattr(arguments, name) for name in names})
     configure_logging(settings)
     with asyncio.Runner(loop_factory=FrontLoop) as runner:
         orderly = runner.run(_serve(settings, arguments.load))
@@ -75,6 +72,15 @@ def run(arguments: argparse.Namespace) -> int:
             sys.stderr.flush()
             os._exit(0)
     return 0
+
+
+def _settings(config: str | None, command_line: dict[str, Any]) -> Settings:
+    """From all sources; where the stored ones lie, the others say."""
+    first = load_settings(config=config, command_line=command_line)
+    kept = stored_settings(first.state_path)
+    if not kept:
+        return first
+    return load_settings(config=config, persisted=kept, command_line=command_line)
 
 
 async def _serve(settings: Settings, asked: list[StartupLoad]) -> bool:
@@ -113,6 +119,7 @@ async def _answer_requests(
     app = App(inference_routes(context), settings, clock)
     context.gate_is_full = lambda: app.gate.full
     context.active_requests = lambda: app.gate.active
+    context.on_settings = lambda now: app.gate.allow(now.max_concurrent_requests)
     adapter = RsgiAdapter(app)
     closing = asyncio.ensure_future(_mark_closing(stop, context))
     looking = asyncio.ensure_future(_look(context))

@@ -34,6 +34,7 @@ class App:
 
     def __init__(self, routes: Iterable[Route], settings: Settings, clock: Clock) -> None:
         self.settings = settings
+        """Of the start; of those that may change, the gate knows the one in force."""
         self.clock = clock
         self.gate = Gate(settings.max_concurrent_requests, settings.max_inflight_body_bytes)
         self.slow_lane = SlowLane(_SLOW_THREADS, _SLOW_WAITING)

@@ -18,11 +18,13 @@ _MIB = 1024 * 1024
 
 
 class Context:
-    """Handed to every route: the engine, the settings, the clock. Made once per server."""
+    """Handed to every route: the engine, the settings, the clock. Made once per server.
+
+    ``settings`` are those in force at that moment: some change while the server runs.
+    """
 
     def __init__(self, engine: Engine, settings: Settings, clock: Clock) -> None:
         self.engine = engine
-        self.settings = settings
         self.clock = clock
         self.recent = RecentCounts()
         self.window = SlidingWindow()
@@ -31,6 +33,13 @@ class Context:
         self.machine = Machine(settings.state_path)
         self.gate_is_full: Callable[[], bool] = lambda: False
         self.active_requests: Callable[[], int] = lambda: 0
+        self.on_settings: Callable[[Settings], None] = lambda settings: None
+        """Puts what the HTTP layer itself has to change in force."""
+
+    @property
+    def settings(self) -> Settings:
+        """In force now."""
+        return self.engine.settings
 
 
 def mebibytes(count: int | None) -> float | None:

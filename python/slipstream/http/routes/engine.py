@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from slipstream.http.clock import format_uptime
-from slipstream.http.codec import json_response
+from slipstream.http.codec import JsonBody, json_response
 from slipstream.http.routes.context import Context, mebibytes
 from slipstream.http.schemas.engine import EngineConfigAnswer, EngineStatusAnswer
 from slipstream.http.schemas.metrics import (
@@ -22,11 +22,13 @@ from slipstream.http.schemas.metrics import (
     ResourcesAnswer,
 )
 from slipstream.http.types import Request, Response
+from slipstream.settings import Settings
 
 if TYPE_CHECKING:
     from slipstream.engine.runtime import CoreLatencies
 
 _GIB = 1 << 30
+_changes = JsonBody(dict[str, Any])
 
 
 def status(context: Context, request: Request) -> Response:
@@ -53,7 +55,15 @@ def status(context: Context, request: Request) -> Response:
 
 def config(context: Context, request: Request) -> Response:
     """GET engine/config."""
-    settings = context.settings
+    return _configuration(context.settings)
+
+
+def configure(context: Context, request: Request) -> Response:
+    """PUT engine/config: what is named changes, all of it or nothing; kept over restarts."""
+    return _configuration(context.engine.configure(_changes(request), context.on_settings))
+
+
+def _configuration(settings: Settings) -> Response:
     return json_response(
         EngineConfigAnswer(
             max_batch_size=settings.max_batch_size,
