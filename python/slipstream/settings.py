@@ -58,9 +58,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     enable_quantization: bool = True
     enable_compilation: bool = True
     model_cache_size: int = 5
-    """Documented; without effect until models are evicted."""
+    """Most models in memory at once; 0: no limit. Pinned ones count, and are never evicted."""
     memory_limit_mb: int = 2048
-    """Above this resident size (MiB) health says ``degraded``."""
+    """Most resident memory (MiB) of the process and its workers, kept by evicting; 0: no limit."""
 
     intra_op_threads: int = 1
     """Threads that one ONNX operator may use; 1 leaves parallelism to instances."""

@@ -22,19 +22,14 @@ from slipstream.api.loading import (
 from slipstream.api.memory import resident_bytes
 from slipstream.api.model import LoadOptions, Model
 from slipstream.api.registry import Absences, Registry, entry_of
-from slipstream.api.version import Totals, Version, totals_of, version_of
+from slipstream.api.residency import Residency
+from slipstream.api.version import Version
 from slipstream.engine.completions import ThreadCompletions
 from slipstream.engine.runtime import (
-    CoreEndpoint,
-    CoreLatencies,
     PredictRoute,
-    available_cpus,
-    backend_options,
-    start_core,
 )
 from slipstream.errors import (
     AmbiguousModelError,
-    InvalidInputError,
     ModelAlreadyLoadedError,
     ModelLoadError,
     ModelNotFoundError,
@@ -44,11 +39,8 @@ from slipstream.models.paths import resolve_model_path
 from slipstream.models.prepare import PrepareOptions, prepare
 from slipstream.settings import Settings, with_changes
 
-_MAX_IN_FLIGHT = 8192
-_QUEUE_CAPACITY = 1024
 
-
-class Engine:
+class Engine(Residency):
     """Loads models and answers for them; a context manager. Thread-safe.
 
     Args:
@@ -57,28 +49,23 @@ class Engine:
     """
 
     def __init__(self, settings: Settings | None = None, **changes: Any) -> None:
-        settings = settings or Settings(state_dir=user_cache_dir(), worker_nice=0)
+        settings = settings or Settings(
+            state_dir=user_cache_dir(), worker_nice=0, model_cache_size=0, memory_limit_mb=0
+        )
         self.settings = with_changes(settings, changes)
         """In force now: `configure` replaces it, so nobody may keep a copy of what can change."""
+        super().__init__()
         self.version = __version__
         self.started_at = time.time()
         """Seconds since the epoch."""
         self.registry = Registry(self.settings.state_path)
         """What was loaded with ``remember``."""
         self.absences = Absences(self.settings.model_dir)
-        self._core = start_core(_MAX_IN_FLIGHT)
         self._completions = ThreadCompletions()
-        self._lock = threading.Lock()
-        self._models: dict[str, Model] = {}  # by id, in order of loading
-        self._endpoints: dict[str, CoreEndpoint] = {}  # of the same models
-        self._ending: list[Version] = []  # out of service, and still answering what they accepted
-        self._ended = Totals(0, 0, 0, CoreLatencies())  # of those that have
         self._loading: dict[str, Path] = {}  # ids and files that are being loaded now
-        self._promises: list[Promise] = []  # to versions that are being loaded now
         self._routes: list[PredictRoute] = []
         self._config_lock = threading.Lock()
         self._close_lock = threading.Lock()
-        self._closed = False
 
     def __enter__(self) -> Self:
         return self
@@ -102,6 +89,7 @@ class Engine:
         ensemble_method: str | None = None,
         walled: bool = False,
         remember: bool = False,
+        pinned: bool = False,
     ) -> Model:
         """Loads a model file; blocks until the model can answer.
 
@@ -116,6 +104,7 @@ class Engine:
                 must be; None takes any model.
             walled: Refuse files outside ``settings.model_dir``, as the HTTP API does.
             remember: Keep it in the `registry`, from which a server loads it again when it starts.
+            pinned: It stays in memory whatever ``model_cache_size`` and ``memory_limit_mb`` say.
 
         Raises:
             ModelNotFoundError: no file there.
@@ -136,9 +125,10 @@ class Engine:
                 version.core.close(0.0)
                 raise
             model = Model(
-                model_id, str(path), file, version, self._completions, time.time(), size_bytes
+                *(model_id, str(path), file, version, self._completions, time.time(), size_bytes),
+                wake=self._wake,
             )
-            model.load_options = options
+            model.load_options, model.pinned = options, pinned
             try:
                 if remember:  # first: whoever is told that it is loaded must find it again
                     self.registry.remember(
@@ -154,6 +144,7 @@ class Engine:
                 version.core.close(0.0)
                 raise
         self.absences.end(model_id, file)
+        self.keep_limits(keep=model_id)
         return model
 
     def _enter(self, model: Model, promise: Promise) -> None:
@@ -163,7 +154,7 @@ class Engine:
                 raise UnavailableError("the engine was closed while the model was loading")
             model.version.core.set_max_batch_rows(self.settings.max_batch_size)
             self._models[model.model_id] = model
-            self._endpoints[model.model_id] = model.version.endpoint
+            self._publish(model)
             promise.instances = 0  # the model has them now
 
     @contextmanager
@@ -217,61 +208,7 @@ class Engine:
         )
         if compile_model and not settings.enable_compilation:
             prepared = with_reason(prepared, "compilation is turned off (ENABLE_COMPILATION)")
-        manifest = prepared.manifest
-        before_bytes = resident_bytes()
-        try:
-            core = self._core.load(
-                name=model_id,
-                backend=manifest.backend,
-                path=str(prepared.artifact_path),
-                options=backend_options(manifest.backend, settings) | manifest.backend_options,
-                instances=self._instances_for(manifest.backend, instances, promise, replaced),
-                max_batch_rows=settings.max_batch_size,
-                queue_capacity=_QUEUE_CAPACITY,
-                worker_nice=settings.worker_nice,
-            )
-        except InvalidInputError as error:  # of the artifact, whose path is nobody's business
-            text = error.message.replace(str(prepared.artifact_path), file.name)
-            raise ModelLoadError(text) from error
-        grown_bytes = resident_bytes() - before_bytes
-        version = version_of(
-            core,
-            manifest,
-            prepared.folder,
-            load_time_s=time.monotonic() - began,
-            memory_usage_bytes=grown_bytes if grown_bytes > 0 else None,
-        )
-        return version, prepared.size_bytes
-
-    @contextmanager
-    def _promised(self) -> Iterator[Promise]:
-        """Counts the instances of a version from the moment it may start them."""
-        promise = Promise()
-        with self._lock:
-            self._promises.append(promise)
-        try:
-            yield promise
-        finally:
-            with self._lock:
-                self._promises.remove(promise)
-
-    def _instances_for(
-        self, backend: str, wanted: int | None, promise: Promise, replaced: Version | None
-    ) -> int:
-        """What was asked for (or the default), within what ``max_workers`` leaves; at least one.
-
-        Models that load side by side share what is left. A version about to be ``replaced`` leaves
-        its instances to its successor.
-        """
-        default = 1 if backend == "process" else available_cpus()
-        with self._lock:
-            used = sum(other.instances for other in self._promises) + sum(
-                model.version.core.instances
-                for model in self._models.values()
-                if model.version is not replaced
-            )
-            promise.instances = max(1, min(wanted or default, self.settings.max_workers - used))
-            return promise.instances
+        return self._start(model_id, file, prepared, instances, promise, replaced, began)
 
     def unload(self, model_id: str) -> float | None:
         """Unloads a model; requests it accepted are answered first (10 s at most).
@@ -298,6 +235,7 @@ class Engine:
             if was_remembered or was_missed:
                 return None
             raise self._not_found(model_id)
+        model.end(UnavailableError(f"model '{model_id}' is being unloaded; load it again"))
         before_bytes = resident_bytes()
         self._end(model.version)
         freed_bytes = before_bytes - resident_bytes()
@@ -324,26 +262,14 @@ class Engine:
                     version.core.set_max_batch_rows(self.settings.max_batch_size)
                     old = model.replace_version(version, time.time(), size_bytes)
                     self._ending.append(old)
-                    self._endpoints[model_id] = version.endpoint
+                    self._publish(model)
                     promise.instances = 0  # the model has them now
         if not is_loaded:
             version.core.close(0.0)  # nobody would ever close it
             raise self._not_found(model_id)
+        model.let_in()
         self._end(old)
         return model
-
-    def _end(self, version: Version) -> None:
-        """Closes a version that was taken out of service, and keeps what it has counted."""
-        version.core.close(self.settings.drain_timeout_s)
-        with self._lock:
-            self._ending = [other for other in self._ending if other is not version]
-            self._ended = totals_of([version], self._ended)
-
-    def totals(self) -> Totals:
-        """What was answered since the engine was started, by models that are gone too."""
-        with self._lock:
-            versions = [model.version for model in self._models.values()] + self._ending
-            return totals_of(versions, self._ended)
 
     def get(self, model_id: str | None = None) -> Model:
         """The model of that id; None: the only one there is.
@@ -419,12 +345,8 @@ class Engine:
                 route.set_max_batch_rows(settings.max_batch_size)
             if apply is not None:
                 apply(settings)
+        self.keep_limits()
         return settings
-
-    def models(self) -> list[Model]:
-        """What is loaded, in order of loading."""
-        with self._lock:
-            return list(self._models.values())
 
     def close(self, drain_timeout_s: float = 10.0) -> None:
         """Stops accepting, lets accepted requests finish that long, ends the rest.
@@ -439,6 +361,7 @@ class Engine:
                 models = list(self._models.values())
                 self._models.clear()
                 self._endpoints.clear()
+            self._stop_returning(models)
             for model in models:
                 model.version.core.close(max(0.0, until - time.monotonic()))
             self._completions.close()

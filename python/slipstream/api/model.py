@@ -17,12 +17,18 @@ from slipstream.api.bodies import (
 )
 from slipstream.api.call import Call, RequestOptions, call_of
 from slipstream.api.drawn import Drawn
-from slipstream.api.version import ModelMetrics, Version, metrics_of
+from slipstream.api.resident import Resident
+from slipstream.api.resting import RestingError, RoomTicket
+from slipstream.api.version import (
+    ModelMetrics,
+    Version,
+    metrics_of,
+)
 from slipstream.engine.completions import ThreadCompletions, loop_completions
 from slipstream.engine.done_future import DoneFuture
 from slipstream.engine.runtime import CoreInputs, CoreResult
 from slipstream.engine.signature import Signature
-from slipstream.errors import SlipstreamError, UnavailableError
+from slipstream.errors import SlipstreamError
 from slipstream.models.manifest import Manifest
 
 T = TypeVar("T")
@@ -30,7 +36,7 @@ T = TypeVar("T")
 LoadOptions = tuple[str, bool, int | None, bool]
 
 
-class Model:
+class Model(Resident):
     """A model that `Engine.load` returned. Thread-safe; every method may run in several threads.
 
     ``predict`` and ``predict_proba`` return what the estimator's own methods return (dtype and
@@ -55,8 +61,9 @@ class Model:
         completions: ThreadCompletions,
         loaded_at: float,
         size_bytes: int,
+        wake: Callable[[Model], None],
     ) -> None:
-        self.model_id = model_id
+        super().__init__(model_id, version, lambda: wake(self))
         self.model_path = model_path
         """As whoever loaded it wrote it."""
         self.file = file
@@ -68,7 +75,6 @@ class Model:
         """Type, compile, instances, walled: how `Engine.load` was called, for reloads."""
         self.drawn = Drawn()
         """What it did as a variant, since it was loaded; reloads keep it. For the HTTP layer."""
-        self._version = version
         self._completions = completions
 
     def __repr__(self) -> str:
@@ -76,14 +82,9 @@ class Model:
 
     def replace_version(self, version: Version, loaded_at: float, size_bytes: int) -> Version:
         """Swaps in a newly loaded version and returns the old one. For `Engine.reload`."""
-        old, self._version = self._version, version
+        old = self._replace(version)
         self.loaded_at, self.model_size_bytes = loaded_at, size_bytes
         return old
-
-    @property
-    def version(self) -> Version:
-        """The version that answers now. For `Engine`."""
-        return self._version
 
     @property
     def manifest(self) -> Manifest:
@@ -131,8 +132,8 @@ class Model:
         return self._version.memory_usage_bytes
 
     def metrics(self) -> ModelMetrics:
-        """Measured figures since the model was loaded."""
-        return metrics_of(self._version)
+        """Measured figures since the model was loaded; it may have rested meanwhile."""
+        return metrics_of(self._version, self._counted_so_far(), len(self._room))
 
     def predict(self, x: Any, **options: Unpack[RequestOptions]) -> Any:
         """Answers ``x``, blocking; runs on this thread when the model is idle and quick."""
@@ -140,9 +141,7 @@ class Model:
             answer = self._version.quick_predictions(x)
             if answer is not None:
                 return answer
-        return self._attempt(
-            lambda version: call_of(version, x, False, options), lambda call: call.read(call.run())
-        )
+        return self._run(lambda version: call_of(version, x, False, options))
 
     def predict_proba(self, x: Any, **options: Unpack[RequestOptions]) -> Any:
         """Class probabilities of shape ``(rows, classes)``, in the order of `classes`.
@@ -154,9 +153,7 @@ class Model:
             answer = self._version.quick_probabilities(x)
             if answer is not None:
                 return answer
-        return self._attempt(
-            lambda version: call_of(version, x, True, options), lambda call: call.read(call.run())
-        )
+        return self._run(lambda version: call_of(version, x, True, options))
 
     def submit(
         self, x: Any, *, probabilities: bool = False, **options: Unpack[RequestOptions]
@@ -183,7 +180,7 @@ class Model:
                 return DoneFuture(answer)
         future: Future[Any] = Future()
 
-        def start(call: Call) -> None:
+        def start(call: Call) -> int:
             def done(result: CoreResult) -> None:
                 if not future.set_running_or_notify_cancel():
                     return
@@ -195,8 +192,17 @@ class Model:
 
             ticket = call.start(self._completions, done)
             future.add_done_callback(lambda ended: ended.cancelled() and call.cancel(ticket))
+            return ticket
 
-        self._attempt(lambda version: call_of(version, x, probabilities, options), start)
+        def fail(error: Exception) -> None:
+            if future.set_running_or_notify_cancel():
+                future.set_exception(error)
+
+        ticket = self._start_or_wait(
+            lambda version: call_of(version, x, probabilities, options), start, fail
+        )
+        if isinstance(ticket, RoomTicket):
+            future.add_done_callback(lambda ended: ended.cancelled() and self.cancel(ticket))
         return future
 
     async def predict_async(
@@ -209,17 +215,32 @@ class Model:
             if not ended.done():
                 ended.set_result(result)
 
-        call, ticket = self._attempt(
+        calls: list[Call] = []
+
+        def start(call: Call) -> int:
+            calls[:] = [call]
+            return call.start(loop_completions(), done)
+
+        def fail(error: Exception) -> None:
+            if not ended.done():
+                ended.set_exception(error)
+
+        ticket = self._start_or_wait(
             lambda version: call_of(version, x, probabilities, options),
-            lambda call: (call, call.start(loop_completions(), done)),
+            start,
+            fail,
+            asyncio.get_running_loop(),
         )
         try:
             result = await ended
         except asyncio.CancelledError:
-            call.cancel(ticket)
+            if isinstance(ticket, RoomTicket):
+                self.cancel(ticket)
+            else:
+                calls[0].cancel(ticket)
             raise
         result.raise_for_status()
-        return call.read(result)
+        return calls[0].read(result)
 
     def start(
         self,
@@ -250,21 +271,15 @@ class Model:
                 version, decode_body(version, body), probabilities, priority, timeout_ms, batch_size
             )
 
-        return self._attempt(make, lambda call: _start(call, encoder(answer), on_done))
-
-    def _attempt(self, make: Callable[[Version], Call], act: Callable[[Call], T]) -> T:
-        """Acts on a call of the version that answers now; again if a reload closed it meanwhile."""
-        while True:
-            version = self._version
-            try:
-                return act(make(version))
-            except UnavailableError:
-                if self._version is version:
-                    raise
-
-    def cancel(self, ticket: int) -> bool:
-        """Withdraws a request that was started; False when it has ended already."""
-        return self._version.core.cancel(ticket)
+        try:
+            return self._attempt(make, lambda call: _start(call, encoder(answer), on_done))
+        except RestingError:
+            return self._start_or_wait(
+                make,
+                lambda call: _start(call, encoder(answer), on_done),
+                on_done,
+                asyncio.get_running_loop(),
+            )
 
 
 def _call_of(

@@ -15,8 +15,9 @@ from typing import NamedTuple
 
 import msgspec
 
+from slipstream.api.resting import RestingCore
 from slipstream.engine.answers import Answers
-from slipstream.engine.quick import Quick, quick_call
+from slipstream.engine.quick import Quick, never, quick_call
 from slipstream.engine.runtime import CoreDecoder, CoreEndpoint, CoreLatencies, CoreModel
 from slipstream.engine.signature import Signature, signature_of
 from slipstream.errors import UnavailableError
@@ -75,13 +76,14 @@ class Totals(NamedTuple):
 class Version(NamedTuple):
     """Everything a request needs, read once so that a swap in between cannot mix two versions."""
 
-    core: CoreModel
+    core: CoreModel | RestingCore
     manifest: Manifest
     folder: Path
     signature: Signature
     answers: Answers
     decoder: CoreDecoder
-    endpoint: CoreEndpoint
+    endpoint: CoreEndpoint | None
+    """None: while it rests, only the general way answers."""
     quick_predictions: Quick
     quick_probabilities: Quick
     load_time_s: float
@@ -149,21 +151,64 @@ def version_of(
     )
 
 
-def metrics_of(version: Version) -> ModelMetrics:
-    """The figures of the core's own counters and histograms."""
+def resting(version: Version) -> Version:
+    """The same version without anything that holds on to its core's model."""
+    return version._replace(
+        core=RestingCore(),
+        endpoint=None,
+        quick_predictions=never,
+        quick_probabilities=never,
+        memory_usage_bytes=0,
+    )
+
+
+class Counted(NamedTuple):
+    """What one version did, over all the times that it was in memory."""
+
+    answered: int = 0
+    failed: int = 0
+    ran: int = 0
+    total_ns: int = 0
+    """Summed over those that ran."""
+    restarts: int = 0
+    last_execute_ns: int | None = None
+    used_at: float | None = None
+    """Seconds since the epoch."""
+
+
+def counted(version: Version, before: Counted) -> Counted:
+    """The core's own counters, added to what came before."""
+    if isinstance(version.core, RestingCore):
+        return before
     stats = version.core.stats()
-    total = stats["stages"]["total"]
-    idle_s = stats["idle_s"]
+    total, idle_s = stats["stages"]["total"], stats["idle_s"]
+    return Counted(
+        answered=before.answered + stats["succeeded"],
+        failed=before.failed + stats["failed"],
+        ran=before.ran + total["count"],
+        total_ns=before.total_ns + total["sum_ns"],
+        restarts=before.restarts + stats["restarts"],
+        last_execute_ns=stats["last_execute_ns"] if stats["executions"] else before.last_execute_ns,
+        used_at=before.used_at if idle_s is None else time.time() - idle_s,
+    )
+
+
+def metrics_of(version: Version, so_far: Counted, waiting: int) -> ModelMetrics:
+    """Figures of a version that has counted ``so_far``; ``waiting``: for it to come back."""
+    used_at, last_ns = so_far.used_at, so_far.last_execute_ns
+    queued = 0
+    if not isinstance(version.core, RestingCore):
+        queued = version.core.stats()["queue_size"]
     return ModelMetrics(
-        inference_count=stats["succeeded"],
-        error_count=stats["failed"],
-        total_inference_time_s=total["sum_ns"] / 1e9,
-        average_inference_time_s=total["sum_ns"] / total["count"] / 1e9 if total["count"] else 0.0,
-        last_inference_time_s=stats["last_execute_ns"] / 1e9 if stats["executions"] else None,
-        throughput_per_second=version.rate.per_second(stats["succeeded"]),
-        last_used=None if idle_s is None else time.time() - idle_s,
-        queue_depth=stats["queue_size"],
-        restarts=stats["restarts"],
+        inference_count=so_far.answered,
+        error_count=so_far.failed,
+        total_inference_time_s=so_far.total_ns / 1e9,
+        average_inference_time_s=so_far.total_ns / so_far.ran / 1e9 if so_far.ran else 0.0,
+        last_inference_time_s=None if last_ns is None else last_ns / 1e9,
+        throughput_per_second=version.rate.per_second(so_far.answered),
+        last_used=used_at,
+        queue_depth=queued + waiting,
+        restarts=so_far.restarts,
     )
 
 
@@ -171,6 +216,8 @@ def totals_of(versions: Iterable[Version], before: Totals) -> Totals:
     """What these have counted, added to ``before``."""
     answered, failed, not_run, latencies = before
     for version in versions:
+        if isinstance(version.core, RestingCore):
+            continue  # what it did was counted when it was closed
         stats = version.core.stats()
         answered += stats["succeeded"]
         failed += stats["failed"]

@@ -122,7 +122,7 @@ async def _answer_requests(
     context.on_settings = lambda now: app.gate.allow(now.max_concurrent_requests)
     adapter = RsgiAdapter(app)
     closing = asyncio.ensure_future(_mark_closing(stop, context))
-    looking = asyncio.ensure_future(_look(context))
+    looking = asyncio.gather(_look(context), _keep_limits(engine))
     drained = await serve(adapter, sock, settings, stop, on_ready=announce, give_up=adapter.end_all)
     closing.cancel()
     looking.cancel()
@@ -150,6 +150,14 @@ async def _look(context: Context) -> None:
     while True:
         context.window.look(time.monotonic(), context.engine.totals())
         await asyncio.sleep(_LOOK_S)
+
+
+async def _keep_limits(engine: Engine) -> None:
+    """Has models rest when memory has grown by something else than loading."""
+    loop = asyncio.get_running_loop()
+    while True:
+        await asyncio.sleep(_LOOK_S)
+        await loop.run_in_executor(None, engine.keep_limits)
 
 
 def announce(address: str) -> None:

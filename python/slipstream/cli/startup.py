@@ -4,7 +4,7 @@ They are what ``--load`` and ``models.json`` name, and what was loaded over HTTP
 
 ``models.json`` in the model directory lists them with the keys of a load request::
 
-    {"models": [{"model_id": "digits", "model_path": "digits.onnx"}]}
+    {"models": [{"model_id": "digits", "model_path": "digits.onnx", "pinned": true}]}
 
 A model of ``--load`` that does not load ends the start: somebody is watching. Another one does not:
 the rest are served, and health says ``degraded``.
@@ -46,6 +46,8 @@ class StartupLoad(NamedTuple):
     ensemble_method: str | None = None
     shown_path: str | None = None
     """How whoever loaded it wrote ``path``; None: so."""
+    pinned: bool = True
+    """Whether it is never evicted."""
 
 
 class _Listed(msgspec.Struct, forbid_unknown_fields=True):
@@ -53,6 +55,7 @@ class _Listed(msgspec.Struct, forbid_unknown_fields=True):
     model_id: str | None = None
     model_type: str = "auto"
     compile_model: bool = True
+    pinned: bool = False
 
 
 class _Models(msgspec.Struct, forbid_unknown_fields=True):
@@ -87,6 +90,7 @@ def listed_loads(model_dir: Path) -> list[StartupLoad]:
             listed.model_type,
             listed.compile_model,
             required=False,
+            pinned=listed.pinned,
         )
         for listed in models
     ]
@@ -112,6 +116,7 @@ def startup_loads(
                     model.model_type,
                     model.compile_model,
                     required=False,
+                    pinned=False,
                     ensemble_method=model.ensemble_method,
                     shown_path=model.model_path,
                 )
@@ -183,6 +188,7 @@ class Loader:
                 compile_model=load.compile_model,
                 ensemble_method=load.ensemble_method,
                 walled=True,
+                pinned=load.pinned,
             )
             model.model_path = shown
         except SlipstreamError as error:

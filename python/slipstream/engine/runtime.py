@@ -28,6 +28,7 @@ PredictRoute = _engine.PredictRoute
 CoreFront = _engine.Front
 CoreGate = _engine.Gate
 CoreLatencies = _engine.Latencies
+CoreQueue = _engine.CompletionQueue
 Exchange = _engine.Exchange
 
 BACKEND_DIRECTORY_VARIABLE = "SLIPSTREAM_BACKEND_DIR"

@@ -13,7 +13,6 @@ import msgspec
 
 Level = Literal["healthy", "degraded", "unhealthy"]
 _ORDER: tuple[Level, ...] = ("healthy", "degraded", "unhealthy")
-_MIB = 1024 * 1024
 _WINDOW_S = 60.0
 _ENOUGH_REQUESTS = 10
 _TOO_MANY_ERRORS = 0.1
@@ -24,12 +23,12 @@ class Measurements(msgspec.Struct, frozen=True):
 
     accepting: bool
     """The engine takes requests."""
-    resident_mb: float | None
-    memory_limit_mb: float
+    memory_is_over: bool
+    """More than the limit is used, and nothing is left to evict."""
     available_share: float | None
     """Memory that the machine or container can still give, as a share of all it has."""
-    failed_startup_loads: int
-    """Models that were to be there after the start and are not."""
+    missing_models: int
+    """That were to be there after the start, or to come back into memory, and are not."""
     gate_full: bool
     """As many requests are in progress as are admitted."""
     recent_requests: int
@@ -40,7 +39,7 @@ class Measurements(msgspec.Struct, frozen=True):
 def assess(now: Measurements) -> dict[str, Level]:
     """The four documented checks."""
     memory: Level = "healthy"
-    if now.resident_mb is not None and now.resident_mb > now.memory_limit_mb:
+    if now.memory_is_over:
         memory = "degraded"
     if now.available_share is not None and now.available_share < 0.05:
         memory = "unhealthy" if now.available_share < 0.01 else "degraded"
@@ -51,7 +50,7 @@ def assess(now: Measurements) -> dict[str, Level]:
     return {
         "engine_status": "healthy" if now.accepting else "unhealthy",
         "memory_usage": memory,
-        "model_loading": "degraded" if now.failed_startup_loads else "healthy",
+        "model_loading": "degraded" if now.missing_models else "healthy",
         "inference_performance": "degraded" if failing or now.gate_full else "healthy",
     }
 
@@ -80,18 +79,6 @@ class RecentCounts:
         if not samples or now_s - samples[-1][0] >= 1.0:
             samples.append((now_s, requests, errors))
         return requests - samples[0][1], errors - samples[0][2]
-
-
-def resident_mb() -> float | None:
-    """Memory of this process in MiB; None where the system does not tell."""
-    try:
-        fields = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return None
-    for line in fields.splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) / 1024
-    return None
 
 
 def available_share() -> float | None:

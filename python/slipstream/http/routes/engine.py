@@ -40,7 +40,7 @@ def status(context: Context, request: Request) -> Response:
         EngineStatusAnswer(
             status="running" if context.accepting else "stopping",
             uptime=format_uptime(time.time() - engine.started_at),
-            loaded_models=len(engine.models()),
+            loaded_models=sum(not model.is_resting for model in engine.models()),
             active_requests=context.active_requests(),
             total_predictions=totals.answered,
             average_response_time=totals.average_s,
@@ -85,7 +85,7 @@ def performance(context: Context, request: Request) -> Response:
     now_s, totals = time.monotonic(), engine.totals()
     seconds, recent = context.window.since(now_s, totals)
     latencies, gpus = recent.latencies, machine.gpus()
-    memory = [model.memory_usage_bytes for model in engine.models()]
+    memory = [model.memory_usage_bytes for model in engine.models() if not model.is_resting]
     known = [count for count in memory if count is not None]
     return json_response(
         PerformanceAnswer(

@@ -11,7 +11,6 @@ from slipstream.http.health import (
     assess,
     available_share,
     overall,
-    resident_mb,
 )
 from slipstream.http.routes.context import Context
 from slipstream.http.schemas.health import HealthAnswer
@@ -28,10 +27,10 @@ def health(context: Context, request: Request) -> Response:
     checks = assess(
         Measurements(
             accepting=context.accepting,
-            resident_mb=resident_mb(),
-            memory_limit_mb=context.settings.memory_limit_mb,
+            memory_is_over=engine.memory_is_over,
             available_share=available_share(),
-            failed_startup_loads=len(engine.absences),
+            missing_models=len(engine.absences)
+            + sum(model.return_error is not None for model in engine.models()),
             gate_full=context.gate_is_full(),
             recent_requests=recent_requests,
             recent_errors=recent_errors,

@@ -88,6 +88,7 @@ def list_models(context: Context, request: Request) -> Response:
             compiled=model.compiled,
             loaded_at=format_time(model.loaded_at),
             inference_count=model.metrics().inference_count,
+            state=model.state,
         )
         for model in models
     ]
@@ -112,6 +113,7 @@ def info(context: Context, request: Request) -> Response:
             model_size_mb=mebibytes(model.model_size_bytes) or 0.0,
             memory_usage_mb=mebibytes(model.memory_usage_bytes),
             backend=model.backend,
+            state=model.state,
             reason=UNSET if model.reason is None else model.reason,
         )
     )

@@ -40,6 +40,7 @@ class ListedModel(msgspec.Struct):
     compiled: bool
     loaded_at: str
     inference_count: int
+    state: Literal["loaded", "evicted", "loading"]
 
 
 class ModelList(msgspec.Struct):
@@ -64,6 +65,7 @@ class ModelInfo(msgspec.Struct):
     model_size_mb: float
     memory_usage_mb: float | None
     backend: str
+    state: Literal["loaded", "evicted", "loading"]
     reason: str | UnsetType = UNSET
 
 
