@@ -230,7 +230,8 @@ class TestTheLeastRecentlyUsed:
         assert ask(client, "wine", [[1.0, "x"]]).status_code == 422
         assert states(client)["wine"] == "evicted"
 
-    def test_pinned_models_stay(self, folder: Path) -> None:
+    def test_pinned_models_stay(self, tmp_path_factory: pytest.TempPathFactory) -> None:
+        folder = fresh_folder(tmp_path_factory, "pinned", *FILES.values())
         env = {"MODEL_CACHE_SIZE": "1", "MEMORY_LIMIT_MB": "1"}
         arguments = ("--model-dir", str(folder), "--load", "wine.pkl=wine")
         with slipstream_server(*arguments, env=env) as server, server.client() as client:

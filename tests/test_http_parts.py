@@ -228,9 +228,6 @@ class TestHealth:
         assert recent.update(63, 10, 0) == (0, 0)  # a model was unloaded
 
     def test_this_machine_can_be_measured(self) -> None:
-        resident = health.resident_mb()
         share = health.available_share()
-        assert resident is not None
-        assert resident > 1
         assert share is not None
         assert 0 <= share <= 1
