@@ -62,6 +62,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     memory_limit_mb: int = 2048
     """Most resident memory (MiB) of the process and its workers, kept by evicting; 0: no limit."""
 
+    prediction_cache_mb: float = 64.0
+    """Memory (MiB) for answers of models that were loaded with ``cache_predictions``."""
+
     intra_op_threads: int = 1
     """Threads that one ONNX operator may use; 1 leaves parallelism to instances."""
     execute_timeout_ms: float = 60_000.0

@@ -21,6 +21,7 @@ from slipstream.api.loading import (
 )
 from slipstream.api.memory import resident_bytes
 from slipstream.api.model import LoadOptions, Model
+from slipstream.api.prediction_cache import PredictionCache
 from slipstream.api.registry import Absences, Registry, entry_of
 from slipstream.api.residency import Residency
 from slipstream.api.version import Version
@@ -37,6 +38,7 @@ from slipstream.errors import (
 )
 from slipstream.models.paths import resolve_model_path
 from slipstream.models.prepare import PrepareOptions, prepare
+from slipstream.models.sidecar import read_sidecar
 from slipstream.settings import Settings, with_changes
 
 
@@ -60,6 +62,8 @@ class Engine(Residency):
         """Seconds since the epoch."""
         self.registry = Registry(self.settings.state_path)
         """What was loaded with ``remember``."""
+        self.prediction_cache = PredictionCache(int(self.settings.prediction_cache_mb * (1 << 20)))
+        """Answers of the models that remember them."""
         self.absences = Absences(self.settings.model_dir)
         self._completions = ThreadCompletions()
         self._loading: dict[str, Path] = {}  # ids and files that are being loaded now
@@ -90,6 +94,7 @@ class Engine(Residency):
         walled: bool = False,
         remember: bool = False,
         pinned: bool = False,
+        cache_predictions: bool = False,
     ) -> Model:
         """Loads a model file; blocks until the model can answer.
 
@@ -105,6 +110,7 @@ class Engine(Residency):
             walled: Refuse files outside ``settings.model_dir``, as the HTTP API does.
             remember: Keep it in the `registry`, from which a server loads it again when it starts.
             pinned: It stays in memory whatever ``model_cache_size`` and ``memory_limit_mb`` say.
+            cache_predictions: Remember answers of `Model.start`: those of requests over HTTP.
 
         Raises:
             ModelNotFoundError: no file there.
@@ -129,6 +135,7 @@ class Engine(Residency):
                 wake=self._wake,
             )
             model.load_options, model.pinned = options, pinned
+            model.cache, model.cache_predictions = self.prediction_cache, cache_predictions
             try:
                 if remember:  # first: whoever is told that it is loaded must find it again
                     self.registry.remember(
@@ -137,6 +144,7 @@ class Engine(Residency):
                             model_type=model_type,
                             compile_model=compile_model,
                             ensemble_method=ensemble_method,
+                            cache_predictions=cache_predictions,
                         )
                     )
                 self._enter(model, promise)
@@ -208,7 +216,9 @@ class Engine(Residency):
         )
         if compile_model and not settings.enable_compilation:
             prepared = with_reason(prepared, "compilation is turned off (ENABLE_COMPILATION)")
-        return self._start(model_id, file, prepared, instances, promise, replaced, began)
+        return self._start(
+            model_id, file, prepared, instances, promise, replaced, began, read_sidecar(file)
+        )
 
     def unload(self, model_id: str) -> float | None:
         """Unloads a model; requests it accepted are answered first (10 s at most).
@@ -238,6 +248,7 @@ class Engine(Residency):
         model.end(UnavailableError(f"model '{model_id}' is being unloaded; load it again"))
         before_bytes = resident_bytes()
         self._end(model.version)
+        self.prediction_cache.forget(model.version.serial)
         freed_bytes = before_bytes - resident_bytes()
         return round(freed_bytes / (1 << 20), 6) if freed_bytes > 0 else None
 
@@ -269,6 +280,7 @@ class Engine(Residency):
             raise self._not_found(model_id)
         model.let_in()
         self._end(old)
+        self.prediction_cache.forget(old.serial)
         return model
 
     def get(self, model_id: str | None = None) -> Model:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
@@ -17,6 +18,7 @@ from slipstream.api.bodies import (
 )
 from slipstream.api.call import Call, RequestOptions, call_of
 from slipstream.api.drawn import Drawn
+from slipstream.api.prediction_cache import PredictionCache, key_of
 from slipstream.api.resident import Resident
 from slipstream.api.resting import RestingError, RoomTicket
 from slipstream.api.version import (
@@ -75,6 +77,10 @@ class Model(Resident):
         """Type, compile, instances, walled: how `Engine.load` was called, for reloads."""
         self.drawn = Drawn()
         """What it did as a variant, since it was loaded; reloads keep it. For the HTTP layer."""
+        self.cache_predictions = False
+        """Whether answers to the same rows are remembered; its sidecar may say so too."""
+        self.cache: PredictionCache | None = None
+        """Where; set by `Engine`."""
         self._completions = completions
 
     def __repr__(self) -> str:
@@ -120,6 +126,11 @@ class Model(Resident):
     def classes(self) -> tuple[str | bool | int | float, ...] | None:
         """Class labels in the order of the probabilities; None for other tasks."""
         return self.manifest.classes
+
+    @property
+    def caches(self) -> bool:
+        """Whether answers to requests from bodies are remembered."""
+        return self.cache_predictions or self._version.sidecar.cache.predictions
 
     @property
     def load_time_s(self) -> float:
@@ -263,13 +274,24 @@ class Model(Resident):
             InvalidInputError: also where the answer cannot be one tensor: text, several outputs.
             SlipstreamError: as `predict`; then ``on_done`` is never called.
         """
+        known: dict[int, CoreInputs] = {}  # by serial: what was read to look it up
 
         def make(version: Version) -> Call:
             if answer == "tensor":
                 version.answers.require_raw(probabilities=probabilities)
-            return _call_of(
-                version, decode_body(version, body), probabilities, priority, timeout_ms, batch_size
-            )
+            inputs = known.get(version.serial) or decode_body(version, body)
+            return _call_of(version, inputs, probabilities, priority, timeout_ms, batch_size)
+
+        cache = self.cache
+        if cache is not None and self.caches:
+            began_s, version = time.perf_counter(), self._version
+            inputs = known[version.serial] = make(version).inputs
+            key = key_of(version.serial, inputs, answer, probabilities)
+            found = cache.get(key)
+            if found is not None:
+                on_done(found._replace(inference_time_s=time.perf_counter() - began_s))
+                return 0
+            on_done = cache.remembering(key, on_done)
 
         try:
             return self._attempt(make, lambda call: _start(call, encoder(answer), on_done))

@@ -33,6 +33,7 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True):
     model_type: str = "auto"
     compile_model: bool = True
     ensemble_method: str | None = None
+    cache_predictions: bool = False
 
 
 def entry_of(
@@ -44,6 +45,7 @@ def entry_of(
     model_type: str,
     compile_model: bool,
     ensemble_method: str | None,
+    cache_predictions: bool,
 ) -> Remembered:
     """How a model that was just loaded is remembered; ``file`` has its links resolved."""
     wall = model_dir.resolve()
@@ -55,6 +57,7 @@ def entry_of(
         model_type=model_type,
         compile_model=compile_model,
         ensemble_method=ensemble_method,
+        cache_predictions=cache_predictions,
     )
 
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from slipstream.api.loading import Promise
 from slipstream.api.memory import give_back_freed, resident_bytes
 from slipstream.api.version import Totals, Version, totals_of, version_of
+from slipstream.api.warmup import BUDGET_S, warm_up
 from slipstream.engine.runtime import (
     CoreEndpoint,
     CoreLatencies,
@@ -29,6 +30,7 @@ from slipstream.engine.runtime import (
 )
 from slipstream.errors import InvalidInputError, ModelLoadError, UnavailableError
 from slipstream.models.prepare import Prepared, is_damaged
+from slipstream.models.sidecar import Sidecar
 from slipstream.settings import Settings
 
 if TYPE_CHECKING:
@@ -79,7 +81,9 @@ class Residency:
     def _publish(self, model: Model) -> None:
         """Lets the short way answer for it. With the lock."""
         endpoint = model.version.endpoint
-        if endpoint is not None:
+        if endpoint is None or model.caches:  # which the short way knows nothing of
+            self._endpoints.pop(model.model_id, None)
+        else:
             self._endpoints[model.model_id] = endpoint
 
     def _end(self, version: Version) -> None:
@@ -189,7 +193,9 @@ class Residency:
                 version, _ = self._load_version(model.model_id, model.file, options, promise)
             else:
                 version, _ = self._start(
-                    *(model.model_id, model.file, prepared, options[2], promise, None, began)
+                    *(model.model_id, model.file, prepared, options[2], promise, None, began),
+                    sidecar=rested.sidecar,
+                    warmup_s=0.0,  # somebody waits
                 )
             with self._lock:
                 is_wanted = (
@@ -222,8 +228,10 @@ class Residency:
         promise: Promise,
         replaced: Version | None,
         began: float,
+        sidecar: Sidecar,
+        warmup_s: float = BUDGET_S,
     ) -> tuple[Version, int]:
-        """An artifact, started."""
+        """An artifact, started and warm."""
         settings, manifest = self.settings, prepared.manifest
         self.keep_limits(keep=model_id, coming=0 if replaced else 1)
         before_bytes = resident_bytes()
@@ -241,11 +249,14 @@ class Residency:
         except InvalidInputError as error:  # of the artifact, whose path is nobody's business
             text = error.message.replace(str(prepared.artifact_path), file.name)
             raise ModelLoadError(text) from error
+        version = version_of(core, manifest, prepared.folder, sidecar)
+        try:
+            warm_up(version, file, settings.max_batch_size, budget_s=warmup_s)
+        except ModelLoadError:
+            core.close(0.0)
+            raise
         grown_bytes = resident_bytes() - before_bytes
-        version = version_of(
-            core,
-            manifest,
-            prepared.folder,
+        version = version._replace(
             load_time_s=time.monotonic() - began,
             memory_usage_bytes=grown_bytes if grown_bytes > 0 else None,
         )

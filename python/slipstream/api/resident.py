@@ -71,7 +71,10 @@ class Resident:
 
     def bring_back(self, version: Version) -> None:
         """The version that rested is in memory again. For `Engine`."""
-        self._version = version._replace(rate=self._version.rate)
+        rested = self._version
+        if version.folder == rested.folder:  # the same artifact
+            version = version._replace(serial=rested.serial)
+        self._version = version._replace(rate=rested.rate)
 
     def let_in(self) -> None:
         """It is in memory: who waits goes to it. Without the engine's lock. For `Engine`."""

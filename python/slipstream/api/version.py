@@ -5,6 +5,7 @@ A reload makes a new version and swaps it in; requests that the old one accepted
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 import time
@@ -22,8 +23,10 @@ from slipstream.engine.runtime import CoreDecoder, CoreEndpoint, CoreLatencies, 
 from slipstream.engine.signature import Signature, signature_of
 from slipstream.errors import UnavailableError
 from slipstream.models.manifest import Manifest
+from slipstream.models.sidecar import Sidecar
 
 _RATE_WINDOW_S = 60.0
+_next_serial = itertools.count(1).__next__
 
 
 class ModelMetrics(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,6 +91,10 @@ class Version(NamedTuple):
     quick_probabilities: Quick
     load_time_s: float
     memory_usage_bytes: int | None
+    sidecar: Sidecar
+    """What its operator says of it."""
+    serial: int
+    """Of this version and no other; it keeps it when it comes back into memory."""
     rate: RateWindow
     process_id: int
 
@@ -127,10 +134,9 @@ def version_of(
     core: CoreModel,
     manifest: Manifest,
     folder: Path,
-    load_time_s: float,
-    memory_usage_bytes: int | None,
+    sidecar: Sidecar,
 ) -> Version:
-    """Puts a version together; the signature and the answers follow from the rest."""
+    """Puts a version together; whoever started it says later what that took."""
     signature = signature_of(manifest, core)
     answers = Answers(manifest, signature)
     decoder = signature.decoder()
@@ -144,8 +150,10 @@ def version_of(
         endpoint=answers.endpoint(core, decoder),
         quick_predictions=quick_call(core, signature, answers, probabilities=False),
         quick_probabilities=quick_call(core, signature, answers, probabilities=True),
-        load_time_s=load_time_s,
-        memory_usage_bytes=memory_usage_bytes,
+        load_time_s=0.0,
+        memory_usage_bytes=None,
+        sidecar=sidecar,
+        serial=_next_serial(),
         rate=RateWindow(),
         process_id=os.getpid(),
     )

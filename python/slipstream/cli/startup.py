@@ -48,6 +48,7 @@ class StartupLoad(NamedTuple):
     """How whoever loaded it wrote ``path``; None: so."""
     pinned: bool = True
     """Whether it is never evicted."""
+    cache_predictions: bool = False
 
 
 class _Listed(msgspec.Struct, forbid_unknown_fields=True):
@@ -56,6 +57,7 @@ class _Listed(msgspec.Struct, forbid_unknown_fields=True):
     model_type: str = "auto"
     compile_model: bool = True
     pinned: bool = False
+    cache_predictions: bool = False
 
 
 class _Models(msgspec.Struct, forbid_unknown_fields=True):
@@ -91,6 +93,7 @@ def listed_loads(model_dir: Path) -> list[StartupLoad]:
             listed.compile_model,
             required=False,
             pinned=listed.pinned,
+            cache_predictions=listed.cache_predictions,
         )
         for listed in models
     ]
@@ -119,6 +122,7 @@ def startup_loads(
                     pinned=False,
                     ensemble_method=model.ensemble_method,
                     shown_path=model.model_path,
+                    cache_predictions=model.cache_predictions,
                 )
             )
     return loads
@@ -189,6 +193,7 @@ class Loader:
                 ensemble_method=load.ensemble_method,
                 walled=True,
                 pinned=load.pinned,
+                cache_predictions=load.cache_predictions,
             )
             model.model_path = shown
         except SlipstreamError as error:

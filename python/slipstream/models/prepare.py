@@ -33,7 +33,7 @@ from slipstream.models.detect import Detected, detect
 from slipstream.models.manifest import MANIFEST_VERSION, Manifest, decode, encode
 from slipstream.models.onnx_files import companions
 
-CONVERTER_VERSION = 3
+CONVERTER_VERSION = 4
 """Raise it whenever the converter's output for the same file changes: old artifacts expire."""
 MODEL_TYPES = ("auto", "sklearn", "xgboost", "lightgbm", "ensemble", "onnx", "custom")
 

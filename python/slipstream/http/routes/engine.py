@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING, Any
 from slipstream.http.clock import format_uptime
 from slipstream.http.codec import JsonBody, json_response
 from slipstream.http.routes.context import Context, mebibytes
-from slipstream.http.schemas.engine import EngineConfigAnswer, EngineStatusAnswer
+from slipstream.http.schemas.engine import (
+    CacheClearedAnswer,
+    EngineConfigAnswer,
+    EngineStatusAnswer,
+)
 from slipstream.http.schemas.metrics import (
     CpuUsage,
     DiskUsage,
@@ -25,6 +29,7 @@ from slipstream.http.types import Request, Response
 from slipstream.settings import Settings
 
 if TYPE_CHECKING:
+    from slipstream.api import Engine
     from slipstream.engine.runtime import CoreLatencies
 
 _GIB = 1 << 30
@@ -77,6 +82,20 @@ def _configuration(settings: Settings) -> Response:
     )
 
 
+def clear_cache(context: Context, request: Request) -> Response:
+    """DELETE engine/cache: remembered answers are forgotten."""
+    entries, freed_bytes = context.engine.prediction_cache.clear()
+    return json_response(
+        CacheClearedAnswer("Cache cleared successfully", entries, mebibytes(freed_bytes) or 0.0)
+    )
+
+
+def _hit_rate(engine: Engine) -> float | None:
+    counts = engine.prediction_cache.counts()
+    asked = counts.hits + counts.misses
+    return counts.hits / asked if asked else None
+
+
 def performance(context: Context, request: Request) -> Response:
     """GET metrics/performance: counts since the start; times and rates of the last minute."""
     from slipstream.api.memory import resident_bytes  # here: as the engine is
@@ -104,7 +123,7 @@ def performance(context: Context, request: Request) -> Response:
                 gpus.usage_percent,
                 mebibytes(gpus.memory_used),
             ),
-            ModelsMetrics(len(memory), mebibytes(sum(known)) if known else None, None),
+            ModelsMetrics(len(memory), mebibytes(sum(known)) if known else None, _hit_rate(engine)),
         )
     )
 

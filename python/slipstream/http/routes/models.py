@@ -44,6 +44,7 @@ def load(context: Context, request: Request) -> Response:
         ensemble_method=wanted.ensemble_method,
         walled=True,
         remember=True,
+        cache_predictions=wanted.cache_predictions,
     )
     return _loaded(model, "Model loaded successfully")
 

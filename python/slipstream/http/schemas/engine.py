@@ -24,6 +24,14 @@ class EngineStatusAnswer(msgspec.Struct):
     gpu_usage: float | None
 
 
+class CacheClearedAnswer(msgspec.Struct):
+    """DELETE engine/cache."""
+
+    message: str
+    entries_cleared: int
+    memory_freed_mb: float
+
+
 class EngineConfigAnswer(msgspec.Struct):
     """GET engine/config."""
 

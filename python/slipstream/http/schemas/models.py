@@ -16,6 +16,7 @@ class LoadRequest(msgspec.Struct):
     compile_model: bool = True
     model_id: str | None = None
     ensemble_method: Literal["voting", "stacking", "bagging"] | None = None
+    cache_predictions: bool = False
 
 
 class LoadAnswer(msgspec.Struct):
