@@ -16,6 +16,8 @@ _ORDER: tuple[Level, ...] = ("healthy", "degraded", "unhealthy")
 _WINDOW_S = 60.0
 _ENOUGH_REQUESTS = 10
 _TOO_MANY_ERRORS = 0.1
+_TOO_MANY_RESTARTS = 3
+_NEARLY_FULL = 0.9
 
 
 class Measurements(msgspec.Struct, frozen=True):
@@ -29,6 +31,10 @@ class Measurements(msgspec.Struct, frozen=True):
     """Memory that the machine or container can still give, as a share of all it has."""
     missing_models: int
     """That were to be there after the start, or to come back into memory, and are not."""
+    recent_restarts: int
+    """Worker processes of models that died in the last minute and were started again."""
+    fullest_queue: float
+    """Of all models, as a share of what may wait."""
     gate_full: bool
     """As many requests are in progress as are admitted."""
     recent_requests: int
@@ -43,15 +49,19 @@ def assess(now: Measurements) -> dict[str, Level]:
         memory = "degraded"
     if now.available_share is not None and now.available_share < 0.05:
         memory = "unhealthy" if now.available_share < 0.01 else "degraded"
+    engine: Level = "degraded" if now.recent_restarts >= _TOO_MANY_RESTARTS else "healthy"
+    if not now.accepting:
+        engine = "unhealthy"
+    crowded = now.gate_full or now.fullest_queue > _NEARLY_FULL
     failing = (
         now.recent_requests >= _ENOUGH_REQUESTS
         and now.recent_errors >= _TOO_MANY_ERRORS * now.recent_requests
     )
     return {
-        "engine_status": "healthy" if now.accepting else "unhealthy",
+        "engine_status": engine,
         "memory_usage": memory,
         "model_loading": "degraded" if now.missing_models else "healthy",
-        "inference_performance": "degraded" if failing or now.gate_full else "healthy",
+        "inference_performance": "degraded" if failing or crowded else "healthy",
     }
 
 

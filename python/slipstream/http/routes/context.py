@@ -27,6 +27,7 @@ class Context:
         self.engine = engine
         self.clock = clock
         self.recent = RecentCounts()
+        self.recent_restarts = RecentCounts()
         self.window = SlidingWindow()
         self.accepting = True
         """False from the moment the server begins to shut down."""
