@@ -70,5 +70,9 @@ class QueueFullError(SlipstreamError):
     """A bounded queue is full, or the deadline cannot be met. Retry later."""
 
 
+class EngineRestartingError(SlipstreamError):
+    """The engine is being restarted, or cannot be at this moment."""
+
+
 class UnavailableError(SlipstreamError):
     """Temporarily unable: the model is unloading, the engine is closing, a child process died."""

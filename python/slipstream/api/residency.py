@@ -28,7 +28,12 @@ from slipstream.engine.runtime import (
     backend_options,
     start_core,
 )
-from slipstream.errors import InvalidInputError, ModelLoadError, UnavailableError
+from slipstream.errors import (
+    EngineRestartingError,
+    InvalidInputError,
+    ModelLoadError,
+    UnavailableError,
+)
 from slipstream.models.prepare import Prepared, is_damaged
 from slipstream.models.sidecar import Sidecar
 from slipstream.settings import Settings
@@ -39,7 +44,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger("slipstream.engine")
 _MIB = 1024 * 1024
 _MAX_IN_FLIGHT = 8192
-_QUEUE_CAPACITY = 1024
+QUEUE_CAPACITY = 1024
+"""Requests of one priority that may wait for a model."""
 _RETURNS_AT_ONCE = 2
 
 
@@ -50,6 +56,8 @@ class Residency:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)  # of _promises and _is_restarting
+        self._is_restarting = False
         self._models: dict[str, Model] = {}  # by id, in order of loading
         self._endpoints: dict[str, CoreEndpoint] = {}  # of those in memory
         self._ending: list[Version] = []  # out of service, and still answering what they accepted
@@ -99,8 +107,61 @@ class Residency:
             versions = [model.version for model in self._models.values()] + self._ending
             return totals_of(versions, self._ended)
 
+    @property
+    def is_restarting(self) -> bool:
+        """Whether `restart` is at work."""
+        return self._is_restarting
+
+    def restart(self) -> None:
+        """Builds the core anew under the models that are in memory; blocks until they are back.
+
+        They rest meanwhile: what they accepted is answered first, what comes waits for them. Ids,
+        options, counters and models that rest stay as they are; loads and reloads wait. A model
+        that does not come back rests, and is tried again by its next request.
+
+        Raises:
+            EngineRestartingError: a restart is in progress; or loads are, and do not end soon.
+            UnavailableError: the engine is closed.
+        """
+        with self._changed:
+            if self._closed:
+                raise UnavailableError("the engine is closed")
+            if self._is_restarting:
+                raise EngineRestartingError("the engine is being restarted already; wait for it")
+            self._is_restarting = True
+        try:
+            with self._changed:
+                wait_s = self.settings.drain_timeout_s
+                if not self._changed.wait_for(lambda: not self._promises, wait_s):
+                    raise EngineRestartingError(
+                        f"{len(self._promises)} models are being loaded; restart when they are"
+                    )
+            self._rebuild()
+        finally:
+            with self._changed:
+                self._is_restarting = False
+                self._changed.notify_all()
+
+    def _rebuild(self) -> None:
+        present = [model for model in self.models() if not model.is_resting]
+        with ThreadPoolExecutor(max(1, len(present)), "slipstream-restart") as pool:
+            list(pool.map(self._set_aside, present))  # side by side: they drain as long as one
+            self._core = start_core(_MAX_IN_FLIGHT)
+        for model in present:
+            try:
+                self._bring_back(model, is_restart=True)
+            except Exception as error:  # the others must come back all the same
+                _log.error("model '%s' is not back", model.model_id, exc_info=error)
+                model.not_back(error)
+
     def evict(self, model: Model) -> bool:
         """Has a model rest; blocks until it has answered what it accepted. False: it did."""
+        if not self._set_aside(model):
+            return False
+        _log.info("model '%s' was evicted: it comes back with its next request", model.model_id)
+        return True
+
+    def _set_aside(self, model: Model) -> bool:
         with self._lock:
             if self._models.get(model.model_id) is not model or model.is_resting:
                 return False
@@ -109,7 +170,6 @@ class Residency:
             self._ending.append(old)
         self._end(old)
         model.settle(old)
-        _log.info("model '%s' was evicted: it comes back with its next request", model.model_id)
         return True
 
     def keep_limits(self, keep: str | None = None, coming: int = 0) -> None:
@@ -181,13 +241,15 @@ class Residency:
         _log.info("model '%s' is back after %.2f s", model.model_id, took_s)
         self.keep_limits(keep=model.model_id)
 
-    def _bring_back(self, model: Model) -> None:
-        """Loads a model that rests from the artifact that it had."""
-        began, rested = time.monotonic(), model.version
-        prepared = Prepared(
-            manifest=rested.manifest, folder=rested.folder, size_bytes=model.model_size_bytes
-        )
-        with self._promised() as promise:
+    def _bring_back(self, model: Model, *, is_restart: bool = False) -> None:
+        """Loads a model that rests from the artifact that it had; nothing where it does not."""
+        with self._promised(is_restart=is_restart) as promise:
+            began, rested = time.monotonic(), model.version
+            if not model.is_resting:
+                return
+            prepared = Prepared(
+                manifest=rested.manifest, folder=rested.folder, size_bytes=model.model_size_bytes
+            )
             options = model.load_options
             if is_damaged(prepared.folder, prepared.manifest):
                 version, _ = self._load_version(model.model_id, model.file, options, promise)
@@ -243,7 +305,7 @@ class Residency:
                 options=backend_options(manifest.backend, settings) | manifest.backend_options,
                 instances=self._instances_for(manifest.backend, instances, promise, replaced),
                 max_batch_rows=settings.max_batch_size,
-                queue_capacity=_QUEUE_CAPACITY,
+                queue_capacity=QUEUE_CAPACITY,
                 worker_nice=settings.worker_nice,
             )
         except InvalidInputError as error:  # of the artifact, whose path is nobody's business
@@ -263,16 +325,21 @@ class Residency:
         return version, prepared.size_bytes
 
     @contextmanager
-    def _promised(self) -> Iterator[Promise]:
-        """Counts the instances of a version from the moment it may start them."""
+    def _promised(self, *, is_restart: bool = False) -> Iterator[Promise]:
+        """Counts the instances of a version from the moment it may start them.
+
+        Waits for the end of a restart, unless it belongs to it.
+        """
         promise = Promise()
-        with self._lock:
+        with self._changed:
+            self._changed.wait_for(lambda: is_restart or not self._is_restarting)
             self._promises.append(promise)
         try:
             yield promise
         finally:
-            with self._lock:
+            with self._changed:
                 self._promises.remove(promise)
+                self._changed.notify_all()
 
     def _instances_for(
         self, backend: str, wanted: int | None, promise: Promise, replaced: Version | None

@@ -16,6 +16,7 @@ import msgspec
 from slipstream.errors import (
     AmbiguousModelError,
     DeadlineExceededError,
+    EngineRestartingError,
     InferenceError,
     InvalidInputError,
     MalformedInputError,
@@ -96,6 +97,7 @@ STATUS: tuple[tuple[type[SlipstreamError], int], ...] = (
     (AmbiguousModelError, 400),
     (ModelNotFoundError, 404),
     (ModelAlreadyLoadedError, 409),
+    (EngineRestartingError, 409),
     (InvalidInputError, 422),
     (ModelLoadError, 422),
     (InferenceError, 422),

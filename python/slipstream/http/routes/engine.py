@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from slipstream.http.clock import format_uptime
 from slipstream.http.codec import JsonBody, json_response
@@ -12,6 +12,8 @@ from slipstream.http.schemas.engine import (
     CacheClearedAnswer,
     EngineConfigAnswer,
     EngineStatusAnswer,
+    RestartAnswer,
+    RestartedModel,
 )
 from slipstream.http.schemas.metrics import (
     CpuUsage,
@@ -43,7 +45,7 @@ def status(context: Context, request: Request) -> Response:
     memory = machine.memory()
     return json_response(
         EngineStatusAnswer(
-            status="running" if context.accepting else "stopping",
+            status=_status(context),
             uptime=format_uptime(time.time() - engine.started_at),
             loaded_models=sum(not model.is_resting for model in engine.models()),
             active_requests=context.active_requests(),
@@ -56,6 +58,20 @@ def status(context: Context, request: Request) -> Response:
             gpu_usage=machine.gpus().usage_percent,
         )
     )
+
+
+def _status(context: Context) -> Literal["running", "restarting", "stopping"]:
+    if not context.accepting:
+        return "stopping"
+    return "restarting" if context.engine.is_restarting else "running"
+
+
+def restart(context: Context, request: Request) -> Response:
+    """POST engine/restart: requests that come meanwhile wait for their models."""
+    engine = context.engine
+    engine.restart()
+    models = [RestartedModel(model.model_id, model.state) for model in engine.models()]
+    return json_response(RestartAnswer("Engine restarted successfully", _status(context), models))
 
 
 def config(context: Context, request: Request) -> Response:

@@ -47,6 +47,7 @@ def inference_routes(context: Context) -> tuple[Route, ...]:
         row(*("POST", "/predict/multi-batch", multi_batch.predict_multi_batch), id_prefix="batch_"),
         row("GET", "/engine/status", engine_routes.status),
         row("GET", "/engine/config", engine_routes.config),
+        row("POST", "/engine/restart", engine_routes.restart, slow=True),
         row("DELETE", "/engine/cache", engine_routes.clear_cache),
         row("PUT", "/engine/config", engine_routes.configure, slow=True),
         row("GET", "/metrics/performance", engine_routes.performance),
