@@ -22,7 +22,7 @@ from slipstream.api.loading import (
 from slipstream.api.memory import resident_bytes
 from slipstream.api.model import LoadOptions, Model
 from slipstream.api.prediction_cache import PredictionCache
-from slipstream.api.registry import Absences, Registry, entry_of
+from slipstream.api.registry import Absences, Registry, Remembered, entry_of
 from slipstream.api.residency import Residency
 from slipstream.api.version import Version
 from slipstream.engine.completions import ThreadCompletions
@@ -136,34 +136,33 @@ class Engine(Residency):
             )
             model.load_options, model.pinned = options, pinned
             model.cache, model.cache_predictions = self.prediction_cache, cache_predictions
-            try:
-                if remember:  # first: whoever is told that it is loaded must find it again
-                    self.registry.remember(
-                        entry_of(
-                            *(model_id, str(path), file, self.settings.model_dir),
-                            model_type=model_type,
-                            compile_model=compile_model,
-                            ensemble_method=ensemble_method,
-                            cache_predictions=cache_predictions,
-                        )
-                    )
-                self._enter(model, promise)
-            except UnavailableError:
-                version.core.close(0.0)
-                raise
+            entry = entry_of(
+                *(model_id, str(path), file, self.settings.model_dir),
+                model_type=model_type,
+                compile_model=compile_model,
+                ensemble_method=ensemble_method,
+                cache_predictions=cache_predictions,
+            )
+            self._enter(model, promise, entry if remember else None)
         self.absences.end(model_id, file)
         self.keep_limits(keep=model_id)
         return model
 
-    def _enter(self, model: Model, promise: Promise) -> None:
-        """From here on it answers."""
-        with self._lock:
-            if self._closed:
-                raise UnavailableError("the engine was closed while the model was loading")
-            model.version.core.set_max_batch_rows(self.settings.max_batch_size)
-            self._models[model.model_id] = model
-            self._publish(model)
-            promise.instances = 0  # the model has them now
+    def _enter(self, model: Model, promise: Promise, entry: Remembered | None) -> None:
+        """From here on it answers, and is remembered if there is an entry for it."""
+        try:
+            if entry is not None:  # first: whoever is told that it is loaded must find it again
+                self.registry.remember(entry)
+            with self._lock:
+                if self._closed:
+                    raise UnavailableError("the engine was closed while the model was loading")
+                model.version.core.set_max_batch_rows(self.settings.max_batch_size)
+                self._models[model.model_id] = model
+                self._publish(model)
+                promise.instances = 0  # the model has them now
+        except UnavailableError:
+            model.version.core.close(0.0)
+            raise
 
     @contextmanager
     def _reserved(self, model_id: str, file: Path) -> Iterator[None]:
