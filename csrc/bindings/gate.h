@@ -33,9 +33,13 @@ class Gate {
     body_bytes_ -= reserved_bytes;
   }
 
+  // From now on; those that are in stay.
+  void set_max_requests(std::int64_t max_requests) noexcept { max_requests_ = max_requests; }
+
   // Admits nothing from now on.
   void close() noexcept { is_closed_ = true; }
 
+  [[nodiscard]] std::int64_t max_requests() const noexcept { return max_requests_; }
   [[nodiscard]] std::int64_t active() const noexcept { return active_; }
   [[nodiscard]] std::int64_t body_bytes() const noexcept { return body_bytes_; }
   // Of all bodies so far.

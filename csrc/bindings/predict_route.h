@@ -59,6 +59,9 @@ class PredictRoute {
   // Withdraws a waiting request; `drain` returns it all the same.
   void cancel(std::uint64_t tag);
 
+  // From now on.
+  void set_max_batch_rows(std::int64_t rows) noexcept { max_batch_rows_ = rows; }
+
   [[nodiscard]] int file_descriptor() const noexcept { return queue_->file_descriptor(); }
 
  private:

@@ -78,6 +78,7 @@ void register_front(py::module_& module) {
       .def("try_reserve", &Gate::try_reserve, "count"_a)
       .def("leave", &Gate::leave, "reserved_bytes"_a)
       .def("close", &Gate::close)
+      .def_property("max_requests", &Gate::max_requests, &Gate::set_max_requests)
       .def_property_readonly("active", &Gate::active)
       .def_property_readonly("body_bytes", &Gate::body_bytes)
       .def_property_readonly("received_bytes", &Gate::received_bytes)

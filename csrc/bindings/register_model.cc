@@ -106,6 +106,17 @@ std::uint64_t submit(const ModelObject& self, const InputsObject& inputs,
   return ticket.packed();
 }
 
+void warm_up(const ModelObject& self, const InputsObject& inputs, std::uint64_t outputs_wanted,
+             double budget_s) {
+  Status status;
+  {
+    const py::gil_scoped_release release;
+    const auto budget_ns = static_cast<Nanoseconds>(std::clamp(budget_s, 0.0, 1e6) * 1e9);
+    status = self.served->warm_up(inputs.tensors, outputs_wanted, now_ns() + budget_ns);
+  }
+  raise_unless_ok(status);
+}
+
 void close(const ModelObject& self, double drain_timeout_s) {
   const py::gil_scoped_release release;
   self.served->close(now_ns() +
@@ -226,6 +237,13 @@ void register_model(py::module_& module) {
             return self.served->cancel(Ticket::unpack(ticket));
           },
           "ticket"_a)
+      .def("warm_up", &warm_up, "inputs"_a, py::kw_only(), "outputs_wanted"_a, "budget_s"_a)
+      .def(
+          "set_max_batch_rows",
+          [](const ModelObject& self, std::int64_t rows) { self.served->set_max_batch_rows(rows); },
+          "rows"_a)
+      .def_property_readonly("is_busy",
+                             [](const ModelObject& self) { return self.served->is_busy(); })
       .def("close", &close, "drain_timeout_s"_a = 10.0)
       .def("latencies",
            [](const ModelObject& self) { return self.served->stats().stages.total.snapshot(); })

@@ -66,6 +66,7 @@ void register_predict_route(py::module_& module) {
            "default_timeout_ms"_a, "max_batch_rows"_a, "is_batch"_a)
       .def("answer", &answer, "body"_a, "request_id"_a, "timestamp"_a, "who"_a)
       .def("drain", &drain, "timestamp"_a)
+      .def("set_max_batch_rows", &PredictRoute::set_max_batch_rows, "rows"_a)
       .def("cancel", &PredictRoute::cancel, "tag"_a)
       .def("fileno", &PredictRoute::file_descriptor);
 }

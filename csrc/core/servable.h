@@ -38,8 +38,20 @@ class Servable {
   [[nodiscard]] virtual std::optional<Response> try_run_inline(std::span<const Tensor> inputs,
                                                                const RequestOptions& options) = 0;
 
+  // Runs the request on every instance, on this thread, so that what is made at the first execution
+  // is made, and so that its time is learned from warm ones. Counted nowhere. Begins no more than
+  // one execution on each instance after `until_ns`. The first failure ends it.
+  [[nodiscard]] virtual Status warm_up(std::span<const Tensor> inputs, std::uint64_t outputs_wanted,
+                                       Nanoseconds until_ns) = 0;
+
   // Withdraws a request: true if it will end with kCancelled, false if it had ended already.
   virtual bool cancel(Ticket ticket) noexcept = 0;
+
+  // The most rows of one execution, from now on.
+  virtual void set_max_batch_rows(std::int64_t rows) noexcept = 0;
+
+  // Whether a request waits or is executed; stale when it returns.
+  [[nodiscard]] virtual bool is_busy() noexcept = 0;
 
   // Stops accepting, lets accepted requests run until `drain_until_ns`, ends the rest with
   // kUnavailable. Idempotent; blocks; not from a completion.

@@ -14,6 +14,10 @@ namespace {
 // many runs.
 constexpr std::uint32_t kProbeEvery = 16;
 
+// Executions of a warm-up on each instance: those that teach nothing, and those that do.
+constexpr int kColdRuns = 2;
+constexpr int kWarmRuns = 3;
+
 // FNV-1a over dtypes and inner dimensions (all dimensions where rows are not shared).
 std::uint64_t shape_key_of(std::span<const Tensor> inputs) noexcept {
   std::uint64_t hash = 0xcbf2'9ce4'8422'2325ULL;
@@ -247,6 +251,36 @@ std::optional<Response> ServedModel::try_run_inline(std::span<const Tensor> inpu
     return response;
   }
   return std::nullopt;
+}
+
+Status ServedModel::warm_up(std::span<const Tensor> inputs, std::uint64_t outputs_wanted,
+                            Nanoseconds until_ns) {
+  if (Status status = validate(inputs); !status.is_ok()) return status;
+  const std::int64_t rows = model_->spec().batchable ? inputs.front().rows() : 1;
+  const std::uint64_t shape_key = shape_key_of(inputs);
+  const auto uncounted = std::make_unique<ModelStats>();
+  const auto forgotten = std::make_unique<LatencyModel>();
+  for (const auto& slot : slots_) {
+    const std::scoped_lock lock(slot->in_use);
+    for (int run = 0; run < kColdRuns + kWarmRuns; ++run) {
+      if (run > 0 && now_ns() >= until_ns) break;
+      LatencyModel& learned = run < kColdRuns ? *forgotten : latency_;
+      ExecutionContext context{model_->spec(), pool_,      batcher_,
+                               learned,        *uncounted, options_.memory};
+      const Response response =
+          run_once(context, *slot->instance, inputs, outputs_wanted, shape_key, rows);
+      if (!response.status.is_ok()) return response.status;
+    }
+  }
+  return Status::ok();
+}
+
+bool ServedModel::is_busy() noexcept {
+  if (!batcher_.approx_empty()) return true;
+  return std::ranges::any_of(slots_, [](const auto& slot) {
+    const std::unique_lock lock(slot->in_use, std::try_to_lock);
+    return !lock.owns_lock();
+  });
 }
 
 bool ServedModel::cancel(Ticket ticket) noexcept {

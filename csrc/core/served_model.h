@@ -56,7 +56,16 @@ class ServedModel final : public Servable {
   [[nodiscard]] std::optional<Response> try_run_inline(std::span<const Tensor> inputs,
                                                        const RequestOptions& options) override;
 
+  [[nodiscard]] Status warm_up(std::span<const Tensor> inputs, std::uint64_t outputs_wanted,
+                               Nanoseconds until_ns) override;
+
   bool cancel(Ticket ticket) noexcept override;
+
+  void set_max_batch_rows(std::int64_t rows) noexcept override {
+    batcher_.set_max_batch_rows(rows);
+  }
+
+  [[nodiscard]] bool is_busy() noexcept override;
 
   // Joins the workers, too.
   void close(Nanoseconds drain_until_ns) noexcept override;

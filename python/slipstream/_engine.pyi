@@ -213,6 +213,8 @@ class PredictRoute:
         """``(who, answer or error)`` of the requests that have ended. One thread only."""
     def cancel(self, tag: int) -> None:
         """Withdraws a request if it still waits; `drain` returns it all the same."""
+    def set_max_batch_rows(self, rows: int) -> None:
+        """Largest ``batch_size`` that is taken as it is, from now on."""
     def fileno(self) -> int:
         """A descriptor that is readable while there is something to drain."""
 
@@ -227,6 +229,8 @@ class Gate:
     def leave(self, reserved_bytes: int) -> None: ...
     def close(self) -> None:
         """Admits nothing from now on."""
+    max_requests: int
+    """May be set at any time; those that are in stay."""
     @property
     def active(self) -> int: ...
     @property
@@ -387,6 +391,16 @@ class Model:
         """
     def cancel(self, ticket: int) -> bool:
         """Withdraws a request; False when it has ended already."""
+    def warm_up(self, inputs: Inputs, *, outputs_wanted: int, budget_s: float) -> None:
+        """Runs it some times on every instance, counted nowhere; at least once on each.
+
+        No further run begins after ``budget_s``. Raises: as a request that fails.
+        """
+    def set_max_batch_rows(self, rows: int) -> None:
+        """The most rows of one execution, from now on; what waits runs as it was accepted."""
+    @property
+    def is_busy(self) -> bool:
+        """Whether a request waits or runs; stale at once."""
     def close(self, drain_timeout_s: float = 10.0) -> None:
         """Stops accepting, lets the queue run that long, ends the rest with UnavailableError."""
     def latencies(self) -> Latencies:

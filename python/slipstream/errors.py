@@ -114,5 +114,9 @@ class TaskEndedError(SlipstreamError):
     """An async task cannot be cancelled any more; ``details["status"]`` says how it ended."""
 
 
+class EngineRestartingError(SlipstreamError):
+    """The engine is being restarted, or cannot be at this moment."""
+
+
 class UnavailableError(SlipstreamError):
     """Temporarily unable: the model is unloading, the engine is closing, a child process died."""

@@ -188,7 +188,8 @@ OPTIONS: dict[str, Option] = {
     "enable_quantization": Option("ENABLE_QUANTIZATION", _FLAG),
     "enable_compilation": Option("ENABLE_COMPILATION", _FLAG),
     "model_cache_size": Option("MODEL_CACHE_SIZE", _whole_number(0, 10_000, "a number of models")),
-    "memory_limit_mb": Option("MEMORY_LIMIT_MB", _whole_number(1, _COUNT_MAX, "mebibytes")),
+    "memory_limit_mb": Option("MEMORY_LIMIT_MB", _whole_number(0, _COUNT_MAX, "mebibytes")),
+    "prediction_cache_mb": Option("PREDICTION_CACHE_MB", _number(0, _COUNT_MAX, "mebibytes")),
     "intra_op_threads": Option("INTRA_OP_THREADS", _whole_number(1, 256, "a number of threads")),
     "execute_timeout_ms": Option(
         "EXECUTE_TIMEOUT_MS", _number(1, 86_400_000, "a number of milliseconds")

@@ -21,6 +21,8 @@ from slipstream.errors import SlipstreamError
 from slipstream.setting_options import OPTIONS, ModelLimit, Network
 
 CONFIG_FILE = "slipstream.toml"
+STORED_FILE = "settings.json"
+"""In the state folder: what ``PUT engine/config`` was told."""
 _MIB = 1024 * 1024
 
 
@@ -69,9 +71,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     enable_quantization: bool = True
     enable_compilation: bool = True
     model_cache_size: int = 5
-    """Documented; without effect until models are evicted."""
+    """Most models in memory at once; 0: no limit. Pinned ones count, and are never evicted."""
     memory_limit_mb: int = 2048
-    """Above this resident size (MiB) health says ``degraded``."""
+    """Most resident memory (MiB) of the process and its workers, kept by evicting; 0: no limit."""
+
+    prediction_cache_mb: float = 64.0
+    """Memory (MiB) for answers of models that were loaded with ``cache_predictions``."""
 
     intra_op_threads: int = 1
     """Threads that one ONNX operator may use; 1 leaves parallelism to instances."""
@@ -234,6 +239,23 @@ def with_changes(settings: Settings, changes: Mapping[str, object]) -> Settings:
     changed = msgspec.structs.replace(settings, **values)
     _check_together(changed, {entry.name: entry.source for entry in entries})
     return changed
+
+
+def stored_settings(folder: Path) -> dict[str, object]:
+    """What ``PUT engine/config`` has left in a state folder, for `load_settings`.
+
+    Raises:
+        SettingsError: the file is damaged; names it.
+    """
+    file = folder / STORED_FILE
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=dict[str, object])
+    except FileNotFoundError:
+        return {}
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            f"{file}: cannot be read as stored settings: {error}; remove it to start without them"
+        ) from error
 
 
 def load_settings(

@@ -32,6 +32,7 @@ Batcher::Batcher(RequestPool& pool, const BatcherConfig& config, const LatencyMo
       latency_(latency),
       abandoned_(abandoned),
       batchable_(config.batchable),
+      max_batch_rows_(config.max_batch_rows),
       lanes_(config.queue_capacity) {
   // Beyond the lookahead only rests of split requests come in, and only of ever higher priority.
   deferred_.reserve(kLookahead + 2 * kLaneCount);
@@ -40,8 +41,13 @@ Batcher::Batcher(RequestPool& pool, const BatcherConfig& config, const LatencyMo
 }
 
 std::int64_t Batcher::row_limit(const RequestOptions& options) const noexcept {
-  if (options.max_batch_rows <= 0) return config_.max_batch_rows;
-  return std::min(options.max_batch_rows, config_.max_batch_rows);
+  const std::int64_t most = max_batch_rows_.value();
+  return options.max_batch_rows <= 0 ? most : std::min(options.max_batch_rows, most);
+}
+
+std::int64_t Batcher::row_limit(const Request& request) const noexcept {
+  const std::int64_t limit = row_limit(request.options);
+  return request.split ? limit : std::max(limit, request.rows);
 }
 
 bool Batcher::try_push(Request& request) noexcept {
@@ -217,9 +223,8 @@ Request* Batcher::take_head(Forming& forming) {
 
 bool Batcher::is_late(const Request& request, Nanoseconds now) const noexcept {
   if (request.options.deadline_ns == kNoDeadline) return false;
-  const std::int64_t rows = batchable_.load()
-                                ? std::min(rows_left(request), row_limit(request.options))
-                                : rows_left(request);
+  const std::int64_t rows =
+      batchable_.load() ? std::min(rows_left(request), row_limit(request)) : rows_left(request);
   return !can_start_now(request.options.deadline_ns, now,
                         latency_.curve(request.shape_key).mean_ns(rows));
 }
@@ -232,7 +237,7 @@ bool Batcher::is_worth_it(const Request& request, Nanoseconds now) const noexcep
                           .next_slack_ns = next == kNoDeadline ? next : next - now,
                           .rows = rows_left(request),
                           .rows_waiting = waiting_.from(lane),
-                          .row_limit = row_limit(request.options)},
+                          .row_limit = row_limit(request)},
                          latency_.curve(request.shape_key));
 }
 
@@ -259,9 +264,9 @@ void Batcher::begin_batch(Forming& forming, Request& head) {
   LaneState& state = states_[lane_of(head.options.priority)];
   if (state.wait.forget()) wait_ratios_[lane_of(head.options.priority)].set(state.wait.value());
   forming.curve = &latency_.curve(head.shape_key);
-  forming.batch.row_limit = config_.max_batch_rows;
+  forming.batch.row_limit = max_batch_rows_.value();
   const std::int64_t rows =
-      batchable_.load() ? std::min(rows_left(head), row_limit(head.options)) : rows_left(head);
+      batchable_.load() ? std::min(rows_left(head), row_limit(head)) : rows_left(head);
   take_rows(forming, head, rows);
 }
 
@@ -300,7 +305,7 @@ void Batcher::take_rows(Forming& forming, Request& request, std::int64_t rows) {
   }
   batch.parts.push_back({&request, begin_row, request.next_row});
   batch.rows += rows;
-  batch.row_limit = std::min(batch.row_limit, row_limit(request.options));
+  batch.row_limit = std::min(batch.row_limit, row_limit(request));
   if (request.options.deadline_ns < forming.full_end_ns) {
     batch.row_limit = deadline_rows(*forming.curve, request.options.deadline_ns, forming.now,
                                     batch.rows, batch.row_limit);
@@ -334,7 +339,7 @@ bool Batcher::try_join(Forming& forming, Request& candidate) {
       rows_that_join({.batch_rows = batch.rows,
                       .batch_row_limit = limit,
                       .candidate_rows = rows_left(candidate),
-                      .candidate_row_limit = row_limit(candidate.options),
+                      .candidate_row_limit = row_limit(candidate),
                       .same_shape = same_shape(*batch.parts.front().request, candidate)});
   if (rows == 0) return false;
   take_rows(forming, candidate, rows);

@@ -76,8 +76,13 @@ class Batcher {
   // Whether nothing waits. Exact once nobody pushes any more; blocks while a batch is formed.
   [[nodiscard]] bool is_drained() noexcept;
 
-  // The most rows one execution takes of this request.
+  // The most rows one execution takes of a request with these options that arrives now.
   [[nodiscard]] std::int64_t row_limit(const RequestOptions& options) const noexcept;
+
+  // From now on at least 1. Requests that wait and were not split run whole, as they were accepted.
+  void set_max_batch_rows(std::int64_t rows) noexcept {
+    max_batch_rows_.set(std::max<std::int64_t>(rows, 1));
+  }
 
  private:
   struct Deferred {
@@ -104,6 +109,8 @@ class Batcher {
     WaitRatio wait;
   };
 
+  // Of a request that was accepted: one that was not split then is never split.
+  [[nodiscard]] std::int64_t row_limit(const Request& request) const noexcept;
   [[nodiscard]] Nanoseconds due_of(const Request& request) const noexcept;
   Nanoseconds look_at_head(std::size_t lane) noexcept;
   Request* pop_ring(std::size_t lane) noexcept;
@@ -130,6 +137,7 @@ class Batcher {
   const LatencyModel& latency_;
   RelaxedCounter& abandoned_;
   std::atomic<bool> batchable_;
+  RelaxedGauge<std::int64_t> max_batch_rows_;
   PriorityLanes lanes_;
   WaitingRows waiting_;
   // What formers leave for admission: when the next instance is expected to be free, and how far

@@ -44,6 +44,12 @@ std::size_t Composite::busy_instances() const noexcept {
   return sum;
 }
 
+void Composite::set_max_batch_rows(std::int64_t rows) noexcept {
+  for (const CompositeMember& member : members_) {
+    if (member.is_owned) member.model->set_max_batch_rows(rows);
+  }
+}
+
 bool Composite::is_batching() const noexcept {
   return std::ranges::all_of(
       members_, [](const CompositeMember& member) { return member.model->is_batching(); });

@@ -58,6 +58,17 @@ class Composite final : public Servable {
     return std::nullopt;
   }
 
+  // Nothing: members are warmed up by themselves, with rows of their own.
+  [[nodiscard]] Status warm_up(std::span<const Tensor> /*inputs*/, std::uint64_t /*outputs_wanted*/,
+                               Nanoseconds /*until_ns*/) override {
+    return {};
+  }
+
+  // Of its own members.
+  void set_max_batch_rows(std::int64_t rows) noexcept override;
+
+  [[nodiscard]] bool is_busy() noexcept override { return approx_queue_size() > 0; }
+
   // Tickets of other composites are refused like stale ones.
   bool cancel(Ticket ticket) noexcept override;
 

@@ -128,7 +128,7 @@ void CompositeRun::count(const Status& status, Nanoseconds total_ns) noexcept {
   stats.stages.total.record(total_ns);
   if (!status.is_ok()) return;
   stats.rows.add(static_cast<std::uint64_t>(rows_));
-  stats.executions.add(1);
+  stats.executions.record(rows_);
   stats.execute_ns_sum.add(static_cast<std::uint64_t>(execute_ns_.load()));
   stats.last_execute_ns.set(execute_ns_.load());
   stats.stages.execute.record(execute_ns_.load());

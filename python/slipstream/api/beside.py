@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from slipstream.api.ensemble_loading import Promise
 from slipstream.api.model import Model
+from slipstream.api.promise import Promise
 from slipstream.api.tuning import Tuning
 from slipstream.api.version import Version
 

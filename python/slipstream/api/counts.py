@@ -85,16 +85,25 @@ class CountKeeper:
         while len(self._ended) > MOST_IDS:
             self._ended.pop(next(iter(self._ended)))
 
-    def observe(self, serving: Iterable[CoreModel], ending: Iterable[CoreModel]) -> list[Observed]:
-        """The models that serve, in their order; versions that are ending count with theirs."""
+    def observe(
+        self, serving: Iterable[tuple[str, CoreModel | None]], ending: Iterable[CoreModel]
+    ) -> list[Observed]:
+        """The models there are, in their order; versions that are ending count with theirs.
+
+        A model without a core rests: it shows what it has counted before.
+        """
         extra = dict(self._ended)
         for core in ending:
             counts = _read(core).counts
             extra[core.name] = extra[core.name].plus(counts) if core.name in extra else counts
         found = []
-        for core in serving:
-            now = _read(core)
-            before = extra.get(core.name)
+        for name, served in serving:
+            before = extra.get(name)
+            if served is None:
+                if before is not None:
+                    found.append(Observed(name, before, 0, 0, 0))
+                continue
+            now = _read(served)
             if before is not None:
                 now = now._replace(counts=now.counts.plus(before))
             found.append(now)

@@ -2,54 +2,43 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from slipstream._version import __version__
-from slipstream.api.beside import Beside
-from slipstream.api.counts import CountKeeper, Observed
-from slipstream.api.ensemble_loading import Ensembles, Promise
+from slipstream.api.changing import Changing
+from slipstream.api.config import changed, keep_settings
+from slipstream.api.ensemble_loading import Ensembles
 from slipstream.api.experiment import Experiment
 from slipstream.api.experiments import Experiments
-from slipstream.api.ids import require_id
-from slipstream.api.loading import check_ensemble, prepared_of, started
-from slipstream.api.members import Fresh, are_current, require_unused, require_users
+from slipstream.api.loading import check_ensemble, checked_id, prepared_of, user_cache_dir
+from slipstream.api.members import are_current, require_unused
 from slipstream.api.memory import resident_bytes
 from slipstream.api.model import LoadOptions, Model
+from slipstream.api.prediction_cache import PredictionCache
+from slipstream.api.promise import Promise
+from slipstream.api.registry import Absences, Registry, Remembered, entry_of
 from slipstream.api.tuning import UNTUNED, Tuning
-from slipstream.api.version import Totals, Version, totals_of
+from slipstream.api.version import Version
 from slipstream.engine.completions import ThreadCompletions
-from slipstream.engine.runtime import (
-    CoreEndpoint,
-    CoreLatencies,
-    PredictRoute,
-    available_cpus,
-    start_core,
-)
+from slipstream.engine.runtime import PredictRoute
 from slipstream.errors import (
     AmbiguousModelError,
     ModelAlreadyLoadedError,
-    ModelBusyError,
-    ModelNotFoundError,
-    SlipstreamError,
     UnavailableError,
 )
 from slipstream.models.ensembles import EnsembleMethod, read_ensemble
 from slipstream.models.paths import resolve_model_path
-from slipstream.models.prepare import Prepared
+from slipstream.models.sidecar import read_sidecar
 from slipstream.settings import Settings, with_changes
 
-_MAX_IN_FLIGHT = 8192
 
-
-class Engine:
+class Engine(Changing):
     """Loads models and answers for them; a context manager. Thread-safe.
 
     Args:
@@ -58,26 +47,30 @@ class Engine:
     """
 
     def __init__(self, settings: Settings | None = None, **changes: Any) -> None:
-        settings = settings or Settings(state_dir=_user_cache_dir(), worker_nice=0)
+        settings = settings or Settings(
+            state_dir=user_cache_dir(), worker_nice=0, model_cache_size=0, memory_limit_mb=0
+        )
         self.settings = with_changes(settings, changes)
+        """In force now: `configure` replaces it, so nobody may keep a copy of what can change."""
+        super().__init__()
         self.version = __version__
         self.started_at = time.time()
         """Seconds since the epoch."""
-        self._core = start_core(_MAX_IN_FLIGHT)
+        self.registry = Registry(self.settings.state_path)
+        """What was loaded with ``remember``."""
+        self.prediction_cache = PredictionCache(int(self.settings.prediction_cache_mb * (1 << 20)))
+        """Answers of the models that remember them."""
+        self.absences = Absences(self.settings.model_dir)
         self._completions = ThreadCompletions()
-        self._lock = threading.Lock()
-        self._models: dict[str, Model] = {}  # by id, in order of loading
-        self._endpoints: dict[str, CoreEndpoint] = {}  # of the same models
-        self._ending: list[Version] = []  # out of service, and still answering what they accepted
-        self._ended = Totals(0, 0, 0, CoreLatencies())  # of those that have
-        self._counts = CountKeeper()  # the same by model
         self._loading: dict[str, Path] = {}  # ids and files that are being loaded now
-        self._promises: list[Promise] = []  # to versions that are being loaded now
+        self._routes: list[PredictRoute] = []
         self.experiments = Experiments(self._models, self._loading, self._lock)
         """Names for several models, of which one is drawn for each request."""
-        self._ensembles = Ensembles(self, self._core, self._promised, self._load_version)
+        self._ensembles = Ensembles(
+            self, lambda: self._core, lambda: self._promised(is_restart=True), self._load_version
+        )
+        self._config_lock = threading.Lock()
         self._close_lock = threading.Lock()
-        self._closed = False
 
     def __enter__(self) -> Self:
         return self
@@ -100,6 +93,9 @@ class Engine:
         instances: int | None = None,
         ensemble_method: EnsembleMethod | None = None,
         walled: bool = False,
+        remember: bool = False,
+        pinned: bool = False,
+        cache_predictions: bool = False,
     ) -> Model:
         """Loads a model file; blocks until the model can answer.
 
@@ -113,6 +109,9 @@ class Engine:
             ensemble_method: ``"voting"``, ``"stacking"`` or ``"bagging"``: what the file's ensemble
                 must be; None takes any model.
             walled: Refuse files outside ``settings.model_dir``, as the HTTP API does.
+            remember: Keep it in the `registry`, from which a server loads it again when it starts.
+            pinned: It stays in memory whatever ``model_cache_size`` and ``memory_limit_mb`` say.
+            cache_predictions: Remember answers of `Model.start`: those of requests over HTTP.
 
         Raises:
             ModelNotFoundError: no file there.
@@ -123,34 +122,47 @@ class Engine:
         """
         wall = self.settings.model_dir if walled else None
         file = resolve_model_path(str(path), wall)
-        if model_id is not None:
-            require_id(model_id, "model_id")
-        model_id = model_id or _id_of(file)
+        model_id = checked_id(model_id, file)
         with self._reserved(model_id, file), self._promised() as promise:
             options = LoadOptions(model_type, compile_model, instances, walled, ensemble_method)
             version, size_bytes = self._load_version(model_id, file, options, promise)
             model = Model(
-                *(model_id, str(path), file, version, self._completions),
-                *(time.time(), size_bytes),
+                *(model_id, str(path), file, version, self._completions, time.time(), size_bytes),
+                wake=self._wake,
             )
-            model.load_options = options
-            with self._lock:
-                if not self._closed and are_current(version, self._models):
-                    self._models[model_id] = model
-                    self._open_express(model_id, version)
-                    promise.instances = 0  # the model has them now
-                    return model
-        version.core.close(0.0)
-        raise UnavailableError(
-            "while the model was loading, the engine was closed or a member of it was changed"
-        )
+            model.load_options, model.pinned = options, pinned
+            model.cache, model.cache_predictions = self.prediction_cache, cache_predictions
+            entry = entry_of(
+                *(model_id, str(path), file, self.settings.model_dir),
+                model_type=model_type,
+                compile_model=compile_model,
+                ensemble_method=ensemble_method,
+                cache_predictions=cache_predictions,
+            )
+            self._enter(model, promise, entry if remember else None)
+        self.absences.end(model_id, file)
+        self.keep_limits(keep=model_id)
+        return model
 
-    def _open_express(self, model_id: str, version: Version) -> None:
-        """Lets express routes answer for a version that can be. The lock is held."""
-        if version.endpoint is None:
-            self._endpoints.pop(model_id, None)
-        else:
-            self._endpoints[model_id] = version.endpoint
+    def _enter(self, model: Model, promise: Promise, entry: Remembered | None) -> None:
+        """From here on it answers, and is remembered if there is an entry for it."""
+        try:
+            if entry is not None:  # first: whoever is told that it is loaded must find it again
+                self.registry.remember(entry)
+            with self._lock:
+                if self._closed:
+                    raise UnavailableError("the engine was closed while the model was loading")
+                if not are_current(model.version, self._models):
+                    raise UnavailableError(
+                        "a model that the ensemble shares was changed while it was loading"
+                    )
+                model.version.core.set_max_batch_rows(self._batch_rows(model.tuning))
+                self._models[model.model_id] = model
+                self._publish(model)
+                promise.instances = 0  # the model has them now
+        except UnavailableError:
+            model.version.core.close(0.0)
+            raise
 
     @contextmanager
     def _reserved(self, model_id: str, file: Path) -> Iterator[None]:
@@ -199,72 +211,16 @@ class Engine:
         version = self._start(
             *(model_id, file, prepared, promise, options.instances),
             began=began,
+            sidecar=read_sidecar(file),
             tuning=tuning,
             replaced=replaced,
         )
         return version, prepared.size_bytes
 
-    def _start(
-        self,
-        model_id: str,
-        file: Path,
-        prepared: Prepared,
-        promise: Promise,
-        instances: int | None,
-        *,
-        began: float,
-        tuning: Tuning = UNTUNED,
-        replaced: Version | None = None,
-    ) -> Version:
-        """A version of that artifact, running and not yet entered anywhere."""
-        wanted = tuning.instances or instances
-        return started(
-            *(self._core, self.settings, model_id, file, prepared),
-            instances=self._instances_for(prepared.manifest.backend, wanted, promise, replaced),
-            tuning=tuning,
-            began=began,
-        )
-
-    @contextmanager
-    def _promised(self) -> Iterator[Promise]:
-        """Counts the instances of a version from the moment it may start them."""
-        promise = Promise()
-        with self._lock:
-            self._promises.append(promise)
-        try:
-            yield promise
-        finally:
-            with self._lock:
-                self._promises.remove(promise)
-
-    def _instances_for(
-        self, backend: str, wanted: int | None, promise: Promise, replaced: Version | None
-    ) -> int:
-        """What was asked for (or the default), within what ``max_workers`` leaves; at least one.
-
-        Models that load side by side share what is left. A version about to be ``replaced`` leaves
-        its instances to its successor.
-        """
-        default = 1 if backend == "process" else available_cpus()
-        with self._lock:
-            promise.instances = max(1, min(wanted or default, self._instances_left(replaced)))
-            return promise.instances
-
-    def _instances_left(self, replaced: Version | None) -> int:
-        used = sum(other.instances for other in self._promises) + sum(
-            model.version.core.instances
-            for model in self._models.values()
-            if model.version is not replaced
-        )
-        return self.settings.max_workers - used
-
-    def most_instances(self, model: Model) -> int:
-        """How many instances a new version of a model may have now, beside all other models."""
-        with self._lock:
-            return max(1, self._instances_left(model.version))
-
     def unload(self, model_id: str) -> float | None:
         """Unloads a model; requests it accepted are answered first (10 s at most).
+
+        One that could not be loaded when the server started is wanted no more.
 
         Returns:
             Resident memory that was freed, in MiB; None when none could be measured.
@@ -274,19 +230,32 @@ class Engine:
             ModelInUseError: an experiment draws from it, or an ensemble shares it.
         """
         with self._lock:
-            if model_id in self._models:
-                self.experiments.require_not_used(model_id)
-                require_unused(self._models.values(), model_id)
+            if model_id in self._loading and model_id not in self._models:
+                raise self._not_found(model_id)
+            self._require_free(model_id)
+        was_remembered = self.registry.forget(model_id)  # before another may get this id
+        was_missed = self.absences.end(model_id)
+        with self._lock:
+            self._require_free(model_id)
             model = self._models.pop(model_id, None)
             self._endpoints.pop(model_id, None)
             if model is not None:
                 self._ending.append(model.version)
         if model is None:
+            if was_remembered or was_missed:
+                return None
             raise self._not_found(model_id)
+        model.end(UnavailableError(f"model '{model_id}' is being unloaded; load it again"))
         before_bytes = resident_bytes()
         self._end(model.version)
+        self.prediction_cache.forget(model.version.serial)
         freed_bytes = before_bytes - resident_bytes()
         return round(freed_bytes / (1 << 20), 6) if freed_bytes > 0 else None
+
+    def _require_free(self, model_id: str) -> None:
+        if model_id in self._models:
+            self.experiments.require_not_used(model_id)
+            require_unused(self._models.values(), model_id)
 
     def reload(self, model_id: str) -> Model:
         """Reads the model's file again and swaps the new version in; the id stays.
@@ -308,122 +277,6 @@ class Engine:
         with self._beside(model, tuning, load) as beside:
             self.swap(beside, still=lambda: model.tuning is tuning)
         return model
-
-    def prepared(self, model: Model, options: LoadOptions, tuning: Tuning) -> Prepared:
-        """The artifact of a loaded model's file, as the file is now. Raises: as `load`."""
-        file = resolve_model_path(
-            str(model.file), self.settings.model_dir if options.walled else None
-        )
-        return prepared_of(self.settings, file, options, tuning)
-
-    def beside(
-        self, model: Model, prepared: Prepared, tuning: Tuning, began: float | None = None
-    ) -> AbstractContextManager[Beside]:
-        """Starts another version beside the one that answers; closed in the end, if not swapped in.
-
-        Args:
-            model: Whose version it may become.
-            prepared: What it runs.
-            tuning: How it runs.
-            began: When loading began, by the monotonic clock; None: now.
-        """
-
-        def load(promise: Promise) -> tuple[Version, int]:
-            version = self._start(
-                *(model.model_id, model.file, prepared, promise, model.load_options.instances),
-                began=time.monotonic() if began is None else began,
-                tuning=tuning,
-                replaced=model.version,
-            )
-            return version, prepared.size_bytes
-
-        return self._beside(model, tuning, load)
-
-    @contextmanager
-    def _beside(
-        self, model: Model, tuning: Tuning, load: Callable[[Promise], tuple[Version, int]]
-    ) -> Iterator[Beside]:
-        with self._promised() as promise:
-            beside = Beside(model, *load(promise), tuning, promise)
-            try:
-                yield beside
-            finally:
-                if not beside.is_swapped:
-                    beside.version.core.close(0.0)
-
-    def swap(
-        self, beside: Beside, still: Callable[[], bool], options: LoadOptions | None = None
-    ) -> None:
-        """Lets a version answer from now on; the old one ends what it has accepted.
-
-        Ensembles that share the model are made again with the new version, and swapped with it.
-
-        Args:
-            beside: The version, inside the block of `beside`. Reloads keep its tuning.
-            still: Asked under the lock: whether that holds on which the change was founded.
-            options: Load options that reloads use from now on; None: those there are.
-
-        Raises:
-            ModelNotFoundError: the model was unloaded meanwhile.
-            ModelBusyError: what the change was founded on does not hold any more.
-            ModelLoadError: an ensemble does not take the new version.
-        """
-        model = beside.model
-        with ExitStack() as promises:
-            users = self._ensembles.users_with(model, beside.version, promises)
-            try:
-                with self._lock:
-                    if not still():
-                        raise ModelBusyError(
-                            f"model {model.model_id!r} was changed by another request meanwhile, "
-                            "so nothing was changed by this one: try again",
-                            model_id=model.model_id,
-                        )
-                    old = self._swap([Fresh(model, beside.version, beside.size_bytes), *users])
-                    model.tuning = beside.tuning
-                    model.load_options = options or model.load_options
-                    beside.is_swapped = True
-                    beside.promise.instances = 0  # the model has them now
-            except SlipstreamError:
-                for _, unused, _ in reversed(users):
-                    unused.core.close(0.0)  # nobody would ever close it
-                raise
-        for ended in reversed(old):  # ensembles before what they are made of
-            self._end(ended)
-
-    def _swap(self, fresh: list[Fresh]) -> list[Version]:
-        """Lets versions answer from now on, all or none; under the lock. Returns the old ones."""
-        for model, _, _ in fresh:
-            if self._models.get(model.model_id) is not model:
-                raise self._not_found(model.model_id)
-        require_users(self._models.values(), fresh)
-        ended = []
-        for model, version, size_bytes in fresh:
-            old = model.replace_version(version, time.time(), size_bytes)
-            self._ending.append(old)
-            self._open_express(model.model_id, version)
-            ended.append(old)
-        return ended
-
-    def _end(self, version: Version) -> None:
-        """Closes a version that was taken out of service, and keeps what it has counted."""
-        version.core.close(self.settings.drain_timeout_s)
-        with self._lock:
-            self._ending = [other for other in self._ending if other is not version]
-            self._ended = totals_of([version], self._ended)
-            self._counts.keep(version.core)
-
-    def totals(self) -> Totals:
-        """What was answered since the engine was started, by models that are gone too."""
-        with self._lock:
-            versions = [model.version for model in self._models.values()] + self._ending
-            return totals_of(versions, self._ended)
-
-    def observed(self) -> list[Observed]:
-        """What each loaded model has counted, by versions that were replaced too."""
-        with self._lock:
-            serving = [model.version.core for model in self._models.values()]
-            return self._counts.observe(serving, [version.core for version in self._ending])
 
     def get(self, model_id: str | None = None) -> Model | Experiment:
         """The model or the experiment of that id; None: the only model there is.
@@ -460,29 +313,52 @@ class Engine:
             raise self._not_found(model_id)
         return model
 
-    def _not_found(self, model_id: str) -> ModelNotFoundError:
-        names = sorted(self._models.copy())
-        return ModelNotFoundError(
-            f"Model with ID '{model_id}' not found", model_id=model_id, available_models=names
-        )
-
     def predict_route(self, *, is_batch: bool) -> PredictRoute:
         """The short way from a request's body to its answer, for the HTTP layer.
 
         Args:
             is_batch: Answers are those of POST predict/batch, not of POST predict.
         """
-        return PredictRoute(
+        route = PredictRoute(
             self._endpoints,
             default_timeout_ms=self.settings.default_timeout_ms,
             max_batch_rows=self.settings.max_batch_size,
             is_batch=is_batch,
         )
+        self._routes.append(route)
+        return route
 
-    def models(self) -> list[Model]:
-        """What is loaded, in order of loading."""
-        with self._lock:
-            return list(self._models.values())
+    def configure(
+        self, changes: Mapping[str, object], apply: Callable[[Settings], None] | None = None
+    ) -> Settings:
+        """Changes settings of `slipstream.api.config.LIVE_SETTINGS`; all of them, or none.
+
+        Args:
+            changes: By name, as JSON has them.
+            apply: Called with the new settings when they come into force, for what stands on this
+                engine. It must not fail.
+
+        Returns:
+            All settings that are in force now.
+
+        Raises:
+            InvalidInputError: one is not known, or does not fit.
+            UnavailableError: they cannot be kept for the next start.
+        """
+        with self._config_lock:
+            settings = changed(self.settings, changes)
+            if changes:
+                keep_settings(settings.state_path, changes)
+            with self._lock:  # a version that is entered after this has them already
+                self.settings = settings
+                for model in self._models.values():
+                    model.version.core.set_max_batch_rows(self._batch_rows(model.tuning))
+            for route in self._routes:
+                route.set_max_batch_rows(settings.max_batch_size)
+            if apply is not None:
+                apply(settings)
+        self.keep_limits()
+        return settings
 
     def close(self, drain_timeout_s: float = 10.0) -> None:
         """Stops accepting, lets accepted requests finish that long, ends the rest.
@@ -497,18 +373,8 @@ class Engine:
                 models = sorted(self._models.values(), key=lambda model: not model.members)
                 self._models.clear()  # ensembles first, then what they are made of
                 self._endpoints.clear()
+            self._stop_returning(models)
             for model in models:
                 model.version.core.close(max(0.0, until - time.monotonic()))
             self._completions.close()
             self.experiments.shadows.close()
-
-
-def _id_of(file: Path) -> str:
-    """A stable id: the same path gets the same one in every process."""
-    return f"model_{hashlib.sha256(os.fsencode(file)).hexdigest()[:10]}"
-
-
-def _user_cache_dir() -> Path:
-    """Where in-process engines keep artifacts (XDG Base Directory Specification)."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "slipstream"

@@ -13,20 +13,15 @@ from slipstream.api.ensembles import compose
 from slipstream.api.member_agreement import Candidate
 from slipstream.api.members import Fresh, users_of
 from slipstream.api.model import LoadOptions, Model
+from slipstream.api.promise import Promise
 from slipstream.api.version import Member, Version, version_of
 from slipstream.engine.runtime import CoreEngine
 from slipstream.errors import ModelLoadError, ModelNotFoundError, SlipstreamError
 from slipstream.models.artifacts import sha256_of
 from slipstream.models.ensembles import EnsembleFile, EnsembleMethod, MemberEntry, read_ensemble
 from slipstream.models.paths import resolve_model_path
+from slipstream.models.sidecar import read_sidecar
 from slipstream.settings import Settings
-
-
-class Promise:
-    """Instances that a version being loaded may start, until its model is entered."""
-
-    def __init__(self) -> None:
-        self.instances = 0
 
 
 class Host(Protocol):
@@ -39,6 +34,9 @@ class Host(Protocol):
 
     def models(self) -> list[Model]:
         """What is loaded."""
+
+    def resident_version(self, model: Model) -> Version:
+        """Its version in memory. Raises `UnavailableError`."""
 
 
 class LoadVersion(Protocol):
@@ -60,7 +58,7 @@ class Ensembles:
 
     Args:
         host: The engine.
-        core: Its core.
+        core: Gives its core, of which a restart makes another.
         promised: Counts instances while a version is being loaded.
         load_version: Loads a member of an ensemble's own.
     """
@@ -68,7 +66,7 @@ class Ensembles:
     def __init__(
         self,
         host: Host,
-        core: CoreEngine,
+        core: Callable[[], CoreEngine],
         promised: Callable[[], AbstractContextManager[Promise]],
         load_version: LoadVersion,
     ) -> None:
@@ -116,10 +114,11 @@ class Ensembles:
                 return self._load_version(name, path, member_options, own, replaced)
 
             def shared(member_id: str) -> Version:
-                return (replacing or {}).get(member_id) or self._host.model(member_id).version
+                found = (replacing or {}).get(member_id)
+                return found or self._host.resident_version(self._host.model(member_id))
 
             wall = self._host.settings.model_dir if options.walled else None
-            sources = Sources(self._core, shared, owned, wall)
+            sources = Sources(self._core(), shared, owned, wall)
             loaded = load_ensemble(sources, model_id, file, ensemble, options.ensemble_method)
             promise.instances = loaded[0].core.instances
         return loaded
@@ -197,10 +196,8 @@ def load_ensemble(
         raise
     memory = [version.memory_usage_bytes for version in opened]
     everybody = members if final is None else [*members, final]
-    version = version_of(
-        composed.core,
-        composed.manifest,
-        file.parent,
+    version = version_of(composed.core, composed.manifest, file.parent, read_sidecar(file))
+    version = version._replace(
         load_time_s=sum(version.load_time_s for version in opened),
         memory_usage_bytes=sum(m for m in memory if m is not None) if all(memory) else None,
     )

@@ -324,7 +324,7 @@ def _member(
     text_labels: Sequence[str] = (),
 ) -> CoreEnsembleMember:
     return CoreEnsembleMember(
-        member.version.core,
+        member.version.running,
         output=output,
         width=width,
         skip=skip,

@@ -2,23 +2,47 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import time
 from pathlib import Path
 
 import msgspec
 
+from slipstream.api.ids import require_id
 from slipstream.api.memory import resident_bytes
 from slipstream.api.model import LoadOptions
 from slipstream.api.tuning import Tuning
 from slipstream.api.version import Version, version_of
+from slipstream.api.warmup import warm_up
 from slipstream.engine.runtime import CoreEngine, backend_options
 from slipstream.errors import InvalidInputError, ModelLoadError, QuantizationError
 from slipstream.models.manifest import Manifest
 from slipstream.models.prepare import Prepared, PrepareOptions, prepare
+from slipstream.models.sidecar import Sidecar
 from slipstream.quantize.artifact import quantized
 from slipstream.settings import Settings
 
-_QUEUE_CAPACITY = 1024
+QUEUE_CAPACITY = 1024
+"""Requests of one priority that may wait for a model."""
+
+
+def checked_id(model_id: str | None, file: Path) -> str:
+    """The id that a model gets: the one that was asked for, or one derived from its file.
+
+    Raises:
+        InvalidInputError: not of the documented form.
+    """
+    if model_id is None:  # the same path gets the same one in every process
+        return f"model_{hashlib.sha256(os.fsencode(file)).hexdigest()[:10]}"
+    require_id(model_id, "model_id")
+    return model_id
+
+
+def user_cache_dir() -> Path:
+    """Where in-process engines keep artifacts (XDG Base Directory Specification)."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "slipstream"
 
 
 def prepared_of(settings: Settings, file: Path, options: LoadOptions, tuning: Tuning) -> Prepared:
@@ -71,8 +95,10 @@ def started(
     instances: int,
     tuning: Tuning,
     began: float,
+    sidecar: Sidecar,
+    warmup_s: float,
 ) -> Version:
-    """A version of that artifact, running and not entered anywhere.
+    """A version of that artifact, running, warm, and not entered anywhere.
 
     Args:
         core: Runs it.
@@ -83,9 +109,11 @@ def started(
         instances: Executions side by side.
         tuning: How it runs.
         began: When loading began, by the monotonic clock.
+        sidecar: What the operator says of the model.
+        warmup_s: After that long no execution of the warm-up begins.
 
     Raises:
-        ModelLoadError: the backend refuses the artifact.
+        ModelLoadError: the backend refuses the artifact, or the operator's rows fail.
     """
     manifest = prepared.manifest
     before_bytes = resident_bytes()
@@ -99,24 +127,23 @@ def started(
             | tuning.backend_options(manifest.backend),
             instances=instances,
             max_batch_rows=tuning.max_batch_rows or settings.max_batch_size,
-            queue_capacity=_QUEUE_CAPACITY,
+            queue_capacity=QUEUE_CAPACITY,
             worker_nice=settings.worker_nice,
         )
     except InvalidInputError as error:  # of the artifact, whose path is nobody's business
         text = error.message.replace(str(prepared.artifact_path), file.name)
         raise ModelLoadError(text) from error
-    grown_bytes = resident_bytes() - before_bytes
     try:
-        return version_of(
-            model,
-            manifest,
-            prepared.folder,
-            load_time_s=time.monotonic() - began,
-            memory_usage_bytes=grown_bytes if grown_bytes > 0 else None,
-        )
+        version = version_of(model, manifest, prepared.folder, sidecar)
+        warm_up(version, file, tuning.max_batch_rows or settings.max_batch_size, warmup_s)
     except ModelLoadError:
         model.close(0.0)
         raise
+    grown_bytes = resident_bytes() - before_bytes
+    return version._replace(
+        load_time_s=time.monotonic() - began,
+        memory_usage_bytes=grown_bytes if grown_bytes > 0 else None,
+    )
 
 
 def _with_reason(prepared: Prepared, reason: str) -> Prepared:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
@@ -18,13 +19,16 @@ from slipstream.api.bodies import (
 )
 from slipstream.api.call import Call, RequestOptions, call_of
 from slipstream.api.drawn import Drawn
+from slipstream.api.prediction_cache import PredictionCache, key_of
+from slipstream.api.resident import Resident
+from slipstream.api.resting import RestingError, RoomTicket
 from slipstream.api.tuning import UNTUNED, Tuning
 from slipstream.api.version import Member, ModelMetrics, Version, metrics_of
 from slipstream.engine.completions import ThreadCompletions, loop_completions
 from slipstream.engine.done_future import DoneFuture
-from slipstream.engine.runtime import CoreResult
+from slipstream.engine.runtime import CoreInputs, CoreResult
 from slipstream.engine.signature import Signature
-from slipstream.errors import SlipstreamError, UnavailableError
+from slipstream.errors import SlipstreamError
 from slipstream.models.ensembles import EnsembleMethod
 from slipstream.models.manifest import Manifest
 
@@ -43,7 +47,7 @@ class LoadOptions(NamedTuple):
     ensemble_method: EnsembleMethod | None = None
 
 
-class Model:
+class Model(Resident):
     """A model that `Engine.load` returned. Thread-safe; every method may run in several threads.
 
     ``predict`` and ``predict_proba`` return what the estimator's own methods return (dtype and
@@ -68,8 +72,9 @@ class Model:
         completions: ThreadCompletions,
         loaded_at: float,
         size_bytes: int,
+        wake: Callable[[Model], None],
     ) -> None:
-        self.model_id = model_id
+        super().__init__(model_id, version, lambda: wake(self))
         self.model_path = model_path
         """As whoever loaded it wrote it."""
         self.file = file
@@ -82,7 +87,10 @@ class Model:
         self.load_options = LoadOptions("auto", True, None, False)
         self.drawn = Drawn()
         """What it did as a variant, since it was loaded; reloads keep it. For the HTTP layer."""
-        self._version = version
+        self.cache_predictions = False
+        """Whether answers to the same rows are remembered; its sidecar may say so too."""
+        self.cache: PredictionCache | None = None
+        """Where; set by `Engine`."""
         self._completions = completions
 
     def __repr__(self) -> str:
@@ -90,14 +98,9 @@ class Model:
 
     def replace_version(self, version: Version, loaded_at: float, size_bytes: int) -> Version:
         """Swaps in a newly loaded version and returns the old one. For `Engine.reload`."""
-        old, self._version = self._version, version
+        old = self._replace(version)
         self.loaded_at, self.model_size_bytes = loaded_at, size_bytes
         return old
-
-    @property
-    def version(self) -> Version:
-        """The version that answers now. For `Engine`."""
-        return self._version
 
     @property
     def manifest(self) -> Manifest:
@@ -153,6 +156,11 @@ class Model:
         return self.manifest.classes
 
     @property
+    def caches(self) -> bool:
+        """Whether answers to requests from bodies are remembered."""
+        return self.cache_predictions or self._version.sidecar.cache.predictions
+
+    @property
     def load_time_s(self) -> float:
         """How long preparing and loading took."""
         return self._version.load_time_s
@@ -163,8 +171,8 @@ class Model:
         return self._version.memory_usage_bytes
 
     def metrics(self) -> ModelMetrics:
-        """Measured figures since the model was loaded."""
-        return metrics_of(self._version)
+        """Measured figures since the model was loaded; it may have rested meanwhile."""
+        return metrics_of(self._version, self._counted_so_far(), len(self._room))
 
     def predict(self, x: Any, **options: Unpack[RequestOptions]) -> Any:
         """Answers ``x``, blocking; runs on this thread when the model is idle and quick."""
@@ -172,9 +180,7 @@ class Model:
             answer = self._version.quick_predictions(x)
             if answer is not None:
                 return answer
-        return self._attempt(
-            lambda version: call_of(version, x, False, options), lambda call: call.read(call.run())
-        )
+        return self._run(lambda version: call_of(version, x, False, options))
 
     def predict_proba(self, x: Any, **options: Unpack[RequestOptions]) -> Any:
         """Class probabilities of shape ``(rows, classes)``, in the order of `classes`.
@@ -186,9 +192,7 @@ class Model:
             answer = self._version.quick_probabilities(x)
             if answer is not None:
                 return answer
-        return self._attempt(
-            lambda version: call_of(version, x, True, options), lambda call: call.read(call.run())
-        )
+        return self._run(lambda version: call_of(version, x, True, options))
 
     def submit(
         self, x: Any, *, probabilities: bool = False, **options: Unpack[RequestOptions]
@@ -231,7 +235,7 @@ class Model:
         """
         future: Future[T] = Future()
 
-        def start(call: Call) -> None:
+        def start(call: Call) -> int:
             def done(result: CoreResult) -> None:
                 if not future.set_running_or_notify_cancel():
                     return
@@ -243,8 +247,15 @@ class Model:
 
             ticket = call.start(self._completions, done)
             future.add_done_callback(lambda ended: ended.cancelled() and call.cancel(ticket))
+            return ticket
 
-        self._attempt(make, start)
+        def fail(error: Exception) -> None:
+            if future.set_running_or_notify_cancel():
+                future.set_exception(error)
+
+        ticket = self._start_or_wait(make, start, fail)
+        if isinstance(ticket, RoomTicket):
+            future.add_done_callback(lambda ended: ended.cancelled() and self.cancel(ticket))
         return future
 
     async def predict_async(
@@ -257,17 +268,32 @@ class Model:
             if not ended.done():
                 ended.set_result(result)
 
-        call, ticket = self._attempt(
+        calls: list[Call] = []
+
+        def start(call: Call) -> int:
+            calls[:] = [call]
+            return call.start(loop_completions(), done)
+
+        def fail(error: Exception) -> None:
+            if not ended.done():
+                ended.set_exception(error)
+
+        ticket = self._start_or_wait(
             lambda version: call_of(version, x, probabilities, options),
-            lambda call: (call, call.start(loop_completions(), done)),
+            start,
+            fail,
+            asyncio.get_running_loop(),
         )
         try:
             result = await ended
         except asyncio.CancelledError:
-            call.cancel(ticket)
+            if isinstance(ticket, RoomTicket):
+                self.cancel(ticket)
+            else:
+                calls[0].cancel(ticket)
             raise
         result.raise_for_status()
-        return call.read(result)
+        return calls[0].read(result)
 
     def start(
         self,
@@ -295,18 +321,41 @@ class Model:
             InvalidInputError: also where the answer cannot be one tensor: text, several outputs.
             SlipstreamError: as `predict`; then ``on_done`` is never called.
         """
+        known: dict[int, CoreInputs] = {}  # by serial: what was read to look it up
 
         def make(version: Version) -> Call:
             if answer == "tensor":
                 version.answers.require_raw(probabilities=probabilities)
-            return call_of_body(version, body, probabilities, priority, timeout_ms, batch_size)
+            inputs = known.get(version.serial)
+            return call_of_body(
+                *(version, body, probabilities, priority, timeout_ms, batch_size), inputs=inputs
+            )
 
         encode = encoder(answer)
         if watch is not None:
             encode = _watched(encode, watch)
         if body.memory is not None:
             encode = remembering(body.memory, encode)
-        return self._attempt(make, lambda call: _start(call, encode, on_done))
+
+        cache = self.cache
+        is_alone = watch is None and not (body.memory is not None and self.is_stateful)
+        if cache is not None and self.caches and is_alone:
+            began_s, version = time.perf_counter(), self._version
+            inputs = known[version.serial] = make(version).inputs
+            key = key_of(version.serial, inputs, answer, probabilities)
+            found = cache.get(key)
+            if found is not None:
+                on_done(found._replace(inference_time_s=time.perf_counter() - began_s))
+                return 0
+            on_done = cache.remembering(key, on_done)
+
+        def act(call: Call) -> int:
+            return _start(call, encode, on_done)
+
+        try:
+            return self._attempt(make, act)
+        except RestingError:
+            return self._start_or_wait(make, act, on_done, asyncio.get_running_loop())
 
     def check(self, body: Body, *, probabilities: bool) -> None:
         """Refuses rows that `start` would refuse, without running anything.
@@ -319,20 +368,6 @@ class Model:
         decode_body(version, body)
         version.answers.wanted(predictions=True, probabilities=probabilities)
 
-    def _attempt(self, make: Callable[[Version], Call], act: Callable[[Call], T]) -> T:
-        """Acts on a call of the version that answers now; again if a reload closed it meanwhile."""
-        while True:
-            version = self._version
-            try:
-                return act(make(version))
-            except UnavailableError:
-                if self._version is version:
-                    raise
-
-    def cancel(self, ticket: int) -> bool:
-        """Withdraws a request that was started; False when it has ended already."""
-        return self._version.core.cancel(ticket)
-
 
 def call_of_body(
     version: Version,
@@ -341,15 +376,19 @@ def call_of_body(
     priority: int,
     timeout_ms: float | None,
     batch_size: int | None,
+    *,
+    inputs: CoreInputs | None = None,
 ) -> Call:
     """The call that a body asks for. For `Model.start` and copies of it.
+
+    ``inputs`` are the body's, where they have been read already.
 
     Raises:
         SlipstreamError: as `Model.start`.
     """
     return Call(
         version=version,
-        inputs=decode_body(version, body),
+        inputs=decode_body(version, body) if inputs is None else inputs,
         probabilities=probabilities,
         outputs_wanted=version.answers.wanted(predictions=True, probabilities=probabilities),
         priority=priority,

@@ -202,6 +202,6 @@ def _compared(
         engine.beside(model, made, alone) as after,
     ):
         versions = (before.version, after.version)
-        requests = single_rows(versions[0].core, versions[0].signature, rows, _MOST_REQUESTS)
+        requests = single_rows(versions[0].running, versions[0].signature, rows, _MOST_REQUESTS)
         times = interleaved_s(versions, requests, _MEASURING_S)
     return float(np.median(times[0])), float(np.median(times[1]))

@@ -5,6 +5,7 @@ A reload makes a new version and swaps it in; requests that the old one accepted
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 import time
@@ -15,8 +16,9 @@ from typing import NamedTuple
 
 import msgspec
 
+from slipstream.api.resting import RestingCore
 from slipstream.engine.answers import Answers
-from slipstream.engine.quick import Quick, quick_call
+from slipstream.engine.quick import Quick, never, quick_call
 from slipstream.engine.recurrence import Memory, Recurrence, recurrence_of
 from slipstream.engine.runtime import (
     CoreDecoder,
@@ -28,8 +30,10 @@ from slipstream.engine.runtime import (
 from slipstream.engine.signature import Signature, signature_of
 from slipstream.errors import UnavailableError
 from slipstream.models.manifest import Manifest
+from slipstream.models.sidecar import Sidecar
 
 _RATE_WINDOW_S = 60.0
+_next_serial = itertools.count(1).__next__
 
 
 class ModelMetrics(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,7 +98,7 @@ class Member(NamedTuple):
 class Version(NamedTuple):
     """Everything a request needs, read once so that a swap in between cannot mix two versions."""
 
-    core: CoreModel
+    core: CoreModel | RestingCore
     manifest: Manifest
     folder: Path
     signature: Signature
@@ -106,11 +110,26 @@ class Version(NamedTuple):
     quick_probabilities: Quick
     load_time_s: float
     memory_usage_bytes: int | None
+    sidecar: Sidecar
+    """What its operator says of it."""
+    serial: int
+    """Of this version and no other; it keeps it when it comes back into memory."""
     rate: RateWindow
     process_id: int
     members: tuple[Member, ...] = ()
     """Of an ensemble whose members run in the core."""
     recurrence: Recurrence | None = None
+
+    @property
+    def running(self) -> CoreModel:
+        """Its core, while it is in memory.
+
+        Raises:
+            UnavailableError: it rests.
+        """
+        if isinstance(self.core, RestingCore):
+            raise UnavailableError("the model was evicted meanwhile; try again")
+        return self.core
 
     def completed(self, given: CoreInputs, memory: Memory | None) -> CoreInputs:
         """What a request brings, with the states and constants that it does not bring."""
@@ -154,8 +173,7 @@ def version_of(
     core: CoreModel,
     manifest: Manifest,
     folder: Path,
-    load_time_s: float,
-    memory_usage_bytes: int | None,
+    sidecar: Sidecar,
 ) -> Version:
     """Puts a version together; the signature and the answers follow from the rest.
 
@@ -176,29 +194,74 @@ def version_of(
         endpoint=answers.endpoint(core, decoder) if recurrence is None else None,
         quick_predictions=quick_call(core, signature, answers, probabilities=False),
         quick_probabilities=quick_call(core, signature, answers, probabilities=True),
-        load_time_s=load_time_s,
-        memory_usage_bytes=memory_usage_bytes,
+        load_time_s=0.0,
+        memory_usage_bytes=None,
+        sidecar=sidecar,
+        serial=_next_serial(),
         rate=RateWindow(),
         process_id=os.getpid(),
         recurrence=recurrence,
     )
 
 
-def metrics_of(version: Version) -> ModelMetrics:
-    """The figures of the core's own counters and histograms."""
+def resting(version: Version) -> Version:
+    """The same version without anything that holds on to its core's model."""
+    return version._replace(
+        core=RestingCore(),
+        endpoint=None,
+        quick_predictions=never,
+        quick_probabilities=never,
+        memory_usage_bytes=0,
+    )
+
+
+class Counted(NamedTuple):
+    """What one version did, over all the times that it was in memory."""
+
+    answered: int = 0
+    failed: int = 0
+    ran: int = 0
+    total_ns: int = 0
+    """Summed over those that ran."""
+    restarts: int = 0
+    last_execute_ns: int | None = None
+    used_at: float | None = None
+    """Seconds since the epoch."""
+
+
+def counted(version: Version, before: Counted) -> Counted:
+    """The core's own counters, added to what came before."""
+    if isinstance(version.core, RestingCore):
+        return before
     stats = version.core.stats()
-    total = stats["stages"]["total"]
-    idle_s = stats["idle_s"]
+    total, idle_s = stats["stages"]["total"], stats["idle_s"]
+    return Counted(
+        answered=before.answered + stats["succeeded"],
+        failed=before.failed + stats["failed"],
+        ran=before.ran + total["count"],
+        total_ns=before.total_ns + total["sum_ns"],
+        restarts=before.restarts + stats["restarts"],
+        last_execute_ns=stats["last_execute_ns"] if stats["executions"] else before.last_execute_ns,
+        used_at=before.used_at if idle_s is None else time.time() - idle_s,
+    )
+
+
+def metrics_of(version: Version, so_far: Counted, waiting: int) -> ModelMetrics:
+    """Figures of a version that has counted ``so_far``; ``waiting``: for it to come back."""
+    used_at, last_ns = so_far.used_at, so_far.last_execute_ns
+    queued = 0
+    if not isinstance(version.core, RestingCore):
+        queued = version.core.stats()["queue_size"]
     return ModelMetrics(
-        inference_count=stats["succeeded"],
-        error_count=stats["failed"],
-        total_inference_time_s=total["sum_ns"] / 1e9,
-        average_inference_time_s=total["sum_ns"] / total["count"] / 1e9 if total["count"] else 0.0,
-        last_inference_time_s=stats["last_execute_ns"] / 1e9 if stats["executions"] else None,
-        throughput_per_second=version.rate.per_second(stats["succeeded"]),
-        last_used=None if idle_s is None else time.time() - idle_s,
-        queue_depth=stats["queue_size"],
-        restarts=stats["restarts"],
+        inference_count=so_far.answered,
+        error_count=so_far.failed,
+        total_inference_time_s=so_far.total_ns / 1e9,
+        average_inference_time_s=so_far.total_ns / so_far.ran / 1e9 if so_far.ran else 0.0,
+        last_inference_time_s=None if last_ns is None else last_ns / 1e9,
+        throughput_per_second=version.rate.per_second(so_far.answered),
+        last_used=used_at,
+        queue_depth=queued + waiting,
+        restarts=so_far.restarts,
     )
 
 
@@ -206,6 +269,8 @@ def totals_of(versions: Iterable[Version], before: Totals) -> Totals:
     """What these have counted, added to ``before``."""
     answered, failed, not_run, latencies = before
     for version in versions:
+        if isinstance(version.core, RestingCore):
+            continue  # what it did was counted when it was closed
         stats = version.core.stats()
         answered += stats["succeeded"]
         failed += stats["failed"]

@@ -21,7 +21,7 @@ from slipstream.http.routes.context import Context
 from slipstream.http.routes.table import all_routes
 from slipstream.http.rsgi import RsgiAdapter
 from slipstream.http.server import bind, serve
-from slipstream.settings import Settings, load_settings
+from slipstream.settings import Settings, load_settings, stored_settings
 
 if TYPE_CHECKING:
     from slipstream.api import Engine
@@ -63,10 +63,7 @@ def register(commands: argparse._SubParsersAction[Any]) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Serves; returns 0 after an orderly end."""
     names = ("host", "port", "uds", "model_dir", "ssl_certificate", "ssl_keyfile", "debug")
-    settings = load_settings(
-        config=arguments.config,
-        command_line={name: getattr(arguments, name) for name in names},
-    )
+    settings = _settings(arguments.config, {name: getattr(arguments, name) for name in names})
     configure_logging(settings)
     with asyncio.Runner(loop_factory=FrontLoop) as runner:
         orderly = runner.run(_serve(settings, arguments.load))
@@ -77,14 +74,25 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _settings(config: str | None, command_line: dict[str, Any]) -> Settings:
+    """From all sources; where the stored ones lie, the others say."""
+    first = load_settings(config=config, command_line=command_line)
+    kept = stored_settings(first.state_path)
+    if not kept:
+        return first
+    return load_settings(config=config, persisted=kept, command_line=command_line)
+
+
 async def _serve(settings: Settings, asked: list[StartupLoad]) -> bool:
     """The whole life of the server; returns whether it left nothing running."""
     stop = stop_on_signals()
     sock = bind(settings)
     try:
         from slipstream.api import Engine  # here: a port in use should not cost the imports
+        from slipstream.api.registry import Registry
 
-        loads = startup_loads(asked, settings.model_dir)
+        remembered = Registry(settings.state_path).all()
+        loads = startup_loads(asked, settings.model_dir, remembered)
         engine = Engine(settings)
     except BaseException:
         sock.close()
@@ -95,7 +103,7 @@ async def _serve(settings: Settings, asked: list[StartupLoad]) -> bool:
         if not await loader.run(settings, stop):
             sock.close()
             return False
-        orderly = await _answer_requests(engine, settings, loader.failed, sock, stop)
+        orderly = await _answer_requests(engine, settings, sock, stop)
     finally:
         closed = await _close(engine)
     orderly = orderly and closed
@@ -104,22 +112,22 @@ async def _serve(settings: Settings, asked: list[StartupLoad]) -> bool:
 
 
 async def _answer_requests(
-    engine: Engine, settings: Settings, failed_loads: int, sock: socket.socket, stop: asyncio.Event
+    engine: Engine, settings: Settings, sock: socket.socket, stop: asyncio.Event
 ) -> bool:
     """Serves until told to stop; returns whether everything in progress came to its end."""
     from slipstream.http.routes.tasks import start_tasks  # here: as the engine, not before `bind`
 
     clock = Clock()
     context = Context(engine, settings, clock)
-    context.failed_startup_loads = failed_loads
     app = App(all_routes(context), settings, clock, context.traffic, context.limits)
     context.level = app.gate.level
     context.gate_is_full = lambda: app.gate.full
     context.active_requests = lambda: app.gate.active
+    context.on_settings = lambda now: app.gate.allow(now.max_concurrent_requests)
     adapter = RsgiAdapter(app)
     context.tasks = tasks = await start_tasks(context)
     closing = asyncio.ensure_future(_mark_closing(stop, context))
-    looking = asyncio.ensure_future(_look(context))
+    looking = asyncio.gather(_look(context), _keep_limits(engine))
     try:
         drained = await serve(
             *(adapter, sock, settings, stop), on_ready=announce, give_up=adapter.end_all
@@ -157,6 +165,14 @@ async def _look(context: Context) -> None:
     while True:
         context.window.look(time.monotonic(), context.engine.totals())
         await asyncio.sleep(_LOOK_S)
+
+
+async def _keep_limits(engine: Engine) -> None:
+    """Has models rest when memory has grown by something else than loading."""
+    loop = asyncio.get_running_loop()
+    while True:
+        await asyncio.sleep(_LOOK_S)
+        await loop.run_in_executor(None, engine.keep_limits)
 
 
 def announce(address: str) -> None:

@@ -17,7 +17,7 @@ from slipstream.adapters.base import Served, quiet
 from slipstream.adapters.open import open_source
 from slipstream.adapters.trees import UnconvertibleError
 from slipstream.convert import forest_sklearn, onnx_skl2onnx, onnx_sklearn, proof, tensorflow
-from slipstream.convert.describe import GRAPH, Compiled, describe, learn, of_graph, of_specs
+from slipstream.convert.describe import GRAPH, Compiled, Facts, describe, learn, of_graph, of_specs
 from slipstream.convert.forest_session import ForestSession
 from slipstream.convert.forest_sklearn import contains_trees
 from slipstream.convert.onnx_graph import INPUT, PREDICTIONS, PROBABILITIES, Graph
@@ -66,7 +66,7 @@ def build(job: Job, say: Callable[[str], None]) -> Manifest:
         reason: str | None = "compile_model is false"
     elif (reason := _why_not(served)) is None:
         with _at_most(job.timeout_s / 2) as expired:
-            compiled = _compile(served, job, say)
+            compiled = _compile(served, facts, job, say)
         if expired[0]:
             reason = f"converting took longer than {job.timeout_s / 2:.0f} s"
         elif isinstance(compiled, str):
@@ -131,13 +131,14 @@ class _Attempt:
     run: Callable[[Served, proof.Original, Path], tuple[Compiled, proof.Verdict]]
 
 
-def _compile(served: Served, job: Job, say: Callable[[str], None]) -> Compiled | str:
+def _compile(served: Served, facts: Facts, job: Job, say: Callable[[str], None]) -> Compiled | str:
     """A proven conversion (its file written), or the reason why there is none."""
     say("asking the original on probe rows")
     try:
         original = proof.ask_original(served)
     except Exception as error:  # any library may raise anything on rows that it does not like
         return f"the model refuses probe rows ({type(error).__name__}: {str(error)[:160]})"
+    facts.warmup_rows = proof.first_rows(original)
     reasons: list[str] = []
     for attempt in _attempts(served):
         say(f"converting ({attempt.name})")

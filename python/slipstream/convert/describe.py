@@ -40,6 +40,7 @@ class Facts(msgspec.Struct, kw_only=True):
     predictions: Array | None = None
     probabilities: tuple[Array, ...] = ()
     accepts_missing: bool = False
+    warmup_rows: tuple[tuple[bool | float | str | None, ...], ...] = ()
 
 
 def learn(served: Served) -> Facts:
@@ -138,6 +139,7 @@ def describe(
         classes_dtype=None if classes is None else dtype_name(classes.dtype),
         predictions_dtype=None if predicted is None else dtype_name(predicted.dtype),
         predictions_shape=tail,
+        warmup_rows=facts.warmup_rows,
         probabilities_dtype=dtype_name(facts.probabilities[0].dtype)
         if facts.probabilities
         else None,

@@ -20,6 +20,8 @@ from slipstream.convert.probe_cells import Refused
 from slipstream.errors import MissingDependencyError
 
 _SINGLE_ROWS = 48
+_FEW_ROWS = 8
+_WIDE = 256
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,17 @@ def ask_original(served: Served) -> Original:
         answers = positions(answers, served.classes[0])
     exact = served.task in ("classification", "outlier")
     return Original(inputs, answers, exact, probabilities, refused)
+
+
+def first_rows(original: Original) -> tuple[tuple[bool | float | str | None, ...], ...]:
+    """A few of the rows that were asked, as JSON has them; one of wide models."""
+    cells = len(original.inputs) * np.size(original.inputs[0][0])
+    count = _FEW_ROWS if cells <= _WIDE else 1
+    rows = [
+        [cell for part in at for cell in np.ravel(part).tolist()]
+        for at in zip(*(values[:count] for values in original.inputs), strict=True)
+    ]
+    return tuple(tuple(None if cell != cell else cell for cell in row) for row in rows)
 
 
 def _one_thread() -> AbstractContextManager[Any]:

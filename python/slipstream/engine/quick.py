@@ -19,8 +19,8 @@ def quick_call(
 ) -> Quick:
     """The short way of a model; one that always answers None where the model has none."""
     only = answers.only_output(probabilities=probabilities)
-    if only is None or len(core.inputs) != 1 or signature.layout == "columns":
-        return _never
+    if only is None or len(signature.inputs) != 1 or signature.layout == "columns":
+        return never
     run = _engine.QuickCall(
         core,
         only.number,
@@ -38,5 +38,5 @@ def quick_call(
     return run_and_read
 
 
-def _never(x: Any) -> None:
+def never(x: Any) -> None:
     """For models whose answers take more than one array."""

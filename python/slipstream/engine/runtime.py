@@ -29,6 +29,7 @@ CoreFront = _engine.Front
 CoreGate = _engine.Gate
 CoreLatencies = _engine.Latencies
 LatencyHistogram = _engine.LatencyHistogram
+CoreQueue = _engine.CompletionQueue
 Exchange = _engine.Exchange
 CoreEnsembleMember = _engine.EnsembleMember
 core_ensemble = _engine.ensemble

@@ -43,6 +43,7 @@ class App:
         limits: Limits | None = None,
     ) -> None:
         self.settings = settings
+        """Of the start; of those that may change, the gate knows the one in force."""
         self.clock = clock
         self.gate = Gate(settings.max_concurrent_requests, settings.max_inflight_body_bytes)
         self.traffic = traffic or Traffic()

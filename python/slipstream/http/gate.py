@@ -11,10 +11,9 @@ from slipstream.http.traffic import Level
 class Gate:
     """Counts requests in progress and the bytes of their bodies, and refuses above the limits."""
 
-    __slots__ = ("_max_body_bytes", "_max_requests", "core")
+    __slots__ = ("_max_body_bytes", "core")
 
     def __init__(self, max_requests: int, max_body_bytes: int) -> None:
-        self._max_requests = max_requests
         self._max_body_bytes = max_body_bytes
         self.core = CoreGate(max_requests, max_body_bytes)
         """The counters, which express routes use without asking here."""
@@ -30,10 +29,11 @@ class Gate:
             return
         if self.core.is_closed:
             raise UnavailableError("The server is shutting down")
+        most = self.core.max_requests
         raise OverloadedError(
-            f"{self._max_requests} requests are in progress, as many as the server admits "
+            f"{most} requests are in progress, as many as the server admits "
             "(MAX_CONCURRENT_REQUESTS); try again shortly",
-            max_concurrent_requests=self._max_requests,
+            max_concurrent_requests=most,
             retry_after_s=1,
         )
 
@@ -54,6 +54,10 @@ class Gate:
                 max_inflight_body_bytes=self._max_body_bytes,
                 retry_after_s=1,
             )
+
+    def allow(self, max_requests: int) -> None:
+        """Admits that many from now on; those that are in stay."""
+        self.core.max_requests = max_requests
 
     def close(self) -> None:
         """Refuses every request from now on; those in progress finish."""
@@ -76,4 +80,4 @@ class Gate:
     @property
     def full(self) -> bool:
         """Whether the next request would be refused."""
-        return self.core.active >= self._max_requests
+        return self.core.active >= self.core.max_requests

@@ -13,10 +13,11 @@ import msgspec
 
 Level = Literal["healthy", "degraded", "unhealthy"]
 _ORDER: tuple[Level, ...] = ("healthy", "degraded", "unhealthy")
-_MIB = 1024 * 1024
 _WINDOW_S = 60.0
 _ENOUGH_REQUESTS = 10
 _TOO_MANY_ERRORS = 0.1
+_TOO_MANY_RESTARTS = 3
+_NEARLY_FULL = 0.9
 
 
 class Measurements(msgspec.Struct, frozen=True):
@@ -24,12 +25,16 @@ class Measurements(msgspec.Struct, frozen=True):
 
     accepting: bool
     """The engine takes requests."""
-    resident_mb: float | None
-    memory_limit_mb: float
+    memory_is_over: bool
+    """More than the limit is used, and nothing is left to evict."""
     available_share: float | None
     """Memory that the machine or container can still give, as a share of all it has."""
-    failed_startup_loads: int
-    """Models that were to be there after the start and are not."""
+    missing_models: int
+    """That were to be there after the start, or to come back into memory, and are not."""
+    recent_restarts: int
+    """Worker processes of models that died in the last minute and were started again."""
+    fullest_queue: float
+    """Of all models, as a share of what may wait."""
     gate_full: bool
     """As many requests are in progress as are admitted."""
     recent_requests: int
@@ -40,19 +45,23 @@ class Measurements(msgspec.Struct, frozen=True):
 def assess(now: Measurements) -> dict[str, Level]:
     """The four documented checks."""
     memory: Level = "healthy"
-    if now.resident_mb is not None and now.resident_mb > now.memory_limit_mb:
+    if now.memory_is_over:
         memory = "degraded"
     if now.available_share is not None and now.available_share < 0.05:
         memory = "unhealthy" if now.available_share < 0.01 else "degraded"
+    engine: Level = "degraded" if now.recent_restarts >= _TOO_MANY_RESTARTS else "healthy"
+    if not now.accepting:
+        engine = "unhealthy"
+    crowded = now.gate_full or now.fullest_queue > _NEARLY_FULL
     failing = (
         now.recent_requests >= _ENOUGH_REQUESTS
         and now.recent_errors >= _TOO_MANY_ERRORS * now.recent_requests
     )
     return {
-        "engine_status": "healthy" if now.accepting else "unhealthy",
+        "engine_status": engine,
         "memory_usage": memory,
-        "model_loading": "degraded" if now.failed_startup_loads else "healthy",
-        "inference_performance": "degraded" if failing or now.gate_full else "healthy",
+        "model_loading": "degraded" if now.missing_models else "healthy",
+        "inference_performance": "degraded" if failing or crowded else "healthy",
     }
 
 
@@ -80,18 +89,6 @@ class RecentCounts:
         if not samples or now_s - samples[-1][0] >= 1.0:
             samples.append((now_s, requests, errors))
         return requests - samples[0][1], errors - samples[0][2]
-
-
-def resident_mb() -> float | None:
-    """Memory of this process in MiB; None where the system does not tell."""
-    try:
-        fields = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return None
-    for line in fields.splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) / 1024
-    return None
 
 
 def available_share() -> float | None:

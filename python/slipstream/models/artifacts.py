@@ -86,6 +86,13 @@ def _cached(folder: Path) -> Manifest | None:
     return _finished(folder) if sums else None
 
 
+def is_damaged(folder: Path, manifest: Manifest) -> bool:
+    """Whether an artifact that was made before is not what it was."""
+    if (folder / SUMS_FILE).exists():
+        return _cached(folder) is None
+    return not (folder / manifest.artifact).is_file()
+
+
 def _seal(folder: Path) -> None:
     """Write down what the files of an artifact are, as ``sha256sum`` does."""
     files = sorted(file for file in folder.rglob("*") if file.is_file())

@@ -111,6 +111,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     predictions_shape: tuple[int, ...] = ()
     """Shape of one row of ``predict``'s answer: ``()`` for ``(n,)``, ``(2,)`` for ``(n, 2)``."""
     probabilities_dtype: str | None = None
+    warmup_rows: tuple[tuple[bool | float | str | None, ...], ...] = ()
+    """Rows that the original has answered, as JSON has them; for a version's first executions."""
     accepts_missing: bool = False
     """Whether ``null`` (NaN) is a legal value in a numeric column."""
     quantized: Quantized | None = None

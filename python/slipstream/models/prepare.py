@@ -31,7 +31,7 @@ from slipstream.models.manifest import MANIFEST_VERSION, Manifest, encode
 from slipstream.models.onnx_files import companions
 from slipstream.models.states_file import StatesFile, states_file_of
 
-CONVERTER_VERSION = 3
+CONVERTER_VERSION = 4
 """Raise it whenever the converter's output for the same file changes: old artifacts expire."""
 MODEL_TYPES = (
     "auto",

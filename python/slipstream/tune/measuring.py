@@ -41,13 +41,13 @@ def measured(
         SlipstreamError: the model does not answer these rows.
     """
     version = beside.version
-    requests = single_rows(version.core, version.signature, rows, _MOST_REQUESTS)
+    requests = single_rows(version.running, version.signature, rows, _MOST_REQUESTS)
     times = latencies_s(version, requests, seconds, is_stopped)
     p50_s, p99_s = (float(value) for value in np.percentile(times, (50, 99)))
-    instances = version.core.instances
+    instances = version.running.instances
     in_time = int(instances * seconds / max(p50_s, 1e-9))  # a slow model gets no long queue
     in_progress = max(2 * instances, min(MOST_IN_PROGRESS, in_time))
-    rate = requests_per_second(version.core, requests, in_progress, seconds, is_stopped)
+    rate = requests_per_second(version.running, requests, in_progress, seconds, is_stopped)
     return Measured(
         latency_p50_ms=round(p50_s * 1e3, 6),
         latency_p99_ms=round(p99_s * 1e3, 6),
@@ -61,11 +61,11 @@ def generated(version: Version) -> list[row_sets.Array]:
     Raises:
         InvalidInputError: none of those that can be generated suits it.
     """
-    is_batchable = version.core.batchable
+    is_batchable = version.running.batchable
     for rows in row_sets.candidates(version.signature.inputs, is_batchable=is_batchable):
         try:
-            for request in single_rows(version.core, version.signature, rows, 1):
-                version.core.run(request).raise_for_status()
+            for request in single_rows(version.running, version.signature, rows, 1):
+                version.running.run(request).raise_for_status()
         except SlipstreamError:  # of whatever kind: another set of rows is tried
             continue
         return rows

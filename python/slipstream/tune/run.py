@@ -197,7 +197,7 @@ class SearchRun:
                 backend=model.backend,
                 cores=available_cpus(),
                 most_instances=self._engine.most_instances(model),
-                is_batchable=model.version.core.batchable,
+                is_batchable=self._engine.resident_version(model).running.batchable,
                 quantizations=quantizations,
                 why_no_quantization=self._why_no_quantization(),
             ),

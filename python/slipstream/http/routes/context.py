@@ -26,17 +26,19 @@ _LONG_WAITING = 8
 
 
 class Context:
-    """Handed to every route: the engine, the settings, the clock. Made once per server."""
+    """Handed to every route: the engine, the settings, the clock. Made once per server.
+
+    ``settings`` are those in force at that moment: some change while the server runs.
+    """
 
     def __init__(self, engine: Engine, settings: Settings, clock: Clock) -> None:
         from slipstream.tune.searches import Searches  # here: as the engine is
 
         self.engine = engine
-        self.settings = settings
         self.clock = clock
         self.recent = RecentCounts()
+        self.recent_restarts = RecentCounts()
         self.window = SlidingWindow()
-        self.failed_startup_loads = 0
         self.accepting = True
         """False from the moment the server begins to shut down."""
         self.streams = StreamTable(lambda model_id: self.engine.get(model_id), settings)
@@ -53,6 +55,13 @@ class Context:
         """Both to be shared with the server's `App`."""
         self.level: Callable[[], Level] = lambda: Level(0, 0, 0)
         self.active_requests: Callable[[], int] = lambda: 0
+        self.on_settings: Callable[[Settings], None] = lambda settings: None
+        """Puts what the HTTP layer itself has to change in force."""
+
+    @property
+    def settings(self) -> Settings:
+        """In force now."""
+        return self.engine.settings
 
     @property
     def lanes_busy(self) -> bool:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 from slipstream.http.clock import format_uptime
-from slipstream.http.codec import json_response
+from slipstream.http.codec import JsonBody, json_response
 from slipstream.http.routes.context import Context, mebibytes
-from slipstream.http.schemas.engine import EngineConfigAnswer, EngineStatusAnswer
+from slipstream.http.schemas.engine import (
+    CacheClearedAnswer,
+    EngineConfigAnswer,
+    EngineStatusAnswer,
+    RestartAnswer,
+    RestartedModel,
+)
 from slipstream.http.schemas.metrics import (
     CpuUsage,
     DiskUsage,
@@ -22,11 +28,14 @@ from slipstream.http.schemas.metrics import (
     ResourcesAnswer,
 )
 from slipstream.http.types import Request, Response
+from slipstream.settings import Settings
 
 if TYPE_CHECKING:
+    from slipstream.api import Engine
     from slipstream.engine.runtime import CoreLatencies
 
 _GIB = 1 << 30
+_changes = JsonBody(dict[str, Any])
 
 
 def status(context: Context, request: Request) -> Response:
@@ -36,9 +45,9 @@ def status(context: Context, request: Request) -> Response:
     memory = machine.memory()
     return json_response(
         EngineStatusAnswer(
-            status="running" if context.accepting else "stopping",
+            status=_status(context),
             uptime=format_uptime(time.time() - engine.started_at),
-            loaded_models=len(engine.models()),
+            loaded_models=sum(not model.is_resting for model in engine.models()),
             active_requests=context.active_requests(),
             total_predictions=totals.answered,
             average_response_time=totals.average_s,
@@ -51,9 +60,31 @@ def status(context: Context, request: Request) -> Response:
     )
 
 
+def _status(context: Context) -> Literal["running", "restarting", "stopping"]:
+    if not context.accepting:
+        return "stopping"
+    return "restarting" if context.engine.is_restarting else "running"
+
+
+def restart(context: Context, request: Request) -> Response:
+    """POST engine/restart: requests that come meanwhile wait for their models."""
+    engine = context.engine
+    engine.restart()
+    models = [RestartedModel(model.model_id, model.state) for model in engine.models()]
+    return json_response(RestartAnswer("Engine restarted successfully", _status(context), models))
+
+
 def config(context: Context, request: Request) -> Response:
     """GET engine/config."""
-    settings = context.settings
+    return _configuration(context.settings)
+
+
+def configure(context: Context, request: Request) -> Response:
+    """PUT engine/config: what is named changes, all of it or nothing; kept over restarts."""
+    return _configuration(context.engine.configure(_changes(request), context.on_settings))
+
+
+def _configuration(settings: Settings) -> Response:
     return json_response(
         EngineConfigAnswer(
             max_batch_size=settings.max_batch_size,
@@ -67,6 +98,20 @@ def config(context: Context, request: Request) -> Response:
     )
 
 
+def clear_cache(context: Context, request: Request) -> Response:
+    """DELETE engine/cache: remembered answers are forgotten."""
+    entries, freed_bytes = context.engine.prediction_cache.clear()
+    return json_response(
+        CacheClearedAnswer("Cache cleared successfully", entries, mebibytes(freed_bytes) or 0.0)
+    )
+
+
+def _hit_rate(engine: Engine) -> float | None:
+    counts = engine.prediction_cache.counts()
+    asked = counts.hits + counts.misses
+    return counts.hits / asked if asked else None
+
+
 def performance(context: Context, request: Request) -> Response:
     """GET metrics/performance: counts since the start; times and rates of the last minute."""
     from slipstream.api.memory import resident_bytes  # here: as the engine is
@@ -75,7 +120,7 @@ def performance(context: Context, request: Request) -> Response:
     now_s, totals = time.monotonic(), engine.totals()
     seconds, recent = context.window.since(now_s, totals)
     latencies, gpus = recent.latencies, machine.gpus()
-    memory = [model.memory_usage_bytes for model in engine.models()]
+    memory = [model.memory_usage_bytes for model in engine.models() if not model.is_resting]
     known = [count for count in memory if count is not None]
     return json_response(
         PerformanceAnswer(
@@ -94,7 +139,7 @@ def performance(context: Context, request: Request) -> Response:
                 gpus.usage_percent,
                 mebibytes(gpus.memory_used),
             ),
-            ModelsMetrics(len(memory), mebibytes(sum(known)) if known else None, None),
+            ModelsMetrics(len(memory), mebibytes(sum(known)) if known else None, _hit_rate(engine)),
         )
     )
 

@@ -45,6 +45,8 @@ def load(context: Context, request: Request) -> Response:
         compile_model=wanted.compile_model,
         ensemble_method=wanted.ensemble_method,
         walled=True,
+        remember=True,
+        cache_predictions=wanted.cache_predictions,
     )
     return _loaded(model, "Model loaded successfully")
 
@@ -89,6 +91,7 @@ def list_models(context: Context, request: Request) -> Response:
             compiled=model.compiled,
             loaded_at=format_time(model.loaded_at),
             inference_count=model.metrics().inference_count,
+            state=model.state,
         )
         for model in models
     ]
@@ -113,6 +116,7 @@ def info(context: Context, request: Request) -> Response:
             model_size_mb=mebibytes(model.model_size_bytes) or 0.0,
             memory_usage_mb=mebibytes(model.memory_usage_bytes),
             backend=model.backend,
+            state=model.state,
             reason=UNSET if model.reason is None else model.reason,
             quantization=UNSET if model.quantization is None else model.quantization,
             ensemble_method=(model.manifest.estimator or UNSET) if model.members else UNSET,

@@ -12,7 +12,7 @@ from slipstream.http.schemas.metrics import MemoryShare
 class EngineStatusAnswer(msgspec.Struct):
     """GET engine/status. Counted since the engine was started, unloaded models included."""
 
-    status: Literal["running", "stopping"]
+    status: Literal["running", "restarting", "stopping"]
     uptime: str
     loaded_models: int
     active_requests: int
@@ -22,6 +22,29 @@ class EngineStatusAnswer(msgspec.Struct):
     memory_usage: MemoryShare
     cpu_usage: float | None
     gpu_usage: float | None
+
+
+class RestartedModel(msgspec.Struct):
+    """One row of POST engine/restart."""
+
+    model_id: str
+    state: Literal["loaded", "evicted", "loading"]
+
+
+class RestartAnswer(msgspec.Struct):
+    """POST engine/restart."""
+
+    message: str
+    status: Literal["running", "restarting", "stopping"]
+    models: list[RestartedModel]
+
+
+class CacheClearedAnswer(msgspec.Struct):
+    """DELETE engine/cache."""
+
+    message: str
+    entries_cleared: int
+    memory_freed_mb: float
 
 
 class EngineConfigAnswer(msgspec.Struct):

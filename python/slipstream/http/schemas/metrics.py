@@ -41,7 +41,7 @@ class ModelsMetrics(msgspec.Struct):
     active_models: int
     total_model_memory_mb: float | None
     cache_hit_rate: float | None
-    """Null while no model caches predictions."""
+    """Null before the first request to a model that caches predictions."""
 
 
 class PerformanceAnswer(msgspec.Struct):

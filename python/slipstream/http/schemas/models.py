@@ -16,6 +16,7 @@ class LoadRequest(msgspec.Struct):
     compile_model: bool = True
     model_id: str | None = None
     ensemble_method: Literal["voting", "stacking", "bagging"] | None = None
+    cache_predictions: bool = False
 
     EXAMPLE: ClassVar[dict[str, Any]] = {
         "model_path": "./models/iris.pkl",
@@ -46,6 +47,7 @@ class ListedModel(msgspec.Struct):
     compiled: bool
     loaded_at: str
     inference_count: int
+    state: Literal["loaded", "evicted", "loading"]
 
 
 class ModelList(msgspec.Struct):
@@ -84,6 +86,7 @@ class ModelInfo(msgspec.Struct):
     model_size_mb: float
     memory_usage_mb: float | None
     backend: str
+    state: Literal["loaded", "evicted", "loading"]
     reason: str | UnsetType = UNSET
     quantization: str | UnsetType = UNSET
     """Type and mode, where it is quantized."""

@@ -1,0 +1,136 @@
+"""Changing how a loaded model answers: another version beside it, and the swap."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+
+from slipstream.api.beside import Beside
+from slipstream.api.ensemble_loading import Ensembles
+from slipstream.api.loading import prepared_of
+from slipstream.api.members import Fresh, require_users
+from slipstream.api.model import LoadOptions, Model
+from slipstream.api.prediction_cache import PredictionCache
+from slipstream.api.promise import Promise
+from slipstream.api.residency import Residency
+from slipstream.api.tuning import Tuning
+from slipstream.api.version import Version
+from slipstream.errors import ModelBusyError, ModelNotFoundError, SlipstreamError
+from slipstream.models.paths import resolve_model_path
+from slipstream.models.prepare import Prepared
+from slipstream.models.sidecar import read_sidecar
+
+
+class Changing(Residency):
+    """The part of `slipstream.Engine` that reload, quantize, compile and optimize share."""
+
+    prediction_cache: PredictionCache
+    _ensembles: Ensembles
+
+    def _not_found(self, model_id: str) -> ModelNotFoundError:
+        names = sorted(self._models.copy())
+        return ModelNotFoundError(
+            f"Model with ID '{model_id}' not found", model_id=model_id, available_models=names
+        )
+
+    def prepared(self, model: Model, options: LoadOptions, tuning: Tuning) -> Prepared:
+        """The artifact of a loaded model's file, as the file is now. Raises: as `load`."""
+        file = resolve_model_path(
+            str(model.file), self.settings.model_dir if options.walled else None
+        )
+        return prepared_of(self.settings, file, options, tuning)
+
+    def beside(
+        self, model: Model, prepared: Prepared, tuning: Tuning, began: float | None = None
+    ) -> AbstractContextManager[Beside]:
+        """Starts another version beside the one that answers; closed in the end, if not swapped in.
+
+        Args:
+            model: Whose version it may become.
+            prepared: What it runs.
+            tuning: How it runs.
+            began: When loading began, by the monotonic clock; None: now.
+        """
+
+        def load(promise: Promise) -> tuple[Version, int]:
+            version = self._start(
+                *(model.model_id, model.file, prepared, promise, model.load_options.instances),
+                began=time.monotonic() if began is None else began,
+                sidecar=read_sidecar(model.file),
+                tuning=tuning,
+                replaced=model.version,
+            )
+            return version, prepared.size_bytes
+
+        return self._beside(model, tuning, load)
+
+    @contextmanager
+    def _beside(
+        self, model: Model, tuning: Tuning, load: Callable[[Promise], tuple[Version, int]]
+    ) -> Iterator[Beside]:
+        with self._promised() as promise:
+            beside = Beside(model, *load(promise), tuning, promise)
+            try:
+                yield beside
+            finally:
+                if not beside.is_swapped:
+                    beside.version.core.close(0.0)
+
+    def swap(
+        self, beside: Beside, still: Callable[[], bool], options: LoadOptions | None = None
+    ) -> None:
+        """Lets a version answer from now on; the old one ends what it has accepted.
+
+        Ensembles that share the model are made again with the new version, and swapped with it.
+
+        Args:
+            beside: The version, inside the block of `beside`. Reloads keep its tuning.
+            still: Asked under the lock: whether that holds on which the change was founded.
+            options: Load options that reloads use from now on; None: those there are.
+
+        Raises:
+            ModelNotFoundError: the model was unloaded meanwhile.
+            ModelBusyError: what the change was founded on does not hold any more.
+            ModelLoadError: an ensemble does not take the new version.
+        """
+        model = beside.model
+        with ExitStack() as promises:
+            users = self._ensembles.users_with(model, beside.version, promises)
+            try:
+                with self._lock:
+                    if not still():
+                        raise ModelBusyError(
+                            f"model {model.model_id!r} was changed by another request meanwhile, "
+                            "so nothing was changed by this one: try again",
+                            model_id=model.model_id,
+                        )
+                    beside.version.core.set_max_batch_rows(self._batch_rows(beside.tuning))
+                    old = self._swap([Fresh(model, beside.version, beside.size_bytes), *users])
+                    model.tuning = beside.tuning
+                    model.load_options = options or model.load_options
+                    beside.is_swapped = True
+                    beside.promise.instances = 0  # the model has them now
+            except SlipstreamError:
+                for _, unused, _ in reversed(users):
+                    unused.core.close(0.0)  # nobody would ever close it
+                raise
+        for one, _, _ in [Fresh(model, beside.version, beside.size_bytes), *users]:
+            one.let_in()
+        for ended in reversed(old):  # ensembles before what they are made of
+            self._end(ended)
+            self.prediction_cache.forget(ended.serial)
+
+    def _swap(self, fresh: list[Fresh]) -> list[Version]:
+        """Lets versions answer from now on, all or none; under the lock. Returns the old ones."""
+        for model, _, _ in fresh:
+            if self._models.get(model.model_id) is not model:
+                raise self._not_found(model.model_id)
+        require_users(self._models.values(), fresh)
+        ended = []
+        for model, version, size_bytes in fresh:
+            old = model.replace_version(version, time.time(), size_bytes)
+            self._ending.append(old)
+            self._publish(model)
+            ended.append(old)
+        return ended

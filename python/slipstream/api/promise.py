@@ -1,0 +1,10 @@
+"""Instances that are spoken for while a version is being started."""
+
+from __future__ import annotations
+
+
+class Promise:
+    """Instances that a version may start, until the model that owns it is entered."""
+
+    def __init__(self) -> None:
+        self.instances = 0

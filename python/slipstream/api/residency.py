@@ -1,0 +1,413 @@
+"""Which models are in memory: the part of an engine that has models rest and brings them back.
+
+At most ``model_cache_size`` models are in memory, and at most ``memory_limit_mb`` of memory is
+used, as far as that takes a model: the one that was used least recently rests first. Its version is
+closed like at an unload, so whatever it has accepted is answered; its artifact stays on disk, and
+its next request has it loaded again, once, however many wait.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from slipstream.api.counts import CountKeeper, Observed
+from slipstream.api.loading import started
+from slipstream.api.memory import give_back_freed, resident_bytes
+from slipstream.api.promise import Promise
+from slipstream.api.resting import RestingCore
+from slipstream.api.tuning import UNTUNED, Tuning
+from slipstream.api.version import Totals, Version, totals_of
+from slipstream.api.warmup import BUDGET_S
+from slipstream.engine.runtime import (
+    CoreEndpoint,
+    CoreLatencies,
+    available_cpus,
+    start_core,
+)
+from slipstream.errors import (
+    EngineRestartingError,
+    UnavailableError,
+)
+from slipstream.models.artifacts import is_damaged
+from slipstream.models.prepare import Prepared
+from slipstream.models.sidecar import Sidecar
+from slipstream.settings import Settings
+
+if TYPE_CHECKING:
+    from slipstream.api.model import LoadOptions, Model
+
+_log = logging.getLogger("slipstream.engine")
+_MIB = 1024 * 1024
+_MAX_IN_FLIGHT = 8192
+_RETURNS_AT_ONCE = 2
+
+
+class Residency:
+    """What `Engine` knows of its models, and which of them are in memory. Thread-safe."""
+
+    settings: Settings
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)  # of _promises and _is_restarting
+        self._is_restarting = False
+        self._models: dict[str, Model] = {}  # by id, in order of loading
+        self._endpoints: dict[str, CoreEndpoint] = {}  # of those in memory
+        self._ending: list[Version] = []  # out of service, and still answering what they accepted
+        self._ended = Totals(0, 0, 0, CoreLatencies())  # of those that have
+        self._counts = CountKeeper()  # the same by model
+        self._closed = False
+        self._core = start_core(_MAX_IN_FLIGHT)
+        self._promises: list[Promise] = []  # to versions that are being started now
+        self._returner = ThreadPoolExecutor(_RETURNS_AT_ONCE, "slipstream-return")
+        self._evicting = threading.Lock()
+        self._memory_is_over = False
+
+    @property
+    def memory_is_over(self) -> bool:
+        """Whether more than the limit was used, and no model could rest, when last looked at."""
+        return self._memory_is_over
+
+    def resident_bytes(self) -> int:
+        """Memory in use by this process, and by workers where models have them."""
+        has_workers = any(
+            not model.is_resting and model.backend == "process" for model in self.models()
+        )
+        return resident_bytes(with_children=has_workers)
+
+    def models(self) -> list[Model]:
+        """All of them, in order of loading, those that rest included."""
+        with self._lock:
+            return list(self._models.values())
+
+    def _publish(self, model: Model) -> None:
+        """Lets the short way answer for it. With the lock."""
+        endpoint = model.version.endpoint
+        if endpoint is None or model.caches:  # which the short way knows nothing of
+            self._endpoints.pop(model.model_id, None)
+        else:
+            self._endpoints[model.model_id] = endpoint
+
+    def _end(self, version: Version) -> None:
+        """Closes a version that was taken out of service, and keeps what it has counted."""
+        version.core.close(self.settings.drain_timeout_s)
+        with self._lock:
+            self._ending = [other for other in self._ending if other is not version]
+            self._ended = totals_of([version], self._ended)
+            if not isinstance(version.core, RestingCore):
+                self._counts.keep(version.core)
+
+    def totals(self) -> Totals:
+        """What was answered since the engine was started, by models that are gone too."""
+        with self._lock:
+            versions = [model.version for model in self._models.values()] + self._ending
+            return totals_of(versions, self._ended)
+
+    def observed(self) -> list[Observed]:
+        """What each model has counted, by versions that were replaced or rested too."""
+        with self._lock:
+            serving = [(model.model_id, model.version.core) for model in self._models.values()]
+            ending = [version.core for version in self._ending]
+            return self._counts.observe(
+                [(name, None if isinstance(core, RestingCore) else core) for name, core in serving],
+                [core for core in ending if not isinstance(core, RestingCore)],
+            )
+
+    @property
+    def is_restarting(self) -> bool:
+        """Whether `restart` is at work."""
+        return self._is_restarting
+
+    def restart(self) -> None:
+        """Builds the core anew under the models that are in memory; blocks until they are back.
+
+        They rest meanwhile: what they accepted is answered first, what comes waits for them. Ids,
+        options, counters and models that rest stay as they are; loads and reloads wait. A model
+        that does not come back rests, and is tried again by its next request.
+
+        Raises:
+            EngineRestartingError: a restart is in progress; or loads are, and do not end soon.
+            UnavailableError: the engine is closed.
+        """
+        with self._changed:
+            if self._closed:
+                raise UnavailableError("the engine is closed")
+            if self._is_restarting:
+                raise EngineRestartingError("the engine is being restarted already; wait for it")
+            self._is_restarting = True
+        try:
+            with self._changed:
+                wait_s = self.settings.drain_timeout_s
+                if not self._changed.wait_for(lambda: not self._promises, wait_s):
+                    raise EngineRestartingError(
+                        f"{len(self._promises)} models are being loaded; restart when they are"
+                    )
+            self._rebuild()
+        finally:
+            with self._changed:
+                self._is_restarting = False
+                self._changed.notify_all()
+
+    def _rebuild(self) -> None:
+        present = [model for model in self.models() if not model.is_resting]
+        present.sort(key=lambda model: bool(model.members))  # ensembles end first, and begin last
+        with ThreadPoolExecutor(max(1, len(present)), "slipstream-restart") as pool:
+            for are_ensembles in (True, False):  # each side by side: they drain as long as one
+                list(
+                    pool.map(
+                        self._set_aside,
+                        [model for model in present if bool(model.members) is are_ensembles],
+                    )
+                )
+            self._core = start_core(_MAX_IN_FLIGHT)
+        for model in present:
+            try:
+                self._bring_back(model, is_restart=True)
+            except Exception as error:  # the others must come back all the same
+                _log.error("model '%s' is not back", model.model_id, exc_info=error)
+                model.not_back(error)
+
+    def evict(self, model: Model) -> bool:
+        """Has a model rest; blocks until it has answered what it accepted. False: it did."""
+        if not self._set_aside(model):
+            return False
+        _log.info("model '%s' was evicted: it comes back with its next request", model.model_id)
+        return True
+
+    def _set_aside(self, model: Model) -> bool:
+        with self._lock:
+            if self._models.get(model.model_id) is not model or model.is_resting:
+                return False
+            old = model.rest()
+            self._endpoints.pop(model.model_id, None)
+            self._ending.append(old)
+        self._end(old)
+        model.settle(old)
+        return True
+
+    def keep_limits(self, keep: str | None = None, coming: int = 0) -> None:
+        """Has models rest until the limits are kept, or nothing is left that may.
+
+        Args:
+            keep: A model that stays, because somebody waits for it.
+            coming: How many are about to come into memory.
+        """
+        with self._evicting:
+            self._keep_count(keep, coming)
+            self._keep_memory(keep)
+
+    def _keep_count(self, keep: str | None, coming: int) -> None:
+        most = self.settings.model_cache_size
+        while most:
+            present = [model for model in self.models() if not model.is_resting]
+            surplus = len(present) + coming - most
+            victim = self._victim(present, keep) if surplus > 0 else None
+            if victim is None:
+                return
+            self.evict(victim)
+
+    def _keep_memory(self, keep: str | None) -> None:
+        while True:
+            limit_mb = self.settings.memory_limit_mb
+            is_over = limit_mb > 0 and self.resident_bytes() > limit_mb * _MIB
+            if not is_over:
+                self._memory_is_over = False
+                return
+            idle = [model for model in self.models() if not (model.is_resting or model.is_busy)]
+            victim = self._victim(idle, keep)
+            if victim is None:
+                self._memory_is_over = True
+                return
+            self.evict(victim)
+            del idle, victim  # nothing may hold on to what is to be freed
+            give_back_freed()
+
+    def _victim(self, models: list[Model], keep: str | None) -> Model | None:
+        """The one used least recently; one that is busy only where all are.
+
+        Ensembles stay, and so do the models that they share: they are made of versions in memory.
+        """
+        shared = {one.model_id for model in self.models() for one in model.version.members}
+        free = [
+            model
+            for model in models
+            if not (model.pinned or model.members)
+            and model.model_id != keep
+            and model.model_id not in shared
+        ]
+        return max(free, key=lambda model: (not model.is_busy, model.idle_s), default=None)
+
+    def _wake(self, model: Model) -> None:
+        """Somebody waits for a model that rests: it is brought back, by one thread."""
+        with self._lock:
+            if model.is_returning or self._closed:
+                return
+            model.is_returning = True
+            self._returner.submit(self._return, model)
+
+    def _return(self, model: Model) -> None:
+        failure: Exception | None = None
+        began_s = time.monotonic()
+        try:
+            self._bring_back(model)
+        except Exception as error:  # whatever it is, those who wait must hear of it
+            failure = error
+        model.is_returning = False  # before they do: who comes now starts anew
+        if failure is None and model.is_awaited:  # it rests again, and nobody was woken meanwhile
+            self._wake(model)
+        if failure is not None:
+            _log.error("model '%s' could not be loaded again", model.model_id, exc_info=failure)
+            model.not_back(failure)
+            return
+        took_s = time.monotonic() - began_s
+        _log.info("model '%s' is back after %.2f s", model.model_id, took_s)
+        self.keep_limits(keep=model.model_id)
+
+    def _bring_back(self, model: Model, *, is_restart: bool = False) -> None:
+        """Loads a model that rests from the artifact that it had; nothing where it does not."""
+        with self._promised(is_restart=is_restart) as promise:
+            began, rested = time.monotonic(), model.version
+            if not model.is_resting:
+                return
+            prepared = Prepared(
+                manifest=rested.manifest, folder=rested.folder, size_bytes=model.model_size_bytes
+            )
+            options, tuning = model.load_options, model.tuning
+            if rested.members or is_damaged(prepared.folder, prepared.manifest):
+                version, _ = self._load_version(
+                    model.model_id, model.file, options, promise, tuning=tuning
+                )
+            else:
+                version = self._start(
+                    *(model.model_id, model.file, prepared, promise, options.instances),
+                    began=began,
+                    tuning=tuning,
+                    sidecar=rested.sidecar,
+                    warmup_s=0.0,  # somebody waits
+                )
+            with self._lock:
+                is_wanted = (
+                    self._models.get(model.model_id) is model
+                    and model.version is rested
+                    and not self._closed
+                )
+                if is_wanted:
+                    version.core.set_max_batch_rows(self._batch_rows(tuning))
+                    model.bring_back(version)
+                    self._publish(model)
+                    promise.instances = 0  # the model has them now
+        if is_wanted:
+            model.let_in()
+        else:  # it was unloaded or reloaded meanwhile
+            version.core.close(0.0)
+
+    def resident_version(self, model: Model) -> Version:
+        """The version of a model in memory, brought back where it rests; blocks.
+
+        Raises:
+            UnavailableError: it rests again already.
+        """
+        if model.is_resting:
+            self._bring_back(model, is_restart=True)  # whoever asks has promised before
+        version = model.version
+        if isinstance(version.core, RestingCore):
+            raise UnavailableError(f"model '{model.model_id}' was evicted just now; try again")
+        return version
+
+    def _batch_rows(self, tuning: Tuning) -> int:
+        """The most rows that one execution of a model takes."""
+        return tuning.max_batch_rows or self.settings.max_batch_size
+
+    def _load_version(
+        self,
+        model_id: str,
+        file: Path,
+        options: LoadOptions,
+        promise: Promise,
+        replaced: Version | None = None,
+        tuning: Tuning = UNTUNED,
+    ) -> tuple[Version, int]:
+        """`Engine` prepares and starts what a file holds."""
+        raise NotImplementedError
+
+    def _start(
+        self,
+        model_id: str,
+        file: Path,
+        prepared: Prepared,
+        promise: Promise,
+        instances: int | None,
+        *,
+        began: float,
+        sidecar: Sidecar,
+        tuning: Tuning = UNTUNED,
+        replaced: Version | None = None,
+        warmup_s: float = BUDGET_S,
+    ) -> Version:
+        """A version of that artifact, running, warm, and not yet entered anywhere."""
+        self.keep_limits(keep=model_id, coming=0 if replaced else 1)
+        wanted = tuning.instances or instances
+        return started(
+            *(self._core, self.settings, model_id, file, prepared),
+            instances=self._instances_for(prepared.manifest.backend, wanted, promise, replaced),
+            tuning=tuning,
+            began=began,
+            sidecar=sidecar,
+            warmup_s=warmup_s,
+        )
+
+    @contextmanager
+    def _promised(self, *, is_restart: bool = False) -> Iterator[Promise]:
+        """Counts the instances of a version from the moment it may start them.
+
+        Waits for the end of a restart, unless it belongs to it.
+        """
+        promise = Promise()
+        with self._changed:
+            self._changed.wait_for(lambda: is_restart or not self._is_restarting)
+            self._promises.append(promise)
+        try:
+            yield promise
+        finally:
+            with self._changed:
+                self._promises.remove(promise)
+                self._changed.notify_all()
+
+    def _instances_for(
+        self, backend: str, wanted: int | None, promise: Promise, replaced: Version | None
+    ) -> int:
+        """What was asked for (or the default), within what ``max_workers`` leaves; at least one.
+
+        Models that load side by side share what is left. A version about to be ``replaced`` leaves
+        its instances to its successor.
+        """
+        default = 1 if backend == "process" else available_cpus()
+        with self._lock:
+            promise.instances = max(1, min(wanted or default, self._instances_left(replaced)))
+            return promise.instances
+
+    def _instances_left(self, replaced: Version | None) -> int:
+        used = sum(other.instances for other in self._promises) + sum(
+            model.version.core.instances
+            for model in self._models.values()
+            if model.version is not replaced
+        )
+        return self.settings.max_workers - used
+
+    def most_instances(self, model: Model) -> int:
+        """How many instances a new version of a model may have now, beside all other models."""
+        with self._lock:
+            return max(1, self._instances_left(model.version))
+
+    def _stop_returning(self, models: list[Model]) -> None:
+        """For `Engine.close`: nobody comes back any more."""
+        self._returner.shutdown(wait=False, cancel_futures=True)
+        for model in models:
+            model.end(UnavailableError("the engine is closed"))

@@ -1,0 +1,102 @@
+"""The first executions of a version, before it answers anybody.
+
+Runtimes allocate, choose kernels and fault pages in at their first executions, and the core has yet
+to learn what an execution costs; the first request should pay for neither. The rows are the
+operator's (the model's sidecar), else some that the converter has asked the model itself, else
+zeros. Only the operator's must succeed: what we made up may well be no input of that model.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from slipstream.api.resting import RestingCore
+from slipstream.api.version import Version
+from slipstream.engine.inputs import inputs_from
+from slipstream.engine.runtime import CoreInputs
+from slipstream.errors import ModelLoadError, SlipstreamError
+from slipstream.models.sidecar import sidecar_path
+
+BUDGET_S = 1.0
+"""After it no execution begins, but for one on each instance."""
+_MOST_ELEMENTS = 1 << 24
+_MOST_ROWS = 64
+_log = logging.getLogger("slipstream.engine")
+
+
+def warm_up(version: Version, file: Path, max_batch_rows: int, budget_s: float) -> None:
+    """Executes what there is, on every instance.
+
+    Args:
+        version: Started, and not in service yet.
+        file: The model's, for messages.
+        max_batch_rows: Rows of its largest execution.
+        budget_s: After that long no execution begins, but for one on each instance.
+
+    Raises:
+        ModelLoadError: the operator's rows fail.
+    """
+    declared = version.sidecar.warmup
+    if declared is not None:
+        try:
+            _run(version, _decoded(version, declared.rows), budget_s)
+        except SlipstreamError as error:
+            raise ModelLoadError(
+                f"{file.name} fails on its warm-up rows ({sidecar_path(file).name}): "
+                f"{error.message}"
+            ) from error
+    elif version.manifest.model_type != "custom":  # whose code may do anything with rows
+        until_s = time.monotonic() + budget_s
+        try:
+            for inputs in _made_up(version, max_batch_rows):
+                _run(version, inputs, until_s - time.monotonic())
+                if time.monotonic() >= until_s:
+                    return
+        except SlipstreamError as error:
+            _log.debug("%s is not warmed up: %s", file.name, error.message)
+
+
+def _run(version: Version, inputs: CoreInputs, budget_s: float) -> None:
+    wanted = version.answers.wanted(
+        predictions=True, probabilities=bool(version.manifest.probabilities)
+    )
+    assert not isinstance(version.core, RestingCore), "it was just started"
+    version.core.warm_up(inputs, outputs_wanted=wanted, budget_s=max(0.0, budget_s))
+
+
+def _decoded(version: Version, rows: Any) -> CoreInputs:
+    return version.decoder.decode(msgspec.json.encode(rows))
+
+
+def _made_up(version: Version, max_batch_rows: int) -> Iterator[CoreInputs]:
+    """One row, then a full batch where rows share executions."""
+    rows = version.manifest.warmup_rows
+    if rows:
+        many = min(max_batch_rows, _MOST_ROWS)
+        yield _decoded(version, rows[:1])
+        yield _decoded(version, [rows[number % len(rows)] for number in range(many)])
+        return
+    zeros = {name: _zeros(dtype, shape) for name, dtype, shape in version.signature.inputs}
+    if version.signature.layout == "tensors":
+        yield inputs_from(version.signature, zeros)
+    elif version.signature.layout == "matrix":
+        yield inputs_from(version.signature, next(iter(zeros.values())))
+
+
+def _zeros(dtype: str, shape: tuple[int, ...]) -> Any:
+    """An array of the least size that fits.
+
+    Raises:
+        ModelLoadError: there is none worth making.
+    """
+    least = tuple(extent if extent >= 0 else 1 for extent in shape)
+    if int(np.prod(least, dtype=np.int64)) > _MOST_ELEMENTS or dtype == "bfloat16":
+        raise ModelLoadError("no rows could be made up")
+    return np.full(least, "", object) if dtype == "string" else np.zeros(least, dtype)
