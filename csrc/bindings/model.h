@@ -1,4 +1,5 @@
-// ModelObject: a model, or several composed, as Python sees it, with the engine it must not outlive.
+// ModelObject: a model, or several composed, as Python sees it, with the engine it must not
+// outlive.
 #pragma once
 
 #include <pybind11/pybind11.h>

@@ -210,8 +210,7 @@ void register_model(py::module_& module) {
       .def("record_ns", &Histogram::record, "value_ns"_a)
       .def("snapshot", &Histogram::snapshot);
   py::class_<ModelObject, std::shared_ptr<ModelObject>>(module, "Model")
-      .def_property_readonly("name",
-                             [](const ModelObject& self) { return self.served->name(); })
+      .def_property_readonly("name", [](const ModelObject& self) { return self.served->name(); })
       .def_property_readonly(
           "inputs", [](const ModelObject& self) { return triples_of(self.served->spec().inputs); })
       .def_property_readonly(
@@ -221,8 +220,8 @@ void register_model(py::module_& module) {
                              [](const ModelObject& self) { return self.served->spec().batchable; })
       .def_property_readonly("is_batching",
                              [](const ModelObject& self) { return self.served->is_batching(); })
-      .def_property_readonly(
-          "instances", [](const ModelObject& self) { return self.served->instances(); })
+      .def_property_readonly("instances",
+                             [](const ModelObject& self) { return self.served->instances(); })
       .def("run", &run, "inputs"_a, py::kw_only(), "priority"_a = 0, "timeout_ms"_a = py::none(),
            "max_batch_rows"_a = 0, "outputs_wanted"_a = ~std::uint64_t{0})
       .def("try_run_inline", &try_run_inline, "inputs"_a, py::kw_only(), "priority"_a = 0,

@@ -225,8 +225,8 @@ def _stack(members: Sequence[Candidate], final: Candidate, blank: Manifest) -> _
         probabilities=own.probabilities,
         label_encoding=own.label_encoding,
         classes=final.entry.classes or own.classes,
-        classes_dtype=own.classes_dtype,
-        predictions_dtype=own.predictions_dtype,
+        classes_dtype=None if final.entry.classes else own.classes_dtype,
+        predictions_dtype=None if final.entry.classes else own.predictions_dtype,
         predictions_shape=own.predictions_shape,
         probabilities_dtype=own.probabilities_dtype,
     )
@@ -306,6 +306,11 @@ def _answer_width(member: Candidate) -> int | None:
     version = member.version
     if version.manifest.predictions is None and len(version.signature.outputs) > 1:
         return None
+    if version.manifest.task in ("clustering", "outlier"):
+        raise ModelLoadError(
+            f"member {member.title!r} is a model of {version.manifest.task}: there is no mean of "
+            "what it answers"
+        )
     _, dtype, dims = version.signature.outputs[version.answers.prediction_output]
     if dtype == "string":
         raise ModelLoadError(f"member {member.title!r} answers with text: there is no mean of it")
