@@ -161,6 +161,7 @@ class TestLookingAtModels:
                 "compiled",
                 "loaded_at",
                 "inference_count",
+                "state",
             ]
             assert TIME.fullmatch(model["loaded_at"])
         assert [
@@ -183,6 +184,7 @@ class TestLookingAtModels:
             "model_size_mb",
             "memory_usage_mb",
             "backend",
+            "state",
         ]
         assert before["backend"] == "forest"
         assert before["model_path"] == "./models/wine.pkl"
