@@ -11,7 +11,7 @@ A model of ``--load`` that does not load ends the start: somebody is watching. O
 from __future__ import annotations
 
 import asyncio
-import sys
+import logging
 import threading
 import time
 from collections.abc import Sequence
@@ -21,12 +21,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from slipstream.cli.logs import PROGRESS
 from slipstream.errors import SlipstreamError
 from slipstream.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     from slipstream.api import Engine
 
+_progress = logging.getLogger(PROGRESS)
 MODELS_FILE = "models.json"
 _LOADS_AT_ONCE = 4
 
@@ -93,8 +95,8 @@ def startup_loads(asked: Sequence[StartupLoad], model_dir: Path) -> list[Startup
 
 
 def say(text: str) -> None:
-    """Progress, for whoever watches: standard error."""
-    print(text, file=sys.stderr, flush=True)
+    """Progress, for whoever watches."""
+    _progress.info("%s", text)
 
 
 class Loader:
