@@ -26,6 +26,7 @@ SUITES = {
     "stages": "bench.stages",
     "threads": "bench.threads",
     "startup": "bench.startup",
+    "timeouts": "bench.timeouts",
     "memory": "bench.memory",
     "scale": "bench.scale",
     "reloads": "bench.reloads",

@@ -20,7 +20,7 @@ import httpx
 from slipstream.setting_options import OPTIONS
 
 SMALL_APP = str(Path(__file__).parent / "http_small_app.py")
-_READY = re.compile(r"slipstream ready on (\S+)")
+_READY = re.compile(r'slipstream ready on ([^\s"]+)')
 _READY_WITHIN_S = 120
 _SETTINGS = frozenset(option.env for option in OPTIONS.values())
 

@@ -19,7 +19,9 @@ namespace {
 
 constexpr std::size_t kLongestOfferedId = 128;
 constexpr int kOk = 200;
+constexpr int kInternalServerError = 500;
 constexpr int kServiceUnavailable = 503;
+constexpr int kFailuresLoggedASecond = 10;
 
 // Names of attributes and methods, made once: looking them up is most of what is done here.
 struct Names {
@@ -295,7 +297,26 @@ void Front::deliver(Exchange& exchange, const Outcome& outcome) {
   text.append("\",\"request_id\":");
   encode_string(text_of(py::handle(exchange.request_id)), text);
   text.push_back('}');
+  if (status->second >= kInternalServerError)
+    note_failure(exchange, status->second, outcome.status);
   send(exchange, status->second, py::bytes(text), status->second == kServiceUnavailable);
+}
+
+// Has a failure logged. Overload fails thousands of requests a second, and a line costs more than
+// an answer: beyond some in each second they are only counted, and the next line tells how many.
+void Front::note_failure(const Exchange& exchange, int status, const Status& why) {
+  if (failures_second_ != second_) {
+    failures_second_ = second_;
+    failures_logged_ = 0;
+  }
+  if (failures_logged_ >= kFailuresLoggedASecond) {
+    ++failures_not_logged_;
+    return;
+  }
+  ++failures_logged_;
+  const std::uint64_t not_logged = std::exchange(failures_not_logged_, 0);
+  hooks_.attr("failed")(py::handle(exchange.request_id), status, error_class_of(why.code()),
+                        why.message(), not_logged);
 }
 
 // Answers with JSON. `may_retry` adds the header that says when.

@@ -88,6 +88,7 @@ class Front {
   void refuse(const pybind11::object& exchange, const std::exception& error);
   void send(Exchange& exchange, int status, const pybind11::object& body, bool may_retry);
   void count(const Exchange& exchange, int status);
+  void note_failure(const Exchange& exchange, int status, const Status& why);
   void link(Exchange& exchange) noexcept;
   void unlink(Exchange& exchange) noexcept;
   [[nodiscard]] pybind11::object choose_id(const FrontRoute& route, PyObject* headers);
@@ -105,6 +106,9 @@ class Front {
   Exchange* oldest_ = nullptr;
   Exchange* newest_ = nullptr;
   std::int64_t second_ = -1;
+  std::int64_t failures_second_ = -1;
+  int failures_logged_ = 0;  // in that second
+  std::uint64_t failures_not_logged_ = 0;
   pybind11::str timestamp_;
   pybind11::tuple json_header_;
   pybind11::tuple retry_header_;

@@ -277,8 +277,8 @@ class Front:
     """Where requests for express routes enter from Granian, and leave. Any thread.
 
     Args:
-        hooks: Has ``stir()``, ``refuse(exchange, error)``, ``lost(exchange, error)`` and
-            ``general(exchange, body)``; each is called on the thread where the need arises.
+        hooks: Has ``stir()``, ``refuse(exchange, error)``, ``lost(exchange, error)``,
+            ``general(exchange, body)`` and ``failed(…)``; each on the thread where the need arises.
         pass_on: The event loop's own ``call_soon_threadsafe``.
         gate: Counts the requests.
         keys: None, or has ``knows(headers)``.

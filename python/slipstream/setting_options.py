@@ -58,6 +58,16 @@ def _number(low: float, high: float, what: str) -> Kind:
     return Kind(f"{what} ≥ {low:.10g} and ≤ {high:.10g}", parse)
 
 
+def _one_of(*words: str) -> Kind:
+    def parse(value: object) -> str:
+        word = str(value).strip().lower()
+        if word not in words:
+            raise ValueError
+        return word
+
+    return Kind(f"one of {', '.join(words)}", parse)
+
+
 _TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 
 
@@ -173,6 +183,7 @@ OPTIONS: dict[str, Option] = {
     "ssl_certificate": Option("SSL_CERTIFICATE", _PATH),
     "ssl_keyfile": Option("SSL_KEYFILE", _PATH),
     "debug": Option("INFERENCE_API_DEBUG", _FLAG),
+    "log_format": Option("LOG_FORMAT", _one_of("text", "json")),
     "log_dir": Option("LOG_DIR", _PATH),
     "require_api_key": Option("REQUIRE_API_KEY", _FLAG),
     "api_keys": Option("API_KEYS", _KEYS, secret=True),

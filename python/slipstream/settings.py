@@ -43,6 +43,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ssl_keyfile: Path | None = None
     debug: bool = False
     """Log every request. Never puts a traceback into an answer."""
+    log_format: str = "text"
+    """``text`` for people, ``json`` for programs: an object a line."""
     log_dir: Path | None = None
     """Folder of the rotating log file; None logs to standard error only."""
 

@@ -13,7 +13,7 @@ the rest are served, and health says ``degraded``.
 from __future__ import annotations
 
 import asyncio
-import sys
+import logging
 import threading
 import time
 from collections.abc import Sequence
@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from slipstream.cli.logs import PROGRESS
 from slipstream.errors import SlipstreamError
 from slipstream.models.ensembles import EnsembleMethod, read_ensemble
 from slipstream.settings import Settings, SettingsError
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from slipstream.api import Engine
     from slipstream.api.registry import Remembered
 
+_progress = logging.getLogger(PROGRESS)
 MODELS_FILE = "models.json"
 _LOADS_AT_ONCE = 4
 
@@ -147,8 +149,8 @@ def _is_ensemble(load: StartupLoad, model_dir: Path) -> bool:
 
 
 def say(text: str) -> None:
-    """Progress, for whoever watches: standard error."""
-    print(text, file=sys.stderr, flush=True)
+    """Progress, for whoever watches."""
+    _progress.info("%s", text)
 
 
 class Loader:

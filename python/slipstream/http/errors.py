@@ -43,6 +43,7 @@ from slipstream.http.clock import Clock
 from slipstream.http.types import Header, Response
 
 _log = logging.getLogger("slipstream.http")
+_failures = logging.getLogger("slipstream.http.failures")
 
 
 class HttpError(SlipstreamError):
@@ -177,11 +178,32 @@ def described(error: Exception, request_id: str) -> tuple[str, str, dict[str, An
     """``error``, ``message`` and ``details``; what is no `SlipstreamError` is logged as a bug."""
     if isinstance(error, SlipstreamError):
         return type(error).__name__, error.message, error.details
-    _log.error("request %s failed unexpectedly", request_id, exc_info=error)
+    _log.error(
+        "request %s failed unexpectedly",
+        request_id,
+        exc_info=error,
+        extra={"request_id": request_id, "status": 500, "error": type(error).__name__},
+    )
     return (
         "InternalServerError",
         "The server failed on this request; its log explains why under this request id.",
         {},
+    )
+
+
+def log_failure(
+    request_id: str, status: int, error: str, message: str, not_logged: int = 0
+) -> None:
+    """Logs a request that the server could not answer; ``not_logged`` others were only counted."""
+    _failures.warning(
+        "%s",
+        message,
+        extra={
+            "request_id": request_id,
+            "status": status,
+            "error": error,
+            "not_logged": not_logged or None,
+        },
     )
 
 
@@ -191,6 +213,8 @@ def error_response(error: Exception, request_id: str, clock: Clock) -> Response:
     if not isinstance(error, SlipstreamError):
         return Response(500, _encode(body), request_id=request_id)
     status = status_of(error)
+    if status >= 500:
+        log_failure(request_id, status, body.error, body.message)
     headers: tuple[Header, ...] = ()
     close = False
     if isinstance(error, HttpError):

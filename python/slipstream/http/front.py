@@ -23,7 +23,7 @@ import uvloop
 from slipstream.engine.runtime import CoreFront, Exchange
 from slipstream.errors import MalformedInputError
 from slipstream.http.app import App
-from slipstream.http.errors import STATUS
+from slipstream.http.errors import STATUS, log_failure
 from slipstream.http.placement import Placement
 from slipstream.http.rsgi_types import ProtocolClosed, ProtocolError, Scope, Transport
 from slipstream.http.sweeper import body_timeout
@@ -174,6 +174,11 @@ class Front:
     def refuse(self, exchange: Exchange, error: Exception) -> None:
         """Answers with an error."""
         self._answer(exchange, self._app.refuse(error, exchange.request_id))
+
+    @staticmethod
+    def failed(request_id: str, status: int, error: str, message: str, not_logged: int) -> None:
+        """A request was answered with a failure; some before it were not told."""
+        log_failure(request_id, status, error, message, not_logged)
 
     def lost(self, exchange: Exchange, error: Exception) -> None:
         """The body will not come."""

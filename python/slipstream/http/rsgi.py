@@ -105,10 +105,17 @@ class RsgiAdapter:
             self._send(scope, proto, answer)
         app.traffic.answered(route, answer.status)
         if self._debug:
-            elapsed_ms = (time.perf_counter() - started) * 1e3
-            log.info(
-                "%s %s %d %.3f ms %s",
-                *(scope.method, scope.path, answer.status, elapsed_ms, answer.request_id),
+            elapsed_ms = round((time.perf_counter() - started) * 1e3, 3)
+            log.debug(
+                "%s %s %d",
+                *(scope.method, scope.path, answer.status),
+                extra={
+                    "request_id": answer.request_id,
+                    "method": scope.method,
+                    "path": scope.path,
+                    "status": answer.status,
+                    "duration_ms": elapsed_ms,
+                },
             )
         if answer.close and headers.get("expect") is None:
             await _linger(proto)

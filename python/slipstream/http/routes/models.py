@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from msgspec import UNSET, UnsetType
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from slipstream.api.version import Member
 
 _load_body = JsonBody(LoadRequest)
+_log = logging.getLogger("slipstream.http.models")
 
 
 def load(context: Context, request: Request) -> Response:
@@ -48,13 +50,22 @@ def load(context: Context, request: Request) -> Response:
         remember=True,
         cache_predictions=wanted.cache_predictions,
     )
+    _note(request, "loaded", model.model_id, model.load_time_s)
     return _loaded(model, "Model loaded successfully")
 
 
 def reload(context: Context, request: Request) -> Response:
     """POST models/{model_id}/reload: the file is read again, the id stays."""
     model = context.engine.reload(request.params["model_id"])
+    _note(request, "reloaded", model.model_id, model.load_time_s)
     return _loaded(model, "Model reloaded successfully")
+
+
+def _note(request: Request, what: str, model_id: str, took_s: float | None = None) -> None:
+    """Logs what became of a model, and by which request."""
+    duration_ms = None if took_s is None else round(took_s * 1e3, 3)
+    fields = {"request_id": request.request_id, "model_id": model_id, "duration_ms": duration_ms}
+    _log.info("model '%s' was %s", model_id, what, extra=fields)
 
 
 def _loaded(model: Model, message: str) -> Response:
@@ -76,6 +87,7 @@ def unload(context: Context, request: Request) -> Response:
     """DELETE models/{model_id}: requests in progress are answered first."""
     model_id = request.params["model_id"]
     freed_mb = context.engine.unload(model_id)
+    _note(request, "unloaded", model_id)
     return json_response(UnloadAnswer("Model unloaded successfully", model_id, freed_mb))
 
 
