@@ -32,7 +32,7 @@ CHECKS = [
     response_schema_conformance,
     status_code_conformance,
 ]
-NOT_TRIED: frozenset[str] = frozenset()
+NOT_TRIED = frozenset(("putEngineConfig", "postEngineRestart"))
 """Operation ids that would take the server from under the other tests."""
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # schemathesis has its own opinions of documents

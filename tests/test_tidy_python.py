@@ -16,14 +16,14 @@ LAYERS = (
     {"engine", "models", "adapters", "convert", "quantize", "worker", "audio"},
     {"settings"},
     {"setting_options"},
-    {"errors", "drawing", "_engine", "_engine_ensembles", "_version"},
+    {"errors", "drawing", "_engine", "_engine_ensembles", "_engine_front", "_version"},
 )
 """From top to bottom; a module imports from its own layer and from those below it."""
 
 ENGINE_FACE = "engine"
 """The one part that imports the compiled module, slipstream._engine."""
 
-COMPILED = {"_engine", "_engine_ensembles"}
+COMPILED = {"_engine", "_engine_ensembles", "_engine_front"}
 """Its stubs; at run time it is one module."""
 
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}

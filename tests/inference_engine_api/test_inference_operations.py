@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Any
 
 import httpx
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from inference_engine_api.conftest import Known
-from inference_engine_api.contract import BASE, FILLED, TIME, answer, check
+from inference_engine_api.contract import BASE, FILLED, TIME, answer, check, refused
 
 
 def test_single_prediction(client: httpx.Client, load: Any, known: dict[str, Known]) -> None:
@@ -145,3 +146,38 @@ def test_a_failed_entry_of_a_multi_model_batch(
         "error": {"error": "ModelNotFoundError", "message": FILLED, "details": dict},
     }
     check(done["results"][1], failed)
+
+
+def test_async_prediction(client: httpx.Client, load: Any, known: dict[str, Known]) -> None:
+    model_id, model = load("diabetes.pkl"), known["diabetes"]
+    body = {"data": model.data(1), "model_id": model_id, "priority": "high"}
+    submitted = answer(client.post(f"{BASE}/predict/async", json=body), 202)
+    check(
+        submitted,
+        {
+            "task_id": re.compile(r"task_\w+"),
+            "status": "queued",
+            "estimated_completion": (TIME, None),
+            "queue_position": (int, None),
+        },
+    )
+    task = completed(client, submitted["task_id"])
+    shape = {
+        "task_id": submitted["task_id"],
+        "status": "completed",
+        "result": dict,
+        "completed_at": TIME,
+    }
+    check(task, shape, extra=task.keys() - shape.keys())
+    check(task["result"], {"predictions": [float], "inference_time": float}, extra=("model_id",))
+    assert task["result"]["predictions"] == pytest.approx(model.model.predict(model.data(1)))
+    refused(client.get(f"{BASE}/predict/async/task_none"), 404, "TaskNotFoundError")
+
+
+def completed(client: httpx.Client, task_id: str) -> dict[str, Any]:
+    """Polls as the document's example does."""
+    while True:
+        task: dict[str, Any] = answer(client.get(f"{BASE}/predict/async/{task_id}"))
+        if task["status"] not in ("queued", "running"):
+            return task
+        time.sleep(0.01)

@@ -68,6 +68,7 @@ def _run(version: Version, inputs: CoreInputs, budget_s: float) -> None:
         predictions=True, probabilities=bool(version.manifest.probabilities)
     )
     assert not isinstance(version.core, RestingCore), "it was just started"
+    inputs = version.completed(inputs, None)
     version.core.warm_up(inputs, outputs_wanted=wanted, budget_s=max(0.0, budget_s))
 
 

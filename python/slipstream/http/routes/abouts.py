@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
-from slipstream.http.schemas.engine import EngineConfigAnswer, EngineStatusAnswer
+from slipstream.http.schemas.engine import (
+    CacheClearedAnswer,
+    EngineConfigAnswer,
+    EngineConfigRequest,
+    EngineStatusAnswer,
+    RestartAnswer,
+)
 from slipstream.http.schemas.experiments import (
     ExperimentAnswer,
     ExperimentEnd,
@@ -115,6 +121,11 @@ ABOUTS: dict[str, About] = {
     "DELETE /stream/{stream_id}": About("Close a stream", CloseAnswer),
     "GET /engine/status": About("What the engine does", EngineStatusAnswer),
     "GET /engine/config": About("What the engine may do", EngineConfigAnswer),
+    "PUT /engine/config": About(
+        "Change what the engine may do", EngineConfigAnswer, EngineConfigRequest
+    ),
+    "POST /engine/restart": About("Build the engine anew", RestartAnswer, fails=(409,)),
+    "DELETE /engine/cache": About("Forget remembered answers", CacheClearedAnswer),
     "GET /metrics/performance": About("How fast the engine answers", PerformanceAnswer),
     "GET /metrics/resources": About("What the machine uses", ResourcesAnswer),
     "GET /health": About("Whether all is well", HealthAnswer, others=((503, HealthAnswer),)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from msgspec import UNSET, Raw
+from msgspec import UNSET, Raw, UnsetType
 
 from slipstream.errors import InvalidInputError
 from slipstream.http.codec import JsonBody, json_response
@@ -93,13 +93,13 @@ def percent(value: float, key: str) -> float:
     return float(value)
 
 
-def calibration(model: Model, data: Raw) -> CoreInputs | None:
+def calibration(model: Model, data: Raw | UnsetType) -> CoreInputs | None:
     """The rows of ``calibration_data``; None where there is none.
 
     Raises:
         InvalidInputError: they do not fit the model; names row and column.
     """
-    if bytes(data) == b"null":
+    if isinstance(data, UnsetType) or bytes(data) == b"null":
         return None
     try:
         return model.version.decoder.decode(bytes(data))

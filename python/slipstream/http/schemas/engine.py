@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from slipstream.http.schemas.metrics import MemoryShare
 
@@ -45,6 +46,24 @@ class CacheClearedAnswer(msgspec.Struct):
     message: str
     entries_cleared: int
     memory_freed_mb: float
+
+
+class EngineConfigRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """PUT engine/config, of which `slipstream.Engine.configure` says what the values may be."""
+
+    max_batch_size: int | UnsetType = UNSET
+    batch_timeout_ms: float | UnsetType = UNSET
+    enable_quantization: bool | UnsetType = UNSET
+    enable_compilation: bool | UnsetType = UNSET
+    max_concurrent_requests: int | UnsetType = UNSET
+    model_cache_size: int | UnsetType = UNSET
+    memory_limit_mb: int | UnsetType = UNSET
+
+    EXAMPLE: ClassVar[dict[str, Any]] = {
+        "max_batch_size": 128,
+        "batch_timeout_ms": 50,
+        "max_concurrent_requests": 200,
+    }
 
 
 class EngineConfigAnswer(msgspec.Struct):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 import msgspec
 
 
@@ -24,6 +26,14 @@ class ExperimentRequest(msgspec.Struct):
 
     variants: list[VariantWeight]
     shadows: list[ShadowShare] = []
+
+    EXAMPLE: ClassVar[dict[str, Any]] = {
+        "variants": [
+            {"model_id": "iris-v1", "weight": 9},
+            {"model_id": "iris-v2", "weight": 1},
+        ],
+        "shadows": [{"model_id": "iris-v3", "share": 0.1}],
+    }
 
 
 class LatencyFigures(msgspec.Struct):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import msgspec
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import UNSET, UnsetType
 
 from slipstream.http.schemas.values import MaybeData
 
@@ -14,10 +14,16 @@ class QuantizeRequest(msgspec.Struct):
     """POST models/{model_id}/quantize."""
 
     quantization_type: Literal["INT8", "UINT8", "INT4", "FP16"]
-    calibration_data: MaybeData = Raw(b"null")
+    calibration_data: MaybeData | UnsetType = UNSET
     """Rows, as ``data`` of a prediction."""
     quantization_mode: Literal["DYNAMIC", "STATIC"] = "DYNAMIC"
     max_accuracy_loss_percent: float = 1.0
+
+    EXAMPLE: ClassVar[dict[str, Any]] = {
+        "quantization_type": "INT8",
+        "quantization_mode": "DYNAMIC",
+        "max_accuracy_loss_percent": 2.0,
+    }
 
 
 class QuantizeAnswer(msgspec.Struct):
@@ -48,9 +54,16 @@ class OptimizeRequest(msgspec.Struct):
     target_latency_ms: float | None = None
     target_throughput: float | None = None
     time_budget_s: float = 60.0
-    calibration_data: MaybeData = Raw(b"null")
+    calibration_data: MaybeData | UnsetType = UNSET
     """Rows, as ``data`` of a prediction."""
     max_accuracy_loss_percent: float = 1.0
+
+    EXAMPLE: ClassVar[dict[str, Any]] = {
+        "optimization_level": "aggressive",
+        "target_latency_ms": 10,
+        "target_throughput": 100,
+        "time_budget_s": 30,
+    }
 
 
 class Configuration(msgspec.Struct):

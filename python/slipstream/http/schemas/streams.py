@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 import msgspec
 from msgspec import UnsetType
 
 from slipstream.http.schemas.multi_batch import EntryError
-from slipstream.http.schemas.values import Data, Predictions, Probabilities
+from slipstream.http.schemas.values import Data, Predictions, Priority, Probabilities, one_of
 
 
 class StartRequest(msgspec.Struct):
@@ -18,6 +18,13 @@ class StartRequest(msgspec.Struct):
     model_id: str | None = None
     buffer_size: int = 100
     batch_timeout_ms: float | None = None
+
+    EXAMPLE: ClassVar[dict[str, Any]] = {
+        "stream_id": "ward-7",
+        "model_id": "iris",
+        "buffer_size": 100,
+        "batch_timeout_ms": 50,
+    }
 
 
 class StartAnswer(msgspec.Struct):
@@ -37,7 +44,9 @@ class SendRequest(msgspec.Struct, gc=False):
     sequence_id: int
     return_probabilities: bool | None = None
     timeout_ms: float | None = None
-    priority: str | None = None
+    priority: Priority | None = None
+
+    EXAMPLE: ClassVar[dict[str, Any]] = {"data": [[5.1, 3.5, 1.4, 0.2]], "sequence_id": 1}
 
 
 class SendAnswer(msgspec.Struct, gc=False):
@@ -76,11 +85,17 @@ class StreamFailure(msgspec.Struct):
     error: EntryError
 
 
+if TYPE_CHECKING:
+    Result: TypeAlias = StreamResult | StreamFailure
+else:
+    Result = one_of("StreamResult", "StreamFailure")
+
+
 class ResultsAnswer(msgspec.Struct):
     """GET stream/{stream_id}/results."""
 
     stream_id: str
-    results: list[StreamResult | StreamFailure]
+    results: list[Result]
     pending: int
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -21,6 +21,13 @@ class AsyncRequest(AsyncOptions, gc=False, kw_only=True):
     """The same with them. ``data`` stays as it came."""
 
     data: Data
+
+    EXAMPLE: ClassVar[dict[str, Any]] = {
+        "data": [[5.1, 3.5, 1.4, 0.2]],
+        "model_id": "iris",
+        "callback_url": "https://your-app.com/callback",
+        "priority": "high",
+    }
 
 
 class AsyncAccepted(msgspec.Struct, gc=False):
