@@ -13,6 +13,7 @@ import pytest
 
 from http_models import fresh_folder, json_rows, rows_of
 from http_server import slipstream_server
+from network_models import write_digits
 
 LOAD = "/api/inference/models/load"
 LIST = "/api/inference/models/list"
@@ -53,6 +54,31 @@ def loading_check(client: httpx.Client) -> str:
 @pytest.fixture(params=[signal.SIGTERM, signal.SIGKILL])
 def ending(request: pytest.FixtureRequest) -> Iterator[int]:
     yield request.param
+
+
+class TestWhatWasChosen:
+    def test_a_quantized_model_is_quantized_again(self, folder: Path, ending: int) -> None:
+        write_digits(folder / "network.onnx")
+        body = {"data": [[0.5] * 64], "model_id": "network"}
+        wanted = {"quantization_type": "FP16", "max_accuracy_loss_percent": 50}
+        with server_of(folder) as server, server.client(timeout=120) as client:
+            load(client, "network.onnx", model_id="network")
+            path = "/api/inference/models/network/quantize"
+            assert client.post(path, json=wanted).status_code == 200
+            before = client.post(PREDICT, json=body).json()["predictions"]
+            assert info_of(client, "network")["quantization"] == "FP16"
+            server.stop(ending)
+        with server_of(folder) as server, server.client() as client:
+            assert info_of(client, "network")["quantization"] == "FP16"
+            assert client.post(PREDICT, json=body).json()["predictions"] == before
+
+    def test_a_compiled_model_is_compiled_again(self, folder: Path) -> None:
+        with server_of(folder) as server, server.client() as client:
+            load(client, "wine.pkl", model_id="wine", compile_model=False)
+            assert info_of(client, "wine")["compiled"] is False
+            assert client.post("/api/inference/models/wine/compile").status_code == 200
+        with server_of(folder) as server, server.client() as client:
+            assert info_of(client, "wine")["compiled"] is True
 
 
 class TestRemembered:

@@ -12,7 +12,7 @@ import pytest
 
 import slipstream
 from http_models import Gate
-from slipstream.api.engine import _QUEUE_CAPACITY
+from slipstream.api.loading import QUEUE_CAPACITY
 from slipstream.errors import (
     AmbiguousModelError,
     DeadlineExceededError,
@@ -346,7 +346,7 @@ class TestABusyModel:
     @staticmethod
     async def crowd(table: StreamTable) -> list[Stream]:
         """Streams that together send more than a queue takes."""
-        count = _QUEUE_CAPACITY // MOST_RUNNING + 4
+        count = QUEUE_CAPACITY // MOST_RUNNING + 4
         streams = [table.start(None, "gate", MOST_RUNNING) for _ in range(count)]
         for number in range(1, MOST_RUNNING + 1):
             for place, stream in enumerate(streams):

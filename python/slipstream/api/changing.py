@@ -13,6 +13,7 @@ from slipstream.api.members import Fresh, require_users
 from slipstream.api.model import LoadOptions, Model
 from slipstream.api.prediction_cache import PredictionCache
 from slipstream.api.promise import Promise
+from slipstream.api.registry import Registry
 from slipstream.api.residency import Residency
 from slipstream.api.tuning import Tuning
 from slipstream.api.version import Version
@@ -26,6 +27,7 @@ class Changing(Residency):
     """The part of `slipstream.Engine` that reload, quantize, compile and optimize share."""
 
     prediction_cache: PredictionCache
+    registry: Registry
     _ensembles: Ensembles
 
     def _not_found(self, model_id: str) -> ModelNotFoundError:
@@ -93,6 +95,7 @@ class Changing(Residency):
             ModelNotFoundError: the model was unloaded meanwhile.
             ModelBusyError: what the change was founded on does not hold any more.
             ModelLoadError: an ensemble does not take the new version.
+            UnavailableError: it answers, but that could not be kept for the next start.
         """
         model = beside.model
         with ExitStack() as promises:
@@ -120,6 +123,11 @@ class Changing(Residency):
         for ended in reversed(old):  # ensembles before what they are made of
             self._end(ended)
             self.prediction_cache.forget(ended.serial)
+        self.registry.retune(
+            model.model_id,
+            compile_model=model.load_options.compile_model,
+            tuning=model.tuning,
+        )
 
     def _swap(self, fresh: list[Fresh]) -> list[Version]:
         """Lets versions answer from now on, all or none; under the lock. Returns the old ones."""

@@ -96,6 +96,7 @@ class Engine(Changing):
         remember: bool = False,
         pinned: bool = False,
         cache_predictions: bool = False,
+        tuning: Tuning | None = None,
     ) -> Model:
         """Loads a model file; blocks until the model can answer.
 
@@ -112,6 +113,7 @@ class Engine(Changing):
             remember: Keep it in the `registry`, from which a server loads it again when it starts.
             pinned: It stays in memory whatever ``model_cache_size`` and ``memory_limit_mb`` say.
             cache_predictions: Remember answers of `Model.start`: those of requests over HTTP.
+            tuning: What was chosen for it before, by quantizing or by a search.
 
         Raises:
             ModelNotFoundError: no file there.
@@ -125,12 +127,14 @@ class Engine(Changing):
         model_id = checked_id(model_id, file)
         with self._reserved(model_id, file), self._promised() as promise:
             options = LoadOptions(model_type, compile_model, instances, walled, ensemble_method)
-            version, size_bytes = self._load_version(model_id, file, options, promise)
+            version, size_bytes = self._load_version(
+                model_id, file, options, promise, tuning=tuning or UNTUNED
+            )
             model = Model(
                 *(model_id, str(path), file, version, self._completions, time.time(), size_bytes),
                 wake=self._wake,
             )
-            model.load_options, model.pinned = options, pinned
+            model.load_options, model.pinned, model.tuning = options, pinned, tuning or UNTUNED
             model.cache, model.cache_predictions = self.prediction_cache, cache_predictions
             entry = entry_of(
                 *(model_id, str(path), file, self.settings.model_dir),

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import msgspec
 
 from slipstream.api.state_file import write_whole
+from slipstream.api.tuning import UNTUNED, Tuning
 from slipstream.errors import SlipstreamError
 from slipstream.models.ensembles import EnsembleMethod
 from slipstream.models.paths import resolve_model_path
@@ -35,6 +36,8 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True):
     compile_model: bool = True
     ensemble_method: EnsembleMethod | None = None
     cache_predictions: bool = False
+    tuning: Tuning = UNTUNED
+    """What was chosen for it since."""
 
 
 def entry_of(
@@ -89,6 +92,21 @@ class Registry:
         with self._lock:
             others = {key: value for key, value in self._read().items() if key != model.model_id}
             self._write(others | {model.model_id: model})
+
+    def retune(self, model_id: str, *, compile_model: bool, tuning: Tuning) -> None:
+        """Notes what was chosen for a model; nothing where it is not remembered.
+
+        Raises:
+            UnavailableError: as `remember`.
+        """
+        with self._lock:
+            models = self._read()
+            before = models.get(model_id)
+            if before is None:
+                return
+            after = msgspec.structs.replace(before, compile_model=compile_model, tuning=tuning)
+            if after != before:
+                self._write(models | {model_id: after})
 
     def forget(self, model_id: str) -> bool:
         """Takes a model off; False when it was not there.

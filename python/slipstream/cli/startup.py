@@ -31,6 +31,7 @@ from slipstream.settings import Settings, SettingsError
 if TYPE_CHECKING:
     from slipstream.api import Engine
     from slipstream.api.registry import Remembered
+    from slipstream.api.tuning import Tuning
 
 _progress = logging.getLogger(PROGRESS)
 MODELS_FILE = "models.json"
@@ -52,6 +53,8 @@ class StartupLoad(NamedTuple):
     pinned: bool = True
     """Whether it is never evicted."""
     cache_predictions: bool = False
+    tuning: Tuning | None = None
+    """What was chosen for it before the restart."""
 
 
 class _Listed(msgspec.Struct, forbid_unknown_fields=True):
@@ -126,6 +129,7 @@ def startup_loads(
                     ensemble_method=model.ensemble_method,
                     shown_path=model.model_path,
                     cache_predictions=model.cache_predictions,
+                    tuning=model.tuning,
                 )
             )
     return loads
@@ -210,6 +214,7 @@ class Loader:
                 walled=True,
                 pinned=load.pinned,
                 cache_predictions=load.cache_predictions,
+                tuning=load.tuning,
             )
             model.model_path = shown
         except SlipstreamError as error:
