@@ -20,6 +20,7 @@ from bench.lib import environment, results, tools
 from bench.lib.servers import Server
 from bench.soak import served, ways
 from bench.soak.churn import Churn
+from bench.soak.sessions import Streams, Tasks
 from bench.soak.traffic import Traffic
 from bench.soak.vitals import MOST_GROWTH, Vitals, settled
 
@@ -30,6 +31,8 @@ REQUESTS = 500_000
 ENOUGH = 400_000
 """With fewer, memory is still finding its level after the first tenth, and is not judged."""
 _FEWEST = 100
+_SETTINGS = {"ASYNC_RESULT_TTL_S": "5", "MODEL_CACHE_SIZE": "0", "MEMORY_LIMIT_MB": "0"}
+"""Ends of tasks go while it runs; models come and go as the soak has them, not by eviction."""
 _CLIENTS = 6
 _TENTHS = (1,) * 10
 """Of the requests, between two looks."""
@@ -46,7 +49,9 @@ def measure(requests: int) -> dict[str, Any]:
     served.make_all()
     with (
         tempfile.TemporaryDirectory(prefix="slipstream-soak-") as state,
-        servers.slipstream(served.as_models(), NAME, env={"STATE_DIR": state}) as server,
+        servers.slipstream(
+            served.as_models(), NAME, env={"STATE_DIR": state, **_SETTINGS}
+        ) as server,
     ):
         churn = Churn(server.port)
         churn.begin()
@@ -74,7 +79,7 @@ def _soak(server: Server, churn: Churn, requests: int) -> tuple[Counter[str], li
     asked: Counter[str] = Counter()
     looks: list[Vitals] = []
     seconds = 0.0
-    kinds = ways.every()
+    kinds = [*ways.every(), ways.Way("task", 5, Tasks()), ways.Way("stream", 2, Streams())]
     for number, tenths in enumerate(_TENTHS if requests >= ENOUGH else _TENTHS_OF_FEW):
         count = requests * tenths // 10
         traffic = Traffic(server.port, kinds, count, _CLIENTS, churn, seed=number)

@@ -1,9 +1,8 @@
 """The kinds of request, each with what is right to answer.
 
 A `Way` makes one or more requests on a connection and checks every reply. Most are one prepared
-request with its check (`prepared`); what takes several, such as submitting a task and asking for
-its result, or opening a stream and closing it, is a function of its own. `EVERY` lists them: a new
-endpoint is a new row there.
+request with its check (`prepared`), which `every` lists: a new endpoint is a new row there. What
+takes several requests, a task or a stream, is in `bench.soak.sessions`.
 """
 
 from __future__ import annotations
@@ -19,8 +18,8 @@ import numpy as np
 from bench.soak.served import EXPERIMENT, FOREST, GUESTS, SMALL_ONE, TWIN, Array, Served, agrees
 from bench.soak.wire import Connection, Reply, request
 
-_BASE = "/api/inference"
-_PREDICT = f"{_BASE}/predict"
+BASE = "/api/inference"
+_PREDICT = f"{BASE}/predict"
 _MSGPACK = "application/msgpack"
 _TENSOR = "application/octet-stream"
 _BODIES = 32
@@ -87,19 +86,19 @@ def require(name: str, question: Question, connection: Connection) -> None:
 def questions_of(served: Served, count: int, rows: int = 1, seed: int = 0) -> list[Question]:
     """Predictions of a model in JSON."""
     return [
-        Question(_post(_PREDICT, _asked(served, data)), _json_check(served, data))
-        for data in _inputs(served, count, rows, seed)
+        Question(post(_PREDICT, asked_of(served, data)), _json_check(served, data))
+        for data in inputs_of(served, count, rows, seed)
     ]
 
 
 def every() -> list[Way]:
     """All kinds; the express takes about half of the requests, as in real traffic."""
-    some = {served: _inputs(served, _BODIES, 1) for served in (SMALL_ONE, TWIN, FOREST)}
+    some = {served: inputs_of(served, _BODIES, 1) for served in (SMALL_ONE, TWIN, FOREST)}
     return [
         Way("predict", 20, prepared("predict", questions_of(SMALL_ONE, _BODIES))),
         Way("predict, forest", 20, prepared("predict, forest", questions_of(FOREST, _BODIES))),
         Way("predict, 20 rows", 5, prepared("predict, 20 rows", questions_of(TWIN, _BODIES, 20))),
-        Way("batch", 5, prepared("batch", [_batch(FOREST, x) for x in _inputs(FOREST, 8, 64)])),
+        Way("batch", 5, prepared("batch", [_batch(FOREST, x) for x in inputs_of(FOREST, 8, 64)])),
         Way(
             "MessagePack", 10,
             prepared("MessagePack", [_packed(s, x) for s, all_x in some.items() for x in all_x]),
@@ -114,7 +113,8 @@ def every() -> list[Way]:
     ]  # fmt: skip
 
 
-def _inputs(served: Served, count: int, rows: int, seed: int = 0) -> list[Array]:
+def inputs_of(served: Served, count: int, rows: int, seed: int = 0) -> list[Array]:
+    """Rows for that many requests."""
     every_row = served.rows(count * rows, seed=seed + rows)
     return [every_row[i * rows : (i + 1) * rows] for i in range(count)]
 
@@ -123,14 +123,16 @@ def _numbers(rows: Array) -> list[list[float]]:
     return [[float(str(value)) for value in row] for row in rows]
 
 
-def _asked(served: Served, rows: Array, **more: Any) -> dict[str, Any]:
+def asked_of(served: Served, rows: Array, **more: Any) -> dict[str, Any]:
+    """The body of a prediction."""
     asked: dict[str, Any] = {"model_id": served.model_id, "data": _numbers(rows), **more}
     if served.key == "probabilities":
         asked["return_probabilities"] = True
     return asked
 
 
-def _post(path: str, body: dict[str, Any]) -> bytes:
+def post(path: str, body: dict[str, Any]) -> bytes:
+    """A whole request of JSON."""
     return request("POST", path, json.dumps(body).encode())
 
 
@@ -163,12 +165,12 @@ def _batch(served: Served, rows: Array) -> Question:
             return f"it is not of {len(rows)} rows"
         return _fault(said, served, right)
 
-    return Question(_post(f"{_PREDICT}/batch", _asked(served, rows, batch_size=16)), check)
+    return Question(post(f"{_PREDICT}/batch", asked_of(served, rows, batch_size=16)), check)
 
 
 def _packed(served: Served, rows: Array) -> Question:
     right = served.expected(rows)
-    body = msgspec.msgpack.encode(_asked(served, rows))
+    body = msgspec.msgpack.encode(asked_of(served, rows))
 
     def check(reply: Reply) -> str | None:
         if reply.status != 200 or reply.headers["content-type"] != _MSGPACK:
@@ -211,12 +213,12 @@ def _multi_batches(some: dict[Served, list[Array]]) -> list[Question]:
         asked = [(served, inputs[number]) for served, inputs in some.items()]
         body = {
             "requests": [
-                *(_asked(served, rows) for served, rows in asked),
+                *(asked_of(served, rows) for served, rows in asked),
                 {"model_id": "nobody", "data": [[1]]},
             ]
         }
         rights = [(served, served.expected(rows)) for served, rows in asked]
-        found.append(Question(_post(f"{_PREDICT}/multi-batch", body), _multi_check(rights)))
+        found.append(Question(post(f"{_PREDICT}/multi-batch", body), _multi_check(rights)))
     return found
 
 
@@ -242,7 +244,7 @@ def _experiments(inputs: list[Array]) -> list[Question]:
         if number % 2:
             body["routing_key"] = f"user-{number}"
         rights = {one.model_id: one.expected(rows) for one in (SMALL_ONE, TWIN, GUESTS[0])}
-        found.append(Question(_post(_PREDICT, body), _experiment_check(rights)))
+        found.append(Question(post(_PREDICT, body), _experiment_check(rights)))
     return found
 
 
@@ -270,7 +272,7 @@ def _refused() -> list[Question]:
         (504, {"model_id": SMALL_ONE.model_id, "data": row, "timeout_ms": 1e-6}),
         (504, {"model_id": EXPERIMENT, "data": row, "timeout_ms": 1e-6}),
     ]
-    found = [Question(_post(_PREDICT, body), _status_check(status)) for status, body in bodies]
+    found = [Question(post(_PREDICT, body), _status_check(status)) for status, body in bodies]
     return [*found, Question(request("POST", _PREDICT, b'{"data": [['), _status_check(400))]
 
 
@@ -279,12 +281,12 @@ def _status_check(status: int) -> Check:
 
 
 def _look(path: str) -> Question:
-    return Question(request("GET", f"{_BASE}/{path}"), _status_check(200))
+    return Question(request("GET", f"{BASE}/{path}"), _status_check(200))
 
 
 def _hang_up(connection: Connection, random: Random) -> int:
     """Nobody waits for the answer; half of the time not even the whole body comes."""
     rows = FOREST.rows(64, seed=random.randrange(_BODIES))
-    whole = _post(_PREDICT, _asked(FOREST, rows))
+    whole = post(_PREDICT, asked_of(FOREST, rows))
     connection.abandon(whole if random.random() < 0.5 else whole[:-100])
     return 1
