@@ -43,7 +43,7 @@ class TestStart:
     def test_done_may_come_before_it_returns_and_comes_once(
         self, engine: slipstream.Engine, folder: Path
     ) -> None:
-        """A quick model that is idle answers inline; that it is quick was learned at its warm-up."""
+        """A quick model that is idle answers inline: its warm-up has told that it is quick."""
         model = engine.load(folder / "wine.pkl")
         rows = rows_of("wine", 1)
         data = json.dumps(json_rows(rows)).encode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -9,7 +10,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from slipstream.api.beside import Beside
 from slipstream.api.ensemble_loading import Ensembles
 from slipstream.api.loading import prepared_of
-from slipstream.api.members import Fresh, require_users
+from slipstream.api.members import Fresh, are_current, require_users
 from slipstream.api.model import LoadOptions, Model
 from slipstream.api.prediction_cache import PredictionCache
 from slipstream.api.promise import Promise
@@ -17,10 +18,17 @@ from slipstream.api.registry import Registry
 from slipstream.api.residency import Residency
 from slipstream.api.tuning import Tuning
 from slipstream.api.version import Version
-from slipstream.errors import ModelBusyError, ModelNotFoundError, SlipstreamError
+from slipstream.errors import (
+    ModelBusyError,
+    ModelNotFoundError,
+    SlipstreamError,
+    UnavailableError,
+)
 from slipstream.models.paths import resolve_model_path
 from slipstream.models.prepare import Prepared
 from slipstream.models.sidecar import read_sidecar
+
+_log = logging.getLogger("slipstream.engine")
 
 
 class Changing(Residency):
@@ -44,7 +52,13 @@ class Changing(Residency):
         return prepared_of(self.settings, file, options, tuning)
 
     def beside(
-        self, model: Model, prepared: Prepared, tuning: Tuning, began: float | None = None
+        self,
+        model: Model,
+        prepared: Prepared,
+        tuning: Tuning,
+        began: float | None = None,
+        *,
+        is_nested: bool = False,
     ) -> AbstractContextManager[Beside]:
         """Starts another version beside the one that answers; closed in the end, if not swapped in.
 
@@ -53,6 +67,7 @@ class Changing(Residency):
             prepared: What it runs.
             tuning: How it runs.
             began: When loading began, by the monotonic clock; None: now.
+            is_nested: Inside the block of another: a restart waits for both.
         """
 
         def load(promise: Promise) -> tuple[Version, int]:
@@ -65,13 +80,18 @@ class Changing(Residency):
             )
             return version, prepared.size_bytes
 
-        return self._beside(model, tuning, load)
+        return self._beside(model, tuning, load, is_nested=is_nested)
 
     @contextmanager
     def _beside(
-        self, model: Model, tuning: Tuning, load: Callable[[Promise], tuple[Version, int]]
+        self,
+        model: Model,
+        tuning: Tuning,
+        load: Callable[[Promise], tuple[Version, int]],
+        *,
+        is_nested: bool = False,
     ) -> Iterator[Beside]:
-        with self._promised() as promise:
+        with self._promised(is_restart=is_nested) as promise:
             beside = Beside(model, *load(promise), tuning, promise)
             try:
                 yield beside
@@ -95,7 +115,6 @@ class Changing(Residency):
             ModelNotFoundError: the model was unloaded meanwhile.
             ModelBusyError: what the change was founded on does not hold any more.
             ModelLoadError: an ensemble does not take the new version.
-            UnavailableError: it answers, but that could not be kept for the next start.
         """
         model = beside.model
         with ExitStack() as promises:
@@ -109,6 +128,8 @@ class Changing(Residency):
                             model_id=model.model_id,
                         )
                     beside.version.core.set_max_batch_rows(self._batch_rows(beside.tuning))
+                    for user, version, _ in users:
+                        version.core.set_max_batch_rows(self._batch_rows(user.tuning))
                     old = self._swap([Fresh(model, beside.version, beside.size_bytes), *users])
                     model.tuning = beside.tuning
                     model.load_options = options or model.load_options
@@ -120,14 +141,22 @@ class Changing(Residency):
                 raise
         for one, _, _ in [Fresh(model, beside.version, beside.size_bytes), *users]:
             one.let_in()
+        self._keep_tuning(model)
         for ended in reversed(old):  # ensembles before what they are made of
             self._end(ended)
             self.prediction_cache.forget(ended.serial)
-        self.registry.retune(
-            model.model_id,
-            compile_model=model.load_options.compile_model,
-            tuning=model.tuning,
-        )
+
+    def _keep_tuning(self, model: Model) -> None:
+        """For the next start. What cannot be kept holds until then, and the log says so."""
+        try:
+            self.registry.retune(
+                model.model_id,
+                is_current=lambda: self._models.get(model.model_id) is model,
+                compile_model=model.load_options.compile_model,
+                tuning=model.tuning,
+            )
+        except UnavailableError as error:
+            _log.error("what was chosen for model '%s' is not kept: %s", model.model_id, error)
 
     def _swap(self, fresh: list[Fresh]) -> list[Version]:
         """Lets versions answer from now on, all or none; under the lock. Returns the old ones."""
@@ -135,6 +164,14 @@ class Changing(Residency):
             if self._models.get(model.model_id) is not model:
                 raise self._not_found(model.model_id)
         require_users(self._models.values(), fresh)
+        coming = {model.model_id: version for model, version, _ in fresh}
+        for model, version, _ in fresh:
+            if not are_current(version, self._models, coming):
+                raise ModelBusyError(
+                    f"a member of ensemble {model.model_id!r} was changed by another request "
+                    "meanwhile: try again",
+                    model_id=model.model_id,
+                )
         ended = []
         for model, version, size_bytes in fresh:
             old = model.replace_version(version, time.time(), size_bytes)

@@ -46,7 +46,7 @@ def compile_model(engine: Engine, model: Model) -> CompilationReport:
     if not prepared.manifest.compiled:
         return _report(model, was_compiled=False, reason=prepared.manifest.reason, began=began)
     with engine.beside(model, prepared, tuning, began) as beside:
-        engine.swap(beside, still=lambda: model.version is before, options=options)
+        engine.swap(beside, still=lambda: model.version.serial == before.serial, options=options)
     return _report(model, was_compiled=False, reason=None, began=began)
 
 

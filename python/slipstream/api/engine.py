@@ -30,6 +30,7 @@ from slipstream.engine.runtime import PredictRoute
 from slipstream.errors import (
     AmbiguousModelError,
     ModelAlreadyLoadedError,
+    ModelInUseError,
     UnavailableError,
 )
 from slipstream.models.ensembles import EnsembleMethod, read_ensemble
@@ -165,6 +166,8 @@ class Engine(Changing):
                 self._publish(model)
                 promise.instances = 0  # the model has them now
         except UnavailableError:
+            if entry is not None:
+                self.registry.forget(entry.model_id)  # nobody was told that it is loaded
             model.version.core.close(0.0)
             raise
 
@@ -237,10 +240,16 @@ class Engine(Changing):
             if model_id in self._loading and model_id not in self._models:
                 raise self._not_found(model_id)
             self._require_free(model_id)
+        entry = self.registry.find(model_id)
         was_remembered = self.registry.forget(model_id)  # before another may get this id
         was_missed = self.absences.end(model_id)
         with self._lock:
-            self._require_free(model_id)
+            try:
+                self._require_free(model_id)
+            except ModelInUseError:  # since we asked
+                if entry is not None:
+                    self.registry.remember(entry)
+                raise
             model = self._models.pop(model_id, None)
             self._endpoints.pop(model_id, None)
             if model is not None:
@@ -274,12 +283,16 @@ class Engine(Changing):
         wall = self.settings.model_dir if model.load_options.walled else None
         file = resolve_model_path(str(model.file), wall)
 
+        options = model.load_options
+
         def load(promise: Promise) -> tuple[Version, int]:
-            options = model.load_options
             return self._load_version(model_id, file, options, promise, model.version, tuning)
 
         with self._beside(model, tuning, load) as beside:
-            self.swap(beside, still=lambda: model.tuning is tuning)
+            self.swap(
+                beside,
+                still=lambda: model.tuning is tuning and model.load_options is options,
+            )
         return model
 
     def get(self, model_id: str | None = None) -> Model | Experiment:

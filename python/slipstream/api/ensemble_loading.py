@@ -114,6 +114,7 @@ class Ensembles:
                 return self._load_version(name, path, member_options, own, replaced)
 
             def shared(member_id: str) -> Version:
+                promise.shares.add(member_id)
                 found = (replacing or {}).get(member_id)
                 return found or self._host.resident_version(self._host.model(member_id))
 
@@ -131,10 +132,10 @@ class Ensembles:
         """
         fresh: list[Fresh] = []
         for user_id in users_of(self._host.models(), model.model_id):
-            user = self._host.model(user_id)
             promise = promises.enter_context(self._promised())
-            ensemble = read_ensemble(user.file)
             try:
+                user = self._host.model(user_id)
+                ensemble = read_ensemble(user.file)
                 if ensemble is None:
                     raise ModelLoadError(f"{user.file.name} is no ensemble file any more")
                 made, size_bytes = self.load(

@@ -28,6 +28,20 @@ from slipstream.errors import UnavailableError
 T = TypeVar("T")
 
 
+class DrawnTicket(int):
+    """A variant's ticket: each model counts its own, so they may be alike."""
+
+    model: Model
+    inner: int
+
+    @classmethod
+    def of(cls, model: Model, inner: int) -> DrawnTicket:
+        """The ticket that ``model`` gave."""
+        made = cls(inner)
+        made.model, made.inner = model, inner
+        return made
+
+
 class Experiment:
     """Draws a variant for each request. Thread-safe; every method may run in several threads.
 
@@ -191,7 +205,8 @@ class Experiment:
                 lambda: len(body.data),
                 lambda: copy_of_body(body, probabilities, timeout_ms, batch_size),
             )
-            return turn.model.start(
+            model = turn.model
+            ticket = model.start(
                 body,
                 answer=answer,
                 probabilities=probabilities,
@@ -201,6 +216,7 @@ class Experiment:
                 on_done=done,
                 watch=see if turn.copies else watch,
             )
+            return DrawnTicket.of(model, ticket) if ticket else 0
 
         return self._attempt(routing_key, act)
 
@@ -216,11 +232,7 @@ class Experiment:
 
     def cancel(self, ticket: int) -> bool:
         """Withdraws a request that was started; False when it has ended already."""
-        for name in self._plan.names:  # a ticket is of the whole engine: any of its models will do
-            model = self._models.get(name)
-            if model is not None:
-                return model.cancel(ticket)
-        return False
+        return isinstance(ticket, DrawnTicket) and ticket.model.cancel(ticket.inner)
 
     def _attempt(self, routing_key: str | None, act: Callable[[Turn], T]) -> T:
         """Acts on a variant that is drawn; draws again if it was taken out and unloaded then."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 from collections.abc import Mapping
@@ -11,7 +10,8 @@ from pathlib import Path
 import msgspec
 
 from slipstream.api.definition import Definition, require_valid
-from slipstream.errors import SlipstreamError, UnavailableError
+from slipstream.api.state_file import write_whole
+from slipstream.errors import SlipstreamError
 
 logger = logging.getLogger(__name__)
 
@@ -56,18 +56,4 @@ def write_experiments(file: Path, experiments: Mapping[str, Kept]) -> None:
     Raises:
         UnavailableError: it cannot be written; the old content stays.
     """
-    unfinished = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with open(unfinished, "wb") as stream:
-            stream.write(msgspec.json.encode(_File(dict(experiments))))
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(unfinished, file)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            unfinished.unlink()
-        raise UnavailableError(
-            f"the experiments cannot be written to {file.name} in the state directory: "
-            f"{error.strerror}"
-        ) from error
+    write_whole(file, msgspec.json.encode(_File(dict(experiments))))

@@ -43,13 +43,25 @@ def require_unused(models: Iterable[Model], model_id: str) -> None:
         )
 
 
-def are_current(version: Version, models: Mapping[str, Model]) -> bool:
-    """Whether the models that a version shares are still the ones that it was made of."""
+def are_current(
+    version: Version, models: Mapping[str, Model], coming: Mapping[str, Version] | None = None
+) -> bool:
+    """Whether the models that a version shares are still the ones that it was made of.
+
+    Args:
+        version: Of an ensemble, or of any model.
+        models: What is loaded.
+        coming: Versions that are about to answer for some of these.
+    """
+
+    def is_current(model_id: str, made_of: Version) -> bool:
+        if coming is not None and model_id in coming:
+            return coming[model_id] is made_of
+        loaded = models.get(model_id)
+        return loaded is not None and loaded.version is made_of
+
     return all(
-        member.model_id is None
-        or (
-            (loaded := models.get(member.model_id)) is not None and loaded.version is member.version
-        )
+        member.model_id is None or is_current(member.model_id, member.version)
         for member in version.members
     )
 

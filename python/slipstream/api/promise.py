@@ -8,3 +8,5 @@ class Promise:
 
     def __init__(self) -> None:
         self.instances = 0
+        self.shares: set[str] = set()
+        """Models that it is being made of, which must not rest meanwhile."""

@@ -130,7 +130,7 @@ def quantize(
         )
     changed = msgspec.structs.replace(tuning, quantization=options)
     with engine.beside(model, made, changed, began=time.monotonic()) as beside:
-        engine.swap(beside, still=lambda: model.version is before)
+        engine.swap(beside, still=lambda: model.version.serial == before.serial)
     return msgspec.structs.replace(report, applied=True)
 
 
@@ -199,7 +199,7 @@ def _compared(
     rows = row_sets.read(made.folder / ROWS_FILE)
     with (
         engine.beside(model, original, alone) as before,
-        engine.beside(model, made, alone) as after,
+        engine.beside(model, made, alone, is_nested=True) as after,
     ):
         versions = (before.version, after.version)
         requests = single_rows(versions[0].running, versions[0].signature, rows, _MOST_REQUESTS)

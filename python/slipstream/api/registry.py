@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -93,8 +94,20 @@ class Registry:
             others = {key: value for key, value in self._read().items() if key != model.model_id}
             self._write(others | {model.model_id: model})
 
-    def retune(self, model_id: str, *, compile_model: bool, tuning: Tuning) -> None:
-        """Notes what was chosen for a model; nothing where it is not remembered.
+    def find(self, model_id: str) -> Remembered | None:
+        """What is remembered of that id."""
+        with self._lock:
+            return self._read().get(model_id)
+
+    def retune(
+        self,
+        model_id: str,
+        *,
+        is_current: Callable[[], bool],
+        compile_model: bool,
+        tuning: Tuning,
+    ) -> None:
+        """Notes what was chosen for a model; nothing where it is not remembered, or not current.
 
         Raises:
             UnavailableError: as `remember`.
@@ -102,7 +115,7 @@ class Registry:
         with self._lock:
             models = self._read()
             before = models.get(model_id)
-            if before is None:
+            if before is None or not is_current():
                 return
             after = msgspec.structs.replace(before, compile_model=compile_model, tuning=tuning)
             if after != before:
@@ -160,6 +173,7 @@ class Absences:
 
     def __init__(self, model_dir: Path) -> None:
         self._model_dir = model_dir
+        self._lock = threading.Lock()
         self._all: list[Absence] = []  # replaced, never changed
 
     def __len__(self) -> int:
@@ -167,13 +181,15 @@ class Absences:
 
     def note(self, model_id: str | None, path: str, reason: str) -> None:
         """It did not load."""
-        self._all = [*self._all, Absence(model_id, path, reason)]
+        with self._lock:
+            self._all = [*self._all, Absence(model_id, path, reason)]
 
     def end(self, model_id: str, file: Path | None = None) -> bool:
         """It is there now, or nobody wants it any more; False when it was not missed."""
-        missed = self._all
-        self._all = [one for one in missed if not self._is(one, model_id, file)]
-        return len(self._all) < len(missed)
+        with self._lock:
+            missed = self._all
+            self._all = [one for one in missed if not self._is(one, model_id, file)]
+            return len(self._all) < len(missed)
 
     def _is(self, one: Absence, model_id: str, file: Path | None) -> bool:
         if one.model_id == model_id:

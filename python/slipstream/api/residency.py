@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from slipstream.api.counts import CountKeeper, Observed
 from slipstream.api.loading import started
+from slipstream.api.members import are_current, users_of
 from slipstream.api.memory import give_back_freed, resident_bytes
 from slipstream.api.promise import Promise
 from slipstream.api.resting import RestingCore
@@ -176,14 +177,16 @@ class Residency:
 
     def evict(self, model: Model) -> bool:
         """Has a model rest; blocks until it has answered what it accepted. False: it did."""
-        if not self._set_aside(model):
+        if not self._set_aside(model, is_eviction=True):
             return False
         _log.info("model '%s' was evicted: it comes back with its next request", model.model_id)
         return True
 
-    def _set_aside(self, model: Model) -> bool:
+    def _set_aside(self, model: Model, *, is_eviction: bool = False) -> bool:
         with self._lock:
             if self._models.get(model.model_id) is not model or model.is_resting:
+                return False
+            if is_eviction and self._is_shared(model.model_id):  # since it was chosen
                 return False
             old = model.rest()
             self._endpoints.pop(model.model_id, None)
@@ -234,15 +237,21 @@ class Residency:
 
         Ensembles stay, and so do the models that they share: they are made of versions in memory.
         """
-        shared = {one.model_id for model in self.models() for one in model.version.members}
-        free = [
-            model
-            for model in models
-            if not (model.pinned or model.members)
-            and model.model_id != keep
-            and model.model_id not in shared
-        ]
+        with self._lock:
+            free = [
+                model
+                for model in models
+                if not (model.pinned or model.members)
+                and model.model_id != keep
+                and not self._is_shared(model.model_id)
+            ]
         return max(free, key=lambda model: (not model.is_busy, model.idle_s), default=None)
+
+    def _is_shared(self, model_id: str) -> bool:
+        """Whether an ensemble is made of it, or is being made. With the lock."""
+        return any(model_id in promise.shares for promise in self._promises) or bool(
+            users_of(self._models.values(), model_id)
+        )
 
     def _wake(self, model: Model) -> None:
         """Somebody waits for a model that rests: it is brought back, by one thread."""
@@ -298,6 +307,8 @@ class Residency:
                     and model.version is rested
                     and not self._closed
                 )
+                is_stale = is_wanted and not are_current(version, self._models)
+                is_wanted = is_wanted and not is_stale
                 if is_wanted:
                     version.core.set_max_batch_rows(self._batch_rows(tuning))
                     model.bring_back(version)
@@ -305,17 +316,26 @@ class Residency:
                     promise.instances = 0  # the model has them now
         if is_wanted:
             model.let_in()
-        else:  # it was unloaded or reloaded meanwhile
-            version.core.close(0.0)
+            return
+        version.core.close(0.0)  # it was unloaded or reloaded meanwhile
+        if is_stale:
+            raise UnavailableError("a member was changed while the ensemble came back")
+
+    def brought_back(self, model: Model) -> Version:
+        """The same for whoever is not loading anything himself."""
+        with self._promised():
+            return self.resident_version(model)
 
     def resident_version(self, model: Model) -> Version:
         """The version of a model in memory, brought back where it rests; blocks.
+
+        For whoever has promised a version of his own, which a restart waits for.
 
         Raises:
             UnavailableError: it rests again already.
         """
         if model.is_resting:
-            self._bring_back(model, is_restart=True)  # whoever asks has promised before
+            self._bring_back(model, is_restart=True)
         version = model.version
         if isinstance(version.core, RestingCore):
             raise UnavailableError(f"model '{model.model_id}' was evicted just now; try again")

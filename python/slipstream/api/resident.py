@@ -72,7 +72,7 @@ class Resident:
     def bring_back(self, version: Version) -> None:
         """The version that rested is in memory again. For `Engine`."""
         rested = self._version
-        if version.folder == rested.folder:  # the same artifact
+        if version.folder == rested.folder and not version.members:  # the same artifact
             version = version._replace(serial=rested.serial)
         self._version = version._replace(rate=rested.rate)
 

@@ -208,6 +208,7 @@ def resting(version: Version) -> Version:
     """The same version without anything that holds on to its core's model."""
     return version._replace(
         core=RestingCore(),
+        members=tuple(one._replace(version=resting(one.version)) for one in version.members),
         endpoint=None,
         quick_predictions=never,
         quick_probabilities=never,

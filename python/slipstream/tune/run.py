@@ -101,7 +101,7 @@ class SearchRun:
             SlipstreamError: as `slipstream.Engine.load`.
         """
         engine, model = self._engine, self.model
-        before = model.version
+        before = engine.brought_back(model)
         plain = msgspec.structs.replace(model.tuning, quantization=None)
         original = prepared_again(engine, model, plain)
         rows, kept = self._rows_of(original, plain)
@@ -128,7 +128,7 @@ class SearchRun:
                 prepared = engine.prepared(model, model.load_options, tuning)  # from the cache
             with engine.beside(model, prepared, tuning) as beside:
                 self._require_going_on()
-                engine.swap(beside, still=lambda: model.version is before)
+                engine.swap(beside, still=lambda: model.version.serial == before.serial)
             self.applied = True
         return search
 
@@ -197,7 +197,7 @@ class SearchRun:
                 backend=model.backend,
                 cores=available_cpus(),
                 most_instances=self._engine.most_instances(model),
-                is_batchable=self._engine.resident_version(model).running.batchable,
+                is_batchable=self._engine.brought_back(model).running.batchable,
                 quantizations=quantizations,
                 why_no_quantization=self._why_no_quantization(),
             ),
