@@ -84,7 +84,8 @@ Status read_text(const ColumnReader& reader, const Tensor& tensor, std::vector<d
 Status place_whole(const ColumnReader& reader, std::vector<double>& values) {
   constexpr double kBeyondInt64 = 9'223'372'036'854'775'808.0;
   for (double& value : values) {
-    if (!(value >= -kBeyondInt64 && value < kBeyondInt64)) return unknown_label("beyond int64");
+    const bool fits = value >= -kBeyondInt64 && value < kBeyondInt64;  // NaN does not
+    if (!fits) return unknown_label("beyond int64");
     const auto label = static_cast<std::int64_t>(value);
     const std::optional<double> place = place_of(reader.whole_labels, label);
     if (!place) return unknown_label(std::to_string(label));

@@ -24,8 +24,10 @@ struct ColumnReader {
   std::size_t skip = 0;   // of these, left out in front; less than width
   // Labels in class order, of an output that holds labels: the number is a label's place. Text for
   // an output of strings, whole numbers for any other. None: the numbers as they are.
+  // NOLINTBEGIN(readability-redundant-member-init): gcc warns of designated initializers otherwise.
   std::vector<std::int64_t> whole_labels = {};
   std::vector<std::string> text_labels = {};
+  // NOLINTEND(readability-redundant-member-init)
 
   [[nodiscard]] std::size_t columns() const noexcept { return width - skip; }
 };

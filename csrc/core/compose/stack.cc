@@ -61,6 +61,7 @@ class StackPlan : public Plan {
     if (!read.is_ok()) return read.status();
     std::vector<Columns> blocks = std::move(read).value();
     std::vector<std::size_t> widths;
+    widths.reserve(options_.readers.size() + 1);
     for (const ColumnReader& reader : options_.readers) widths.push_back(reader.columns());
     if (options_.is_passthrough) {
       const Tensor& rows = answers[final_member].front();
