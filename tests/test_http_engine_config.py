@@ -123,6 +123,12 @@ class TestTheCall:
     def test_no_object(self, client: httpx.Client, body: str, status: int) -> None:
         assert client.put(CONFIG, content=body).status_code == status
 
+    @pytest.mark.parametrize("name", ["batch_timeout_ms", "max_batch_size"])
+    def test_a_number_beyond_all(self, client: httpx.Client, name: str) -> None:
+        response = client.put(CONFIG, content=f'{{"{name}": 1{"0" * 400}}}')
+        assert response.status_code in (400, 422)
+        assert client.get(CONFIG).json() == DEFAULTS
+
     def test_a_state_that_cannot_be_written(self, folder: Path) -> None:
         """What would be forgotten is not done."""
         with server_of(folder, "--load", "sizes.py=sizes") as server, server.client() as client:

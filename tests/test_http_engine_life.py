@@ -160,9 +160,11 @@ class TestRemembered:
         with server_of(folder) as server, server.client() as client:
             assert ids(client) == []
             assert registry.with_suffix(".damaged").exists()
+            assert loading_check(client) == "degraded"
             load(client, "wine.pkl", model_id="reds")
         with server_of(folder) as server, server.client() as client:
             assert ids(client) == ["reds"]
+            assert loading_check(client) == "healthy"
 
     def test_a_state_that_cannot_be_written(self, folder: Path) -> None:
         """Nothing is loaded that would be forgotten."""

@@ -50,7 +50,10 @@ def _number(low: float, high: float, what: str) -> Kind:
     def parse(value: object) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float | str):
             raise ValueError
-        number = float(value)
+        try:
+            number = float(value)
+        except OverflowError:
+            raise ValueError from None
         if not (math.isfinite(number) and low <= number <= high):
             raise ValueError
         return number

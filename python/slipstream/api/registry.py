@@ -78,6 +78,8 @@ class Registry:
         self._path = folder / REGISTRY_FILE
         self._lock = threading.Lock()
         self._models: dict[str, Remembered] | None = None  # read on first use
+        self.damage: str | None = None
+        """Why the file could not be read, and nothing of it is there."""
 
     def all(self) -> list[Remembered]:
         """Everything that is remembered."""
@@ -145,6 +147,7 @@ class Registry:
         except FileNotFoundError:
             return []
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+            self.damage = str(error)
             aside = self._path.with_suffix(".damaged")
             _log.error(
                 "%s cannot be read, so no model is loaded again; it is kept as %s: %s",

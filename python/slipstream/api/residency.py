@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -68,6 +69,7 @@ class Residency:
         self._core = start_core(_MAX_IN_FLIGHT)
         self._promises: list[Promise] = []  # to versions that are being started now
         self._returner = ThreadPoolExecutor(_RETURNS_AT_ONCE, "slipstream-return")
+        self._kept: Counter[str] = Counter()  # models that must stay for now, and how often
         self._evicting = threading.Lock()
         self._memory_is_over = False
 
@@ -186,7 +188,7 @@ class Residency:
         with self._lock:
             if self._models.get(model.model_id) is not model or model.is_resting:
                 return False
-            if is_eviction and self._is_shared(model.model_id):  # since it was chosen
+            if is_eviction and self._must_stay(model.model_id):  # since it was chosen
                 return False
             old = model.rest()
             self._endpoints.pop(model.model_id, None)
@@ -243,15 +245,15 @@ class Residency:
                 for model in models
                 if not (model.pinned or model.members)
                 and model.model_id != keep
-                and not self._is_shared(model.model_id)
+                and not self._must_stay(model.model_id)
             ]
         return max(free, key=lambda model: (not model.is_busy, model.idle_s), default=None)
 
-    def _is_shared(self, model_id: str) -> bool:
-        """Whether an ensemble is made of it, or is being made. With the lock."""
-        return any(model_id in promise.shares for promise in self._promises) or bool(
-            users_of(self._models.values(), model_id)
-        )
+    def _must_stay(self, model_id: str) -> bool:
+        """Whether an ensemble has it, or is being made, or it is being measured. With the lock."""
+        is_being_shared = any(model_id in promise.shares for promise in self._promises)
+        is_shared = bool(users_of(self._models.values(), model_id))
+        return is_shared or is_being_shared or self._kept[model_id] > 0
 
     def _wake(self, model: Model) -> None:
         """Somebody waits for a model that rests: it is brought back, by one thread."""
@@ -320,6 +322,18 @@ class Residency:
         version.core.close(0.0)  # it was unloaded or reloaded meanwhile
         if is_stale:
             raise UnavailableError("a member was changed while the ensemble came back")
+
+    @contextmanager
+    def kept_in_memory(self, model: Model) -> Iterator[Version]:
+        """Keeps eviction from a model, which is brought back first where it rests."""
+        with self._lock:
+            self._kept[model.model_id] += 1
+        try:
+            yield self.brought_back(model)
+        finally:
+            with self._lock:
+                self._kept[model.model_id] -= 1
+                self._kept += Counter()  # what is at 0 goes
 
     def brought_back(self, model: Model) -> Version:
         """The same for whoever is not loading anything himself."""

@@ -89,11 +89,13 @@ async def _serve(settings: Settings, asked: list[StartupLoad]) -> bool:
     sock = bind(settings)
     try:
         from slipstream.api import Engine  # here: a port in use should not cost the imports
-        from slipstream.api.registry import Registry
+        from slipstream.api.registry import REGISTRY_FILE, Registry
 
-        remembered = Registry(settings.state_path).all()
-        loads = startup_loads(asked, settings.model_dir, remembered)
+        registry = Registry(settings.state_path)
+        loads = startup_loads(asked, settings.model_dir, registry.all())
         engine = Engine(settings)
+        if registry.damage is not None:
+            engine.absences.note(None, REGISTRY_FILE, registry.damage)
     except BaseException:
         sock.close()
         raise
@@ -127,7 +129,7 @@ async def _answer_requests(
     adapter = RsgiAdapter(app)
     context.tasks = tasks = await start_tasks(context)
     closing = asyncio.ensure_future(_mark_closing(stop, context))
-    looking = asyncio.gather(_look(context), _keep_limits(engine))
+    looking = [asyncio.ensure_future(one) for one in (_look(context), _keep_limits(engine))]
     try:
         drained = await serve(
             *(adapter, sock, settings, stop), on_ready=announce, give_up=adapter.end_all
@@ -135,7 +137,8 @@ async def _answer_requests(
     finally:
         await tasks.close()
     closing.cancel()
-    looking.cancel()
+    for one in looking:
+        one.cancel()
     orderly = drained and not app.slow_lane.busy and not context.lanes_busy
     app.slow_lane.close()
     context.close_lanes()

@@ -10,6 +10,7 @@ import msgspec
 
 from slipstream.api.quantize import keep_rows, prepared_again
 from slipstream.api.tuning import Tuning
+from slipstream.api.version import Version
 from slipstream.engine.row_inputs import arrays_of
 from slipstream.engine.runtime import CoreInputs, available_cpus
 from slipstream.errors import InferenceError, ModelNotFoundError, UnavailableError
@@ -100,8 +101,11 @@ class SearchRun:
             InferenceError: how it runs now cannot be measured: it does not answer the rows.
             SlipstreamError: as `slipstream.Engine.load`.
         """
+        with self._engine.kept_in_memory(self.model) as before:
+            return self._run(before)
+
+    def _run(self, before: Version) -> Search:
         engine, model = self._engine, self.model
-        before = engine.brought_back(model)
         plain = msgspec.structs.replace(model.tuning, quantization=None)
         original = prepared_again(engine, model, plain)
         rows, kept = self._rows_of(original, plain)
