@@ -6,6 +6,7 @@ every answer is a timeout: of a request that runs, or of one that waits behind i
 
 from __future__ import annotations
 
+import argparse
 import http.client
 import json
 import os
@@ -33,6 +34,11 @@ _READY = "slipstream ready on http://127.0.0.1:"
 
 def main(words: Sequence[str] = ()) -> int:
     """Prints a table; 1 when an answer was no timeout."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench timeouts",
+        description="How late timeouts are told, while the model is busy, by every way.",
+    )
+    parser.parse_args(words)
     wrong = 0
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "sleeper.py").write_text(_MODEL)

@@ -145,7 +145,8 @@ class TestASmallGraph:
     def test_other_tables_of_the_file_are_left_alone(
         self, engine: slipstream.Engine, tmp_path: Path
     ) -> None:
-        beside = "[cache]\npredictions = false\n[warmup]\nrows = [[1.0]]\n"
+        rows = "{before = [[1, 2, 3]], x = [[4, 5, 6]]}"
+        beside = f"[cache]\npredictions = false\n[warmup]\nrows = {rows}\n"
         file = write_sum(tmp_path / "sum.onnx", beside)
         assert not engine.load(file, model_id="plain").is_stateful
 
