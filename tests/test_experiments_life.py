@@ -100,7 +100,7 @@ class TestKeeping:
                 lambda: engine.experiments.set("kept", {"ridge": 1}),
                 lambda: engine.experiments.end("kept"),
             ):
-                with pytest.raises(UnavailableError, match="cannot be written"):
+                with pytest.raises(UnavailableError, match="cannot write its state"):
                     change()
             assert engine.experiments.all() == [kept]
             assert kept.plan is before
