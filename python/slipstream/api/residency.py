@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -51,7 +52,7 @@ _MAX_IN_FLIGHT = 8192
 _RETURNS_AT_ONCE = 2
 
 
-class Residency:
+class Residency(ABC):
     """What `Engine` knows of its models, and which of them are in memory. Thread-safe."""
 
     settings: Settings
@@ -359,6 +360,7 @@ class Residency:
         """The most rows that one execution of a model takes."""
         return tuning.max_batch_rows or self.settings.max_batch_size
 
+    @abstractmethod
     def _load_version(
         self,
         model_id: str,
@@ -369,7 +371,6 @@ class Residency:
         tuning: Tuning = UNTUNED,
     ) -> tuple[Version, int]:
         """`Engine` prepares and starts what a file holds."""
-        raise NotImplementedError
 
     def _start(
         self,
