@@ -258,12 +258,21 @@ class Engine(Changing):
             if was_remembered or was_missed:
                 return None
             raise self._not_found(model_id)
-        model.end(UnavailableError(f"model '{model_id}' is being unloaded; load it again"))
         before_bytes = resident_bytes()
-        self._end(model.version)
-        self.prediction_cache.forget(model.version.serial)
+        self._part_with(model, UnavailableError(f"model '{model_id}' is unloaded; load it again"))
         freed_bytes = before_bytes - resident_bytes()
         return round(freed_bytes / (1 << 20), 6) if freed_bytes > 0 else None
+
+    def _part_with(self, model: Model, reason: UnavailableError) -> None:
+        """Ends a model whose version is ending, and whatever of it is not Python's.
+
+        Whoever keeps the `Model` keeps its figures, not its memory, threads or child process.
+        """
+        model.end(reason)
+        version = model.rest()
+        self._end(version)
+        model.settle(version)
+        self.prediction_cache.forget(version.serial)
 
     def _require_free(self, model_id: str) -> None:
         if model_id in self._models:
@@ -392,6 +401,8 @@ class Engine(Changing):
                 self._endpoints.clear()
             self._stop_returning(models)
             for model in models:
-                model.version.core.close(max(0.0, until - time.monotonic()))
+                version = model.rest()
+                version.core.close(max(0.0, until - time.monotonic()))
+                model.settle(version)
             self._completions.close()
             self.experiments.shadows.close()
