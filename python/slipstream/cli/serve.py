@@ -174,8 +174,8 @@ async def _keep_limits(engine: Engine) -> None:
     """Has models rest when memory has grown by something else than loading."""
     loop = asyncio.get_running_loop()
     while True:
-        await asyncio.sleep(_LOOK_S)
         await loop.run_in_executor(None, engine.keep_limits)
+        await asyncio.sleep(_LOOK_S)
 
 
 def announce(address: str) -> None:
