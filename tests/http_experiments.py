@@ -19,6 +19,7 @@ from http_server import slipstream_server
 BASE = "/api/inference/experiments"
 PREDICT = "/api/inference/predict"
 MODELS = "/api/inference/models"
+STREAM = "/api/inference/stream"
 FILES = ("wine", "cancer", "diabetes")
 OTHERS = {
     "stump": DecisionTreeClassifier(max_depth=1, random_state=0).fit(*load_wine(return_X_y=True)),

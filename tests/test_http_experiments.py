@@ -18,6 +18,7 @@ from http_experiments import (
     MODELS,
     OTHERS,
     PREDICT,
+    STREAM,
     ask,
     close,
     folder_of,
@@ -215,6 +216,27 @@ class TestPredicting:
         assert (drawn["model_id"], drawn["variant"]) == ("exp", "a")
         (line,) = look(client, "exp")["variants"]
         assert (line["inference_count"], line["error_count"]) == (2, 1)
+
+    def test_streams(self, client: httpx.Client) -> None:
+        put(client, "exp", {"diabetes": 1, "line": 1})
+        of_streams: set[str] = set()
+        for name in map("stream-{}".format, range(12)):
+            asked = {"stream_id": name, "model_id": "exp"}
+            assert client.post(f"{STREAM}/start", json=asked).status_code == 200
+            for number in (1, 2, 3):
+                entry = {"sequence_id": number, "data": json_rows(rows_of("diabetes"))}
+                client.post(f"{STREAM}/{name}/send", json=entry).raise_for_status()
+            results: list[dict[str, Any]] = []
+            while len(results) < 3:
+                found = client.get(f"{STREAM}/{name}/results?wait_ms=5000").raise_for_status()
+                results += found.json()["results"]
+            (variant,) = {one["variant"] for one in results}
+            of_streams.add(variant)
+            for one in results:
+                assert one["model_id"] == "exp"
+                assert close(one["predictions"], right(variant, "diabetes"))
+            client.delete(f"{STREAM}/{name}").raise_for_status()
+        assert of_streams == {"diabetes", "line"}
 
     def test_keys_and_shares(self, client: httpx.Client) -> None:
         put(client, "exp", {"diabetes": 1, "line": 1})

@@ -306,6 +306,25 @@ class TestOverHttp:
                 assert held.result().status_code == 200
             assert client.post(f"{BASE}/predict", json={"data": [[1.0]]}).status_code == 200
 
+    def test_tasks_and_streams_of_a_model(self, tmp_path_factory: pytest.TempPathFactory) -> None:
+        """They count when they are accepted; one that is refused was not."""
+        with limited_server(tmp_path_factory, MODEL_RATE_LIMITS="wine=0.001:3:1") as (_, client):
+            stream = {"stream_id": "lines", "model_id": "wine"}
+            assert client.post(f"{BASE}/stream/start", json=stream).status_code == 200
+            task = client.post(f"{BASE}/predict/async", json=ROWS)
+            assert task.status_code == 202
+            sent = [
+                client.post(f"{BASE}/stream/lines/send", json={"data": ROWS["data"]} | number)
+                for number in ({"sequence_id": 1}, {"sequence_id": 2}, {"sequence_id": 3})
+            ]
+            assert [one.status_code for one in sent] == [200, 200, 429]
+            assert error_of(sent[-1])["details"]["model_id"] == "wine"
+            assert client.post(f"{BASE}/predict/async", json=ROWS).status_code == 429
+            done = client.get(f"{BASE}/predict/async/{task.json()['task_id']}?wait_ms=20000")
+            assert done.json()["status"] == "completed"
+            closed = client.delete(f"{BASE}/stream/lines").json()
+            assert closed["received"] == 2
+
     def test_a_model(self, tmp_path_factory: pytest.TempPathFactory) -> None:
         with limited_server(tmp_path_factory, MODEL_RATE_LIMITS="wine=0.001:2") as (_, client):
             assert client.post(f"{BASE}/predict", json=ROWS).status_code == 200

@@ -136,7 +136,7 @@ class Limits:
         """
         if not self.of_models:
             return start(on_done)
-        limit = self._model_limits.get(model_id) or self._model_limits.get(_ANY_MODEL)
+        limit = self._model_limit(model_id)
         if limit is None:
             return start(on_done)
         self._enter_model(model_id, limit)
@@ -151,17 +151,41 @@ class Limits:
             self._leave_model(model_id)
             raise
 
+    def accept(self, model_id: str) -> None:
+        """Admits a request that is queued and runs later: a task, an entry of a stream.
+
+        It counts as one of the model's requests a second. Of those in progress it is none: how
+        many of its kind run at once is bounded where they are queued.
+
+        Raises:
+            RateLimitError: the model has none left.
+        """
+        if not self.of_models:
+            return
+        limit = self._model_limit(model_id)
+        if limit is not None:
+            with self._lock:
+                self._take_of_model(model_id, limit)
+
+    def _model_limit(self, model_id: str) -> ModelLimit | None:
+        return self._model_limits.get(model_id) or self._model_limits.get(_ANY_MODEL)
+
     def _enter_model(self, model_id: str, limit: ModelLimit) -> None:
-        burst = _burst(limit.rps, limit.burst)
         with self._lock:
             allowance = self._remembered(self._models, model_id)
             if limit.concurrent and allowance.active >= limit.concurrent:
                 raise _too_many("model_rate_limits", model_id, limit.concurrent)
-            if limit.rps:
-                wait_s = allowance.take(self._clock(), limit.rps, burst)
-                if wait_s > 0.0:
-                    raise _too_fast("model_rate_limits", model_id, limit.rps, burst, wait_s)
+            self._take_of_model(model_id, limit)
             allowance.active += 1
+
+    def _take_of_model(self, model_id: str, limit: ModelLimit) -> None:
+        if not limit.rps:
+            return
+        burst = _burst(limit.rps, limit.burst)
+        allowance = self._remembered(self._models, model_id)
+        wait_s = allowance.take(self._clock(), limit.rps, burst)
+        if wait_s > 0.0:
+            raise _too_fast("model_rate_limits", model_id, limit.rps, burst, wait_s)
 
     def _leave_model(self, model_id: str) -> None:
         with self._lock:

@@ -40,6 +40,7 @@ def rendered(number: int, outcome: Outcome, request_id: str) -> StreamResult | S
         outcome.model_id,
         answer.inference_time_s,
         "success",
+        UNSET if answer.variant is None else answer.variant,
     )
 
 

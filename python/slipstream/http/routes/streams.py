@@ -66,6 +66,7 @@ def send(context: Context, request: Request) -> Response:
         level(wanted.priority),
         timeout_ms(wanted.timeout_ms, context.settings.default_timeout_ms),
     )
+    context.limits.accept(stream.model_id)
     stream.send(wanted.sequence_id, work)
     return json_response(
         SendAnswer(stream.stream_id, wanted.sequence_id, "accepted", stream.queued)

@@ -88,6 +88,7 @@ def submit(context: Context, request: Request) -> Pending:
     probabilities = bool(wanted.return_probabilities)
     model = context.engine.get(wanted.model_id)
     model.check(body, probabilities=probabilities)
+    context.limits.accept(model.model_id)
     task = TaskRequest(
         wanted.model_id or model.model_id,
         body.kind,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 import msgspec
-from msgspec import UnsetType
+from msgspec import UNSET, UnsetType
 
 from slipstream.http.schemas.multi_batch import EntryError
 from slipstream.http.schemas.values import Data, Predictions, Priority, Probabilities, one_of
@@ -74,6 +74,8 @@ class StreamResult(msgspec.Struct, gc=False):
     model_id: str
     inference_time: float
     status: Literal["success"]
+    variant: str | UnsetType = UNSET
+    """The model that answered, where the stream is of an experiment."""
 
 
 class StreamFailure(msgspec.Struct):
