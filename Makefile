@@ -54,7 +54,7 @@ build-dev: install-serve
 .PHONY: test
 test: install build-dev ## Run every test: C++ (ctest), then Python (pytest)
 	ctest --preset dev -j$(JOBS)
-	$(py) -m pytest $(PYTEST_ARGS)
+	$(py) -m pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
 
 .PHONY: test-exhaustive
 test-exhaustive: install ## Compare tree models with their libraries on 100,000 rows of every kind

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -38,6 +39,8 @@ def measure(size: Size, say: Say) -> Mapping[str, Sequence[Taken]]:
                 f"--benchmark-max-time={SECONDS[size.name]}", "--benchmark-min-rounds=5",
                 f"--benchmark-json={file}",
             ],
+            # A pytest that we run under would have this one behave as its worker.
+            env={key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")},
             cwd=tools.ROOT, capture_output=True, text=True, check=False, timeout=1800,
         )  # fmt: skip
         if ended.returncode != 0:
