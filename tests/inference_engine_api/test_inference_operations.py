@@ -51,6 +51,18 @@ def test_single_prediction_of_every_key(
         assert predicted["predictions"] == model.model.predict(model.data(2)).tolist()
 
 
+def test_a_network_with_three_outputs(client: httpx.Client, load: Any) -> None:
+    """basic-pitch hears an A in two seconds of 440 Hz: note 69, of 88 from 21."""
+    model_id = load("basic-pitch.onnx")
+    tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(43844) / 22050)
+    body = {"model_id": model_id, "data": tone.reshape(1, -1, 1).round(6).tolist()}
+    outputs = answer(client.post(f"{BASE}/predict", json=body))["predictions"]
+    shapes = [np.shape(output) for output in outputs.values()]
+    assert sorted(shapes) == [(1, 172, 88), (1, 172, 88), (1, 172, 264)]
+    notes = [np.array(o)[0].mean(axis=0) for o in outputs.values() if np.shape(o)[2] == 88]
+    assert 69 in [int(note.argmax()) + 21 for note in notes]
+
+
 def test_batch_prediction(client: httpx.Client, load: Any, known: dict[str, Known]) -> None:
     model_id, model = load("breast_cancer.pkl"), known["breast_cancer"]
     body = {"data": model.data(3), "model_id": model_id, "batch_size": 32}

@@ -38,6 +38,8 @@ def test_load(client: httpx.Client) -> None:
         ("wine.pkl", "ensemble", True),
         ("diabetes.pkl", "sklearn", True),
         ("magika.onnx", "onnx", True),
+        ("basic-pitch.onnx", "onnx", True),
+        ("silero.onnx", "onnx", True),
         ("custom.py", "custom", False),
     ],
 )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
+import onnxruntime
 import pytest
 
 from inference_engine_api.conftest import Known
@@ -65,6 +68,28 @@ def test_a_session(client: httpx.Client, load: Any, known: dict[str, Known]) -> 
         },
     )
     refused(client.get(f"{stream}/results"), 404, "StreamNotFoundError")
+
+
+def test_a_network_with_a_state(client: httpx.Client, load: Any, folder: Path) -> None:
+    """silero-vad, 32 ms of a recording at a time: each answer depends on all that came before."""
+    answer(start(client, load("silero.onnx"), stream_id="voice"))
+    chunks = np.random.default_rng(0).normal(scale=0.1, size=(12, 512)).round(4)
+    for sequence_id, chunk in enumerate(chunks, 1):
+        body = {"data": [chunk.tolist()], "sequence_id": sequence_id}
+        answer(client.post(f"{BASE}/stream/voice/send", json=body))
+    heard: list[float] = []
+    while len(heard) < len(chunks):
+        page = client.get(f"{BASE}/stream/voice/results", params={"wait_ms": 1000})
+        heard += [np.ravel(result["predictions"])[0] for result in answer(page)["results"]]
+    network = onnxruntime.InferenceSession(folder / "silero.onnx")
+    state, right = np.zeros((2, 1, 128), np.float32), []
+    for chunk in chunks.astype(np.float32):
+        output, state = network.run(
+            None, {"input": chunk[None], "state": state, "sr": np.array(16000)}
+        )
+        right.append(output[0, 0])
+    np.testing.assert_allclose(heard, right, rtol=0, atol=1e-6)
+    answer(client.delete(f"{BASE}/stream/voice"))
 
 
 def test_refusals(client: httpx.Client, load: Any) -> None:
