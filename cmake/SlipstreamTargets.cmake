@@ -62,9 +62,9 @@ endfunction()
 
 # slipstream_add_test(NAME SOURCES...): a test executable on tests/cpp/harness.h, run by ctest.
 function(slipstream_add_test NAME)
-  add_executable(${NAME} ${ARGN} ${PROJECT_SOURCE_DIR}/tests/cpp/harness_main.cc)
-  target_include_directories(${NAME} PRIVATE ${PROJECT_SOURCE_DIR}/tests/cpp)
-  target_link_libraries(${NAME} PRIVATE slipstream_core slipstream_wire slipstream_flags)
+  add_executable(${NAME} ${ARGN})
+  target_link_libraries(${NAME} PRIVATE slipstream_harness slipstream_core slipstream_wire
+                                        slipstream_flags)
   target_compile_definitions(${NAME} PRIVATE
     SLIPSTREAM_BACKEND_DIR="${PROJECT_BINARY_DIR}/backends")
   add_test(NAME ${NAME} COMMAND ${NAME})
