@@ -16,7 +16,7 @@ LAYERS = (
     {"engine", "models", "adapters", "convert", "quantize", "worker", "audio"},
     {"settings"},
     {"setting_options"},
-    {"errors", "drawing", "_engine", "_engine_ensembles", "_engine_front", "_version"},
+    {"decoding", "errors", "drawing", "_engine", "_engine_ensembles", "_engine_front", "_version"},
 )
 """From top to bottom; a module imports from its own layer and from those below it."""
 
@@ -110,6 +110,22 @@ def test_only_the_engine_face_imports_the_compiled_module() -> None:
         if part_of(dotted(path)) not in {ENGINE_FACE, *COMPILED}
         for line, module in imports(path)
         if part_of(module) == "_engine"
+    )
+
+
+def test_structs_are_decoded_by_what_was_made_at_import() -> None:
+    """Anything else may end a process with several threads: see ``slipstream.decoding``."""
+    names = {"msgspec.convert", "json.decode", "msgpack.decode", "json.Decoder", "msgpack.Decoder"}
+    report(
+        f"{name_of(path)}:{call.lineno}: decodes a Struct by itself; use slipstream.decoding"
+        for path in MODULES
+        if path.stem not in ("decoding", "child")  # a child process has one thread
+        for call in ast.walk(ast.parse(text_of(path)))
+        if isinstance(call, ast.Call)
+        and any(ast.unparse(call.func).endswith(name) for name in names)
+        and (len(call.args) > 1 or call.keywords or "Decoder" in ast.unparse(call.func))
+        and "dict[str, object]" not in ast.unparse(call)
+        and "InputDecoder" not in ast.unparse(call.func)
     )
 
 

@@ -11,6 +11,7 @@ import msgspec
 
 from slipstream.api.definition import Definition, require_valid
 from slipstream.api.state_file import write_whole
+from slipstream.decoding import json_decoder
 from slipstream.errors import SlipstreamError
 
 logger = logging.getLogger(__name__)
@@ -28,13 +29,16 @@ class _File(msgspec.Struct):
     experiments: dict[str, Kept]
 
 
+_decode = json_decoder(_File)
+
+
 def read_experiments(file: Path) -> dict[str, Kept]:
     """What the file holds; nothing if it is not there.
 
     One that is damaged is renamed, so that it can be looked at and does not end the next start too.
     """
     try:
-        kept = msgspec.json.decode(file.read_bytes(), type=_File).experiments
+        kept = _decode(file.read_bytes()).experiments
         for one in kept.values():
             require_valid(one.definition)
     except FileNotFoundError:

@@ -17,6 +17,7 @@ import msgspec
 
 from slipstream.api.state_file import write_whole
 from slipstream.api.tuning import UNTUNED, Tuning
+from slipstream.decoding import json_decoder
 from slipstream.errors import SlipstreamError
 from slipstream.models.ensembles import EnsembleMethod
 from slipstream.models.paths import resolve_model_path
@@ -69,6 +70,9 @@ def entry_of(
 class _File(msgspec.Struct):
     models: list[Remembered]
     version: int = 1
+
+
+_decode = json_decoder(_File)
 
 
 class Registry:
@@ -143,7 +147,7 @@ class Registry:
 
     def _models_of_file(self) -> list[Remembered]:
         try:
-            return msgspec.json.decode(self._path.read_bytes(), type=_File).models
+            return _decode(self._path.read_bytes()).models
         except FileNotFoundError:
             return []
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:

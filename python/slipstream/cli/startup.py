@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from slipstream.cli.logs import PROGRESS
+from slipstream.decoding import json_decoder
 from slipstream.errors import SlipstreamError
 from slipstream.models.ensembles import EnsembleMethod, read_ensemble
 from slipstream.settings import Settings, SettingsError
@@ -70,6 +71,9 @@ class _Models(msgspec.Struct, forbid_unknown_fields=True):
     models: list[_Listed]
 
 
+_models = json_decoder(_Models)
+
+
 def parse_load(text: str) -> StartupLoad:
     """``PATH`` or ``PATH=ID``, as ``--load`` takes it."""
     path, equals, model_id = text.rpartition("=")
@@ -86,7 +90,7 @@ def listed_loads(model_dir: Path) -> list[StartupLoad]:
     """
     file = model_dir / MODELS_FILE
     try:
-        models = msgspec.json.decode(file.read_bytes(), type=_Models).models
+        models = _models(file.read_bytes()).models
     except FileNotFoundError:
         return []
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:

@@ -11,6 +11,7 @@ from typing import Generic, NoReturn, TypeVar
 
 import msgspec
 
+from slipstream.decoding import json_decoder
 from slipstream.errors import InvalidInputError, MalformedInputError
 from slipstream.http.errors import UnsupportedEncodingError
 from slipstream.http.types import Request, Response
@@ -18,7 +19,7 @@ from slipstream.http.types import Request, Response
 T = TypeVar("T")
 
 encode_json = msgspec.json.Encoder(enc_hook=str).encode
-_skim = msgspec.json.Decoder(msgspec.Raw).decode
+_skim = json_decoder(msgspec.Raw)
 """Walks a whole document without building it: only to learn whether it is JSON at all."""
 
 
@@ -28,7 +29,7 @@ class JsonBody(Generic[T]):
     __slots__ = ("_decode",)
 
     def __init__(self, kind: type[T]) -> None:
-        self._decode = msgspec.json.Decoder(kind).decode
+        self._decode = json_decoder(kind)
 
     def __call__(self, request: Request) -> T:
         """Decodes the request's body, whatever its content type says.
@@ -42,7 +43,8 @@ class JsonBody(Generic[T]):
             return self._decode(request.body)
         except msgspec.ValidationError as error:
             _refuse_unless_json(request)
-            raise InvalidInputError(_explain(error), **_where(error)) from None
+            said, where = explained(error, "body")
+            raise InvalidInputError(said, **where) from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             _refuse(request, error)
 
@@ -79,20 +81,19 @@ def _refuse(request: Request, error: Exception) -> NoReturn:
     raise MalformedInputError(f"The body is not JSON: {error}")
 
 
-def _explain(error: msgspec.ValidationError) -> str:
+def explained(error: msgspec.ValidationError, what: str) -> tuple[str, dict[str, str]]:
+    """What is wrong with a body or a query string, for its sender, and the key that it is about."""
     text = str(error)
     missing = "Object missing required field `"
+    reason, _, path = text.partition(" - at `$")
+    key = path[:-1].lstrip(".")
+    where = {"key": key} if key else {}
     if text.startswith(missing):
-        return f"The body lacks the key '{text[len(missing) :].partition('`')[0]}'"
-    what, _, path = text.partition(" - at `$")
+        return f"The {what} lacks the key '{text[len(missing) :].partition('`')[0]}'", where
+    reason = f"{reason[:1].lower()}{reason[1:]}"
     if path:
-        return f"'{path[:-1].lstrip('.')}' is not valid: {what[:1].lower()}{what[1:]}"
-    return f"The body is not valid: {what[:1].lower()}{what[1:]}"
-
-
-def _where(error: msgspec.ValidationError) -> dict[str, str]:
-    path = str(error).partition(" - at `$")[2][:-1].lstrip(".")
-    return {"key": path} if path else {}
+        return f"'{key}' is not valid: {reason}", where
+    return f"The {what} is not valid: {reason}", where
 
 
 def json_response(body: msgspec.Struct, status: int = 200) -> Response:

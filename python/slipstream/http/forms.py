@@ -12,12 +12,13 @@ under ``X-Probabilities-Dtype`` and ``X-Probabilities-Shape``.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Generic, TypeVar
-from urllib.parse import parse_qsl
 
 import msgspec
 
+from slipstream.decoding import msgpack_decoder
 from slipstream.errors import InvalidInputError, MalformedInputError
 from slipstream.http.codec import JsonBody, refuse_compressed
+from slipstream.http.queries import Query
 from slipstream.http.schemas.predict import PredictOptions, PredictRequest
 from slipstream.http.types import Header, Request
 
@@ -46,7 +47,7 @@ class MsgpackBody(Generic[T]):
     __slots__ = ("_decode",)
 
     def __init__(self, kind: type[T]) -> None:
-        self._decode = msgspec.msgpack.Decoder(kind).decode
+        self._decode = msgpack_decoder(kind)
 
     def __call__(self, request: Request) -> T:
         """Decodes the request's body.
@@ -65,6 +66,7 @@ class MsgpackBody(Generic[T]):
 
 _json_body = JsonBody(PredictRequest)
 _msgpack_body = MsgpackBody(PredictRequest)
+_read_options = Query(PredictOptions)
 encode_msgpack = msgspec.msgpack.Encoder().encode
 
 
@@ -117,19 +119,7 @@ def tensor_options(request: Request) -> PredictOptions:
     Raises:
         InvalidInputError: a value is not of its kind.
     """
-    return query_options(request, PredictOptions)
-
-
-def query_options(request: Request, kind: type[T]) -> T:
-    """The query string as a Struct.
-
-    Raises:
-        InvalidInputError: a value is not of its kind.
-    """
-    try:
-        return msgspec.convert(dict(parse_qsl(request.query)), kind, strict=False)
-    except msgspec.ValidationError as error:
-        raise InvalidInputError(f"The query string is not valid: {error}") from None
+    return _read_options(request)
 
 
 def tensor_dtype_and_shape(request: Request) -> tuple[str, tuple[int, ...]]:

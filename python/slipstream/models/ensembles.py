@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from slipstream.decoding import converter
 from slipstream.errors import ModelLoadError
 
 EnsembleMethod = Literal["voting", "stacking", "bagging"]
@@ -63,6 +64,9 @@ class EnsembleFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Of stacking: whether the request's own columns follow them."""
 
 
+_ensemble = converter(EnsembleFile)
+
+
 def read_ensemble(path: Path) -> EnsembleFile | None:
     """The ensemble that a file describes; None for any other file.
 
@@ -78,7 +82,7 @@ def read_ensemble(path: Path) -> EnsembleFile | None:
     if not isinstance(document, dict) or "members" not in document:
         return None
     try:
-        ensemble = msgspec.convert(document, EnsembleFile)
+        ensemble = _ensemble(document)
     except msgspec.ValidationError as error:
         raise ModelLoadError(f"{path.name} is an ensemble file with a mistake: {error}") from error
     _check(path, ensemble)

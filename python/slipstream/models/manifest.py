@@ -11,6 +11,8 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
+from slipstream.decoding import json_decoder
+
 MANIFEST_VERSION = 1
 
 Layout = Literal["matrix", "columns", "tensors"]
@@ -123,6 +125,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """Inputs that have this value in every request, which need not bring them."""
 
 
+_decode = json_decoder(Manifest)
+
+
 def encode(manifest: Manifest) -> bytes:
     """The manifest as indented JSON."""
     return msgspec.json.format(msgspec.json.encode(manifest), indent=2)
@@ -130,4 +135,4 @@ def encode(manifest: Manifest) -> bytes:
 
 def decode(data: bytes) -> Manifest:
     """Inverse of `encode`. Raises ``msgspec.ValidationError`` naming the offending key."""
-    return msgspec.json.decode(data, type=Manifest)
+    return _decode(data)

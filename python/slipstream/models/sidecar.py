@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from slipstream.decoding import converter
 from slipstream.errors import ModelLoadError
 
 _MOST_BYTES = 1 << 20
@@ -41,6 +42,9 @@ class Sidecar(msgspec.Struct, frozen=True):
     cache: Cache = Cache()
 
 
+_sidecar = converter(Sidecar)
+
+
 def sidecar_path(file: Path) -> Path:
     """Where a model's sidecar is."""
     return file.with_name(f"{file.name}.toml")
@@ -58,7 +62,7 @@ def read_sidecar(file: Path) -> Sidecar:
             data = stream.read(_MOST_BYTES + 1)
         if len(data) > _MOST_BYTES:
             raise ModelLoadError(f"{path.name} is larger than {_MOST_BYTES} bytes")
-        return msgspec.convert(tomllib.loads(data.decode()), Sidecar)
+        return _sidecar(tomllib.loads(data.decode()))
     except FileNotFoundError:
         return Sidecar()
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.MsgspecError) as error:

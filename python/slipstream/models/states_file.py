@@ -22,6 +22,7 @@ from pathlib import Path
 
 import msgspec
 
+from slipstream.decoding import converter
 from slipstream.errors import ModelLoadError, UnsafeModelError
 from slipstream.models.manifest import Constant, State
 
@@ -42,6 +43,9 @@ class _Tables(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     constants: dict[str, Constant] = {}
     states: dict[str, _StateTable] = {}
+
+
+_tables = converter(_Tables)
 
 
 class StatesFile(msgspec.Struct, frozen=True):
@@ -72,7 +76,7 @@ def states_file_of(path: Path) -> StatesFile:
     try:
         found = tomllib.loads(data.decode())
         mine = {name: table for name, table in found.items() if name not in _OTHER_TABLES}
-        tables = msgspec.convert(mine, _Tables)
+        tables = _tables(mine)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
         raise ModelLoadError(f"{file.name} is not valid: {error}") from error
     for name, table in tables.states.items():

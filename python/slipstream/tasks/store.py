@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
+from slipstream.decoding import msgpack_decoder
 from slipstream.errors import UnavailableError
 from slipstream.tasks.group_commit import Done, GroupCommit, Write
 from slipstream.tasks.records import Delivery, Outcome, Record, Task, TaskRequest
@@ -95,7 +96,7 @@ ORDER BY ended_at LIMIT ?
 """
 
 _encode_request = msgspec.msgpack.Encoder().encode
-_decode_request = msgspec.msgpack.Decoder(TaskRequest).decode
+_decode_request = msgpack_decoder(TaskRequest)
 
 
 class Recovered(NamedTuple):

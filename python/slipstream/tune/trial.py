@@ -10,6 +10,7 @@ import msgspec
 
 from slipstream.api.loading import rows_folder
 from slipstream.api.tuning import Tuning
+from slipstream.decoding import converter
 from slipstream.errors import SlipstreamError
 from slipstream.models.prepare import Prepared
 from slipstream.quantize.artifact import quantized
@@ -26,6 +27,8 @@ _SHORTEST_QUANTIZATION_S = 2.0
 _POLL_S = 0.05
 NO_TIME = "no time was left for it"
 """Why a candidate is skipped when the budget ends."""
+
+_options = converter(QuantizeOptions)
 
 
 class Trials:
@@ -125,9 +128,7 @@ class Trials:
         elif "quantization" in changes:
             kind, _, mode = candidate.quantization.partition(" ")
             wanted = {"type": kind, "mode": mode or "DYNAMIC"}
-            changes["quantization"] = msgspec.convert(
-                wanted
-                | {"rows": self._kept_rows, "max_accuracy_loss_percent": self._limit_percent},
-                type=QuantizeOptions,
+            changes["quantization"] = _options(
+                wanted | {"rows": self._kept_rows, "max_accuracy_loss_percent": self._limit_percent}
             )
         return msgspec.structs.replace(self._tuning, **changes)

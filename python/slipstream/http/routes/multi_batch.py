@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from slipstream.decoding import json_decoder
 from slipstream.errors import InvalidInputError
 from slipstream.http.codec import JsonBody, encode_json
 from slipstream.http.errors import described, error_response
@@ -41,9 +42,9 @@ MOST_ENTRIES = 1024
 """Of one request; each may have as many rows as any prediction."""
 
 _read = JsonBody(MultiBatchRequest)
-_read_entry = msgspec.json.Decoder(MultiBatchEntry).decode
-_read_id = msgspec.json.Decoder(EntryId).decode
-_read_weight = msgspec.json.Decoder(EntryWeight).decode
+_read_entry = json_decoder(MultiBatchEntry)
+_read_id = json_decoder(EntryId)
+_read_weight = json_decoder(EntryWeight)
 
 
 class MultiBatchCall(Pending):

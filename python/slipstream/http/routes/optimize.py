@@ -10,9 +10,9 @@ from msgspec import UNSET, Raw, UnsetType
 from slipstream.errors import InvalidInputError
 from slipstream.http.codec import JsonBody, json_response
 from slipstream.http.lane_call import LaneCall
-from slipstream.http.queries import flag
+from slipstream.http.queries import Query
 from slipstream.http.routes.context import Context, mebibytes
-from slipstream.http.schemas.optimize import CompileAnswer, QuantizeAnswer, QuantizeRequest
+from slipstream.http.schemas.optimize import CompileAnswer, DryRun, QuantizeAnswer, QuantizeRequest
 from slipstream.http.types import Pending, Request, Response
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from slipstream.quantize.options import QuantizeOptions
 
 _quantize_body = JsonBody(QuantizeRequest)
+_quantize_query = Query(DryRun)
 
 
 def quantize(context: Context, request: Request) -> Response | Pending:
@@ -32,7 +33,7 @@ def quantize(context: Context, request: Request) -> Response | Pending:
     engine = context.engine
     model = engine.model(request.params["model_id"])
     wanted = _quantize_body(request)
-    dry_run = flag(request.query, "dry_run")
+    dry_run = _quantize_query(request).dry_run
     limit = percent(wanted.max_accuracy_loss_percent, "max_accuracy_loss_percent")
     api.require_allowed(engine)
 

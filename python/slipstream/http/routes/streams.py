@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qsl
-
-import msgspec
-
 from slipstream.errors import InvalidInputError, StreamNotFoundError
 from slipstream.http import sse
 from slipstream.http.codec import JsonBody, json_response
+from slipstream.http.queries import Query, waiting_ms
 from slipstream.http.routes import stream_events
 from slipstream.http.routes.context import Context
 from slipstream.http.routes.options import MAX_TIMEOUT_MS, level, timeout_ms
@@ -30,6 +27,7 @@ MOST_WAIT_MS = 60_000.0
 
 _read_start = JsonBody(StartRequest)
 _read_send = JsonBody(SendRequest)
+_read_query = Query(ResultsQuery)
 
 
 def start(context: Context, request: Request) -> Response:
@@ -76,13 +74,13 @@ def send(context: Context, request: Request) -> Response:
 def results(context: Context, request: Request) -> Response | Pending:
     """GET stream/{stream_id}/results."""
     stream = context.streams.get(request.params["stream_id"])
-    asked = _query(request)
+    asked = _read_query(request)
+    wait_ms = waiting_ms(asked.wait_ms, MOST_WAIT_MS)
     if request.method == "HEAD":  # looks, and takes nothing
         return results_answer(stream, stream.peek(asked.after, MOST_RESULTS), request.request_id)
     if sse.is_wanted(request):
         return _events(context, request, stream, asked.after)
     found = stream.take(asked.after, MOST_RESULTS)
-    wait_ms = min(asked.wait_ms, MOST_WAIT_MS)
     if found or wait_ms == 0:
         return results_answer(stream, found, request.request_id)
     return ResultsCall(context, stream, asked.after, request.request_id, wait_ms / 1000)
@@ -100,19 +98,6 @@ def _events(context: Context, request: Request, stream: Stream, after: int | Non
         sse.CONTENT_TYPE,
         pieces=stream_events.events(stream, after, request.request_id, heartbeat_s),
     )
-
-
-def _query(request: Request) -> ResultsQuery:
-    try:
-        asked = msgspec.convert(dict(parse_qsl(request.query)), ResultsQuery, strict=False)
-    except msgspec.ValidationError as error:
-        raise InvalidInputError(f"The query string is not valid: {error}") from None
-    if not asked.wait_ms >= 0:
-        raise InvalidInputError(
-            f"'wait_ms' is not valid: {asked.wait_ms:g}; it is a number of milliseconds, 0 or more",
-            key="wait_ms",
-        )
-    return asked
 
 
 class CloseCall(Pending):

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs
 
 from msgspec import Raw
 
-from slipstream.errors import InvalidInputError, UnavailableError
+from slipstream.errors import UnavailableError
 from slipstream.http import forms
 from slipstream.http.clock import format_time
 from slipstream.http.codec import JsonBody, encode_json, json_response
 from slipstream.http.errors import error_response
+from slipstream.http.queries import Query, waiting_ms
 from slipstream.http.routes.context import Context
 from slipstream.http.routes.options import MAX_TIMEOUT_MS, batch_size, level, timeout_ms
 from slipstream.http.schemas.tasks import (
@@ -21,6 +21,7 @@ from slipstream.http.schemas.tasks import (
     AsyncRequest,
     CallbackState,
     TaskAnswer,
+    TaskQuery,
 )
 from slipstream.http.types import Pending, Request, Response
 
@@ -35,6 +36,8 @@ _NULL = Raw(b"null")
 
 _read_json = JsonBody(AsyncRequest)
 _read_msgpack = forms.MsgpackBody(AsyncRequest)
+_read_options = Query(AsyncOptions)
+_read_query = Query(TaskQuery)
 
 
 async def start_tasks(context: Context) -> Tasks:
@@ -108,7 +111,7 @@ def submit(context: Context, request: Request) -> Pending:
 def find(context: Context, request: Request) -> Pending:
     """GET predict/async/{task_id}."""
     call = TaskCall(context, request.request_id, _as_it_stands)
-    wait_s = _wait_ms(request.query) / 1e3
+    wait_s = waiting_ms(_read_query(request).wait_ms, MAX_WAIT_MS) / 1e3
     call.stop_waiting = _tasks(context).find(request.params["task_id"], wait_s, call)
     return call
 
@@ -133,26 +136,9 @@ def _read(request: Request) -> tuple[AsyncOptions, Body]:
     kind = forms.body_kind(request)
     if kind == "tensor":
         dtype, shape = forms.tensor_dtype_and_shape(request)
-        options = forms.query_options(request, AsyncOptions)
-        return options, Body("tensor", request.body, dtype, shape)
+        return _read_options(request), Body("tensor", request.body, dtype, shape)
     envelope = _read_msgpack(request) if kind == "msgpack" else _read_json(request)
     return envelope, Body(kind, memoryview(envelope.data))
-
-
-def _wait_ms(query: str) -> float:
-    given = parse_qs(query, keep_blank_values=True).get("wait_ms")
-    if given is None:
-        return 0.0
-    try:
-        value = float(given[-1])
-    except ValueError:
-        value = -1.0
-    if not value >= 0:
-        raise InvalidInputError(
-            f"'wait_ms' is not valid: {given[-1][:100]!r}; it is milliseconds, at least 0",
-            key="wait_ms",
-        )
-    return min(value, MAX_WAIT_MS)
 
 
 def _accepted(record: Record) -> Response:
