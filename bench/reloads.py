@@ -34,6 +34,8 @@ STEADY_PER_S, RELOADED_PER_S = 1_000.0, 100.0
 SAME, NEW = "reloads of the same file", "reloads of new files"
 _SECONDS = {SAME: 4.0, NEW: 40.0}
 """Of a window: a conversion starts a process and imports a library."""
+_TURN_MS = 0.1
+"""Of the generator: when it is late itself, that is no latency of the server's."""
 _FOREST = replace(GBDT, name="forest", served=models.FOLDER / "reloaded.ubj")
 
 
@@ -70,12 +72,12 @@ def _round(case: str, reloads: int, seconds: float) -> Figures:
     steady = bodies.traffic(OWN, SMALL, 1, "steady", connections=64, rate=STEADY_PER_S)
     with _server() as server:
         classes = [steady, _forest_traffic()]
-        before = generator.run(server.address, classes, seconds)
+        before = generator.run(server.address, classes, seconds, turn_ms=_TURN_MS)
         replacing = _Reloads(server, files if case == NEW else files[:1], reloads, seconds)
         replacing.start()
-        beside = generator.run(server.address, classes, seconds)
+        beside = generator.run(server.address, classes, seconds, turn_ms=_TURN_MS)
         replacing.finish()
-        after = generator.run(server.address, classes, seconds)
+        after = generator.run(server.address, classes, seconds, turn_ms=_TURN_MS)
     alone_us = [_p99_us(run["steady"]) for run in (before, after)]
     p99_us = _p99_us(beside["steady"])
     return {

@@ -118,6 +118,7 @@ def run(
     idle: int = 0,
     drain_s: float = 5.0,
     coalesce_us: float = 0.0,
+    turn_ms: float = 0.0,
 ) -> dict[str, Measured]:
     """Sends everything at once and returns what was measured, by class.
 
@@ -129,6 +130,8 @@ def run(
         idle: Connections that are kept open beside, without requests.
         drain_s: How long answers are waited for at the end.
         coalesce_us: The generator looks at its sockets and sends no more often than that.
+        turn_ms: Longest turn on a core that it asks the kernel for, so that it wakes in time beside
+            those that compute; 0: as the kernel has it.
 
     Raises:
         LoadError: an answer is wrong, a request was lost, or the server went away.
@@ -137,7 +140,7 @@ def run(
         command: list[str] = [
             str(PROGRAM), "--connect", address, "--seconds", str(seconds), "--warmup",
             str(warmup_s), "--drain", str(drain_s), "--idle", str(idle),
-            "--coalesce-us", str(coalesce_us),
+            "--coalesce-us", str(coalesce_us), "--turn-ms", str(turn_ms),
         ]  # fmt: skip
         for traffic in traffics:
             command += _class_words(traffic, Path(scratch))

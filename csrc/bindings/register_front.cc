@@ -1,5 +1,7 @@
 #include <pybind11/stl.h>
 
+#include <chrono>
+#include <cmath>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -8,6 +10,7 @@
 #include "bindings/front.h"
 #include "bindings/gate.h"
 #include "bindings/register.h"
+#include "core/this_thread.h"
 
 namespace py = pybind11;
 using namespace py::literals;
@@ -72,6 +75,12 @@ py::object function_of(PyMethodDef& method, const std::shared_ptr<Front>& front)
 
 void register_front(py::module_& module) {
   make_exchange_type(module);
+  module.def(
+      "shorten_turns",
+      [](pid_t thread, double length_ms) {
+        return shorten_turns(thread, std::chrono::nanoseconds(std::llround(length_ms * 1e6)));
+      },
+      "thread"_a, "length_ms"_a);
   py::class_<Gate, std::shared_ptr<Gate>>(module, "Gate")
       .def(py::init<std::int64_t, std::int64_t>(), "max_requests"_a, "max_body_bytes"_a)
       .def("try_enter", &Gate::try_enter)

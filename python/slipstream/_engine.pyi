@@ -14,6 +14,7 @@ from slipstream._engine_ensembles import ensemble as ensemble
 from slipstream._engine_front import Exchange as Exchange
 from slipstream._engine_front import Front as Front
 from slipstream._engine_front import Gate as Gate
+from slipstream._engine_front import shorten_turns as shorten_turns
 
 Spec: TypeAlias = tuple[str, str, Sequence[int]]
 

@@ -1,8 +1,13 @@
 // The load generator: sends prepared requests, counts and times every answer, prints one line of
 // JSON (options.h lists what it understands).
+#include <unistd.h>
+
+#include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <exception>
 
+#include "core/this_thread.h"
 #include "options.h"
 #include "report.h"
 #include "runner.h"
@@ -10,7 +15,12 @@
 int main(int count, char** words) {
   using slipstream::load::Runner;
   try {
-    Runner runner(slipstream::load::parse_options({words + 1, words + count}));
+    const auto options = slipstream::load::parse_options({words + 1, words + count});
+    if (options.turn_ms > 0) {
+      const auto turn = std::chrono::nanoseconds(std::llround(options.turn_ms * 1e6));
+      (void)slipstream::shorten_turns(gettid(), turn);  // older kernels have no such thing
+    }
+    Runner runner(options);
     runner.run();
     for (const auto& traffic : runner.traffics()) {
       const auto& file = traffic->options().answers;

@@ -100,6 +100,8 @@ Options parse_options(const std::vector<std::string>& words) {
       options.drain_s = number(word, value(word), 0);
     } else if (word == "--idle") {
       options.idle = count(word, value(word), 0);
+    } else if (word == "--turn-ms") {
+      options.turn_ms = number(word, value(word), 0);
     } else if (word == "--coalesce-us") {
       options.coalesce_us = number(word, value(word), 0);
     } else if (word == "--class") {

@@ -1,7 +1,8 @@
 // Options: what to send, over how many connections, in what rhythm; read from the command line.
 //
 //   http_load --connect 127.0.0.1:8000 | unix:PATH [--seconds S] [--warmup S] [--drain S]
-//             [--idle N] [--coalesce-us N] --class NAME KEY=VALUE... [--class NAME KEY=VALUE...]
+//             [--idle N] [--coalesce-us N] [--turn-ms N]
+//             --class NAME KEY=VALUE... [--class NAME KEY=VALUE...]
 //
 // Threads: one. Ownership: values. Failure: parse_options() throws LoadError.
 #pragma once
@@ -44,6 +45,10 @@ struct Options {
   // server's cores interrupts what runs there with every request it sends, which one on another
   // machine does not: network cards coalesce their interrupts. Its wait counts as latency.
   double coalesce_us = 0;
+  // Longest turn of this thread that the kernel is asked for; 0: its own. With short ones a
+  // generator that wakes need not wait for who computes on the same core, and its own delays are no
+  // part of what it measures (core/this_thread.h).
+  double turn_ms = 0;
   std::vector<ClassOptions> classes;
 };
 

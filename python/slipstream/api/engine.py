@@ -258,9 +258,10 @@ class Engine(Changing):
             if was_remembered or was_missed:
                 return None
             raise self._not_found(model_id)
-        before_bytes = resident_bytes()
+        has_workers = model.version.has_workers
+        before_bytes = resident_bytes(with_children=has_workers)
         self._part_with(model, UnavailableError(f"model '{model_id}' is unloaded; load it again"))
-        freed_bytes = before_bytes - resident_bytes()
+        freed_bytes = before_bytes - resident_bytes(with_children=has_workers)
         return round(freed_bytes / (1 << 20), 6) if freed_bytes > 0 else None
 
     def _part_with(self, model: Model, reason: UnavailableError) -> None:

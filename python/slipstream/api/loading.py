@@ -116,7 +116,8 @@ def started(
         ModelLoadError: the backend refuses the artifact, or the operator's rows fail.
     """
     manifest = prepared.manifest
-    before_bytes = resident_bytes()
+    has_workers = manifest.backend == "process"
+    before_bytes = resident_bytes(with_children=has_workers)
     try:
         model = core.load(
             name=model_id,
@@ -139,7 +140,7 @@ def started(
     except ModelLoadError:
         model.close(0.0)
         raise
-    grown_bytes = resident_bytes() - before_bytes
+    grown_bytes = resident_bytes(with_children=has_workers) - before_bytes
     return version._replace(
         load_time_s=time.monotonic() - began,
         memory_usage_bytes=grown_bytes if grown_bytes > 0 else None,

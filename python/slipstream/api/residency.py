@@ -41,6 +41,7 @@ from slipstream.errors import (
 from slipstream.models.artifacts import is_damaged
 from slipstream.models.prepare import Prepared
 from slipstream.models.sidecar import Sidecar
+from slipstream.own_threads import call_thread
 from slipstream.settings import Settings
 
 if TYPE_CHECKING:
@@ -69,7 +70,9 @@ class Residency(ABC):
         self._closed = False
         self._core = start_core(_MAX_IN_FLIGHT)
         self._promises: list[Promise] = []  # to versions that are being started now
-        self._returner = ThreadPoolExecutor(_RETURNS_AT_ONCE, "slipstream-return")
+        self._returner = ThreadPoolExecutor(
+            _RETURNS_AT_ONCE, "slipstream-return", call_thread, ("return",)
+        )
         self._kept: Counter[str] = Counter()  # models that must stay for now, and how often
         self._evicting = threading.Lock()
         self._memory_is_over = False
@@ -81,10 +84,8 @@ class Residency(ABC):
 
     def resident_bytes(self) -> int:
         """Memory in use by this process, and by workers where models have them."""
-        has_workers = any(
-            not model.is_resting and model.backend == "process" for model in self.models()
-        )
-        return resident_bytes(with_children=has_workers)
+        versions = [model.version for model in self.models() if not model.is_resting]
+        return resident_bytes(with_children=any(one.has_workers for one in versions))
 
     def models(self) -> list[Model]:
         """All of them, in order of loading, those that rest included."""

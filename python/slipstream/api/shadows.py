@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 from slipstream.api.agreement import agreement
 from slipstream.api.tally import ShadowTally
 from slipstream.errors import QueueFullError, RequestCancelledError, SlipstreamError
+from slipstream.own_threads import call_thread
 
 logger = logging.getLogger(__name__)
 
@@ -118,6 +119,7 @@ class Shadows:
             self._bytes -= size_bytes
 
     def _run(self) -> None:
+        call_thread("shadows")
         while (step := self._steps.get()) is not None:
             try:
                 step()

@@ -121,6 +121,12 @@ class Version(NamedTuple):
     recurrence: Recurrence | None = None
 
     @property
+    def has_workers(self) -> bool:
+        """Whether it runs in child processes, or a member of it does."""
+        is_one = self.manifest.backend == "process"
+        return is_one or any(member.version.has_workers for member in self.members)
+
+    @property
     def running(self) -> CoreModel:
         """Its core, while it is in memory.
 

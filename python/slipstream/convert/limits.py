@@ -13,19 +13,23 @@ _PR_SET_NO_NEW_PRIVS = 38
 _SIGKILL = 9
 _MOST_FILES = 256
 _LARGEST_DEFAULT_MB = 16 << 10
+_NICE = 13
+"""Behind whoever answers requests: nobody waits for a conversion with a deadline."""
 
 
 def confine(memory_limit_mb: int | None, timeout_s: float) -> None:
     """Limit this process; call it first, while there is one thread.
 
     Address space, CPU time and open files are bounded, core files and new privileges are off, the
-    network is cut where the kernel allows it, and the process dies with its parent.
+    network is cut where the kernel allows it, the process dies with its parent, and ranks behind
+    those that answer requests.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_PDEATHSIG, _SIGKILL)
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     if libc.unshare(_CLONE_NEWNET) != 0:  # needs privileges; else through a user namespace
         libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET)  # refused in many containers: go on
+    os.nice(_NICE)
     memory = (memory_limit_mb or _default_memory_mb()) << 20
     cores = len(os.sched_getaffinity(0))
     _lower(resource.RLIMIT_AS, memory)

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 
 from slipstream import _engine
+from slipstream.own_threads import call_thread
 
 logger = logging.getLogger(__name__)
 
@@ -86,6 +87,7 @@ class ThreadCompletions:
             self._thread.join()
 
     def _run(self) -> None:
+        call_thread("completions")
         while True:
             self._queue.wait(-1)
             closing = self._closing

@@ -26,6 +26,7 @@ CoreDecoder = _engine.InputDecoder
 CoreEndpoint = _engine.Endpoint
 PredictRoute = _engine.PredictRoute
 CoreFront = _engine.Front
+shorten_turns = _engine.shorten_turns
 CoreGate = _engine.Gate
 CoreLatencies = _engine.Latencies
 LatencyHistogram = _engine.LatencyHistogram

@@ -15,12 +15,13 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import threading
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any, Protocol
 
 import uvloop
 
-from slipstream.engine.runtime import CoreFront, Exchange
+from slipstream.engine.runtime import CoreFront, Exchange, shorten_turns
 from slipstream.errors import MalformedInputError
 from slipstream.http.app import App
 from slipstream.http.errors import STATUS, log_failure
@@ -30,6 +31,9 @@ from slipstream.http.sweeper import body_timeout
 from slipstream.http.types import Request, Response
 
 _PERIOD_S = 0.05
+_TURN_MS = 0.1
+"""What an HTTP thread does at a time is shorter. So the kernel may put it before threads that
+compute for long, on a core that they share, as soon as it wakes."""
 
 
 class FrontLoop(uvloop.Loop):
@@ -105,6 +109,7 @@ class Front:
         app.traffic.express = self._core.answers
         self.admit = self._core.admit
         """The exchange of a request, from its scope and transport; None for the general way."""
+        shorten_turns(threading.get_native_id(), _TURN_MS)
         loop.call_soon_threadsafe = self._core.call_soon  # type: ignore[method-assign]
 
     def stir(self) -> None:
@@ -112,7 +117,8 @@ class Front:
         self._loop.call_soon_threadsafe(self._begin_looking)
 
     def _begin_looking(self) -> None:
-        self._placement.begin()
+        for thread in self._placement.begin():
+            shorten_turns(thread, _TURN_MS)
         self._look_later()
 
     def _look_later(self) -> None:

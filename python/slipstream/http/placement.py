@@ -19,6 +19,7 @@ from pathlib import Path
 from time import monotonic_ns
 
 from slipstream.http.gate import Gate
+from slipstream.own_threads import is_ours
 
 _BUSY_SHARE = 0.85
 """Of one core, by all the threads together: above it, they need more than one."""
@@ -51,7 +52,7 @@ class Placement:
     Args:
         gate: Knows how many requests are in progress.
         others: Kernel ids of the threads that ran before the server started its own. The server's
-            are those that have come by its first request.
+            are those that have come since, and are not named as ours are.
         is_wanted: False leaves threads where they are.
     """
 
@@ -67,10 +68,17 @@ class Placement:
         self._works = False
         self.is_together = False
 
-    def begin(self) -> None:
-        """Requests have come after a pause; `look` will be called from now on."""
+    def begin(self) -> list[int]:
+        """Requests have come after a pause; `look` will be called from now on.
+
+        Returns:
+            The server's threads, if they were not known yet.
+        """
+        found: list[int] = []
         if not self._threads:
-            self._threads = sorted(threads_of_process() - self._others)
+            others = self._others
+            found = sorted(one for one in threads_of_process() - others if not is_ours(one))
+            self._threads = found
         ran_ns = self._ran_ns()
         has_choice = len(self._cores) > 1 and len(self._threads) > 1
         self._works = self._is_wanted and has_choice and ran_ns is not None
@@ -78,6 +86,7 @@ class Placement:
         self._last_ran_ns = ran_ns or 0
         if self._works and not self.is_together:
             self._place(together=True)
+        return found
 
     def look(self) -> bool:
         """Decides anew; to be called some 20 times a second.

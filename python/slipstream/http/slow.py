@@ -11,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from slipstream.http.errors import OverloadedError
 from slipstream.http.types import Response
+from slipstream.own_threads import call_thread
 
 
 class SlowLane:
@@ -30,7 +31,7 @@ class SlowLane:
         name: str = "slow",
         what: str = "loads and unloads",
     ) -> None:
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=f"slipstream-{name}")
+        self._pool = ThreadPoolExecutor(threads, f"slipstream-{name}", call_thread, (name,))
         self._what = what
         self._limit = threads + max_waiting
         self._lock = threading.Lock()

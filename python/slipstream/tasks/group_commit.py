@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from slipstream.errors import SlipstreamError, UnavailableError
+from slipstream.own_threads import call_thread
 
 log = logging.getLogger("slipstream.tasks")
 _RETRY_S = 0.5
@@ -72,6 +73,7 @@ class GroupCommit:
         self._thread.join()
 
     def _run(self) -> None:
+        call_thread("task-writer")
         while batch := self._next():
             kept = self._commit(batch)
             if kept and not self._pause(kept):

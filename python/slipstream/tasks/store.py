@@ -22,6 +22,7 @@ import msgspec
 
 from slipstream.decoding import msgpack_decoder
 from slipstream.errors import UnavailableError
+from slipstream.own_threads import call_thread
 from slipstream.tasks.group_commit import Done, GroupCommit, Write
 from slipstream.tasks.records import Delivery, Outcome, Record, Task, TaskRequest
 
@@ -124,10 +125,9 @@ class TaskStore:
         self._lock_fd = -1
         self._reading: sqlite3.Connection | None = None
         self.writer = GroupCommit(self._open, call)
-        self._reader = ThreadPoolExecutor(1, thread_name_prefix="slipstream-task-reader")
-        self._reader.submit(
-            int
-        )  # starts its thread now: those that come later are taken for HTTP's
+        self._reader = ThreadPoolExecutor(
+            1, "slipstream-task-reader", call_thread, ("task-reader",)
+        )
 
     @property
     def exists(self) -> bool:

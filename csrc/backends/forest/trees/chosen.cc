@@ -8,6 +8,8 @@
 #include <span>
 #include <utility>
 
+#include "core/this_thread.h"
+
 namespace slipstream::forest {
 namespace {
 
@@ -164,7 +166,7 @@ class Chosen final : public Evaluator {
 std::unique_ptr<Evaluator> choose(const Ensemble& trees, const Planes& planes,
                                   std::vector<std::unique_ptr<Evaluator>> candidates) {
   auto chosen = std::make_unique<Chosen>(trees, std::move(candidates));
-  chosen->measure(trees, planes);
+  run_behind([&] { chosen->measure(trees, planes); });  // beside traffic of other models
   return chosen;
 }
 

@@ -10,6 +10,7 @@ from slipstream.http.errors import error_response
 from slipstream.http.prometheus import Exposition, ServerCollector
 from slipstream.http.routes.context import Context
 from slipstream.http.types import About, Pending, Request, Response, Route
+from slipstream.own_threads import call_thread
 
 
 class Scrapes:
@@ -32,7 +33,7 @@ class Scrapes:
                 engine.started_at,
             )
         )
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="slipstream-metrics")
+        self._writer = ThreadPoolExecutor(1, "slipstream-metrics", call_thread, ("metrics",))
         self._is_writing = False
         self._writing: asyncio.Task[None] | None = None
         self._waiting: dict[str, list[tuple[Request, Pending]]] = {}
