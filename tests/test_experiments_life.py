@@ -83,7 +83,7 @@ class TestKeeping:
         file = tmp_path / "experiments.json"
         file.write_bytes(content)
         with slipstream.Engine(state_dir=tmp_path / "state") as engine:
-            engine.experiments.keep_in(file)
+            assert engine.experiments.keep_in(file)
             assert engine.experiments.all() == []
         assert (tmp_path / "experiments.json.damaged").read_bytes() == content
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -165,6 +166,23 @@ class TestRemembered:
         with server_of(folder) as server, server.client() as client:
             assert ids(client) == ["reds"]
             assert loading_check(client) == "healthy"
+
+    def test_damaged_experiments(self, folder: Path) -> None:
+        """The same; health says that they are not there."""
+        kept = folder / ".slipstream" / "experiments.json"
+        kept.write_text('{"experiments":')
+        leftover = kept.with_name(".experiments.json-killed")
+        leftover.touch()
+        os.utime(leftover, (0, 0))
+        with server_of(folder) as server, server.client() as client:
+            assert loading_check(client) == "degraded"
+            load(client, "wine.pkl", model_id="reds")
+            drawn = {"variants": [{"model_id": "reds", "weight": 1}]}
+            assert client.put("/api/inference/experiments/ab", json=drawn).status_code == 201
+        assert not leftover.exists(), "of a server that was killed while it wrote"
+        with server_of(folder) as server, server.client() as client:
+            assert loading_check(client) == "healthy"
+            assert client.get("/api/inference/experiments/ab").status_code == 200
 
     def test_a_state_that_cannot_be_written(self, folder: Path) -> None:
         """Nothing is loaded that would be forgotten."""

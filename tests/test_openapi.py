@@ -23,9 +23,9 @@ from slipstream.http.clock import Clock
 from slipstream.http.errors import ErrorBody
 from slipstream.http.openapi import document, statuses_of
 from slipstream.http.routes.context import Context
-from slipstream.http.routes.options import PRIORITIES
 from slipstream.http.routes.table import all_routes
 from slipstream.http.types import Route
+from slipstream.priorities import PRIORITIES
 from slipstream.settings import Settings
 
 ENTRY = {"model_id": "wine", "data": json_rows(rows_of("wine", 2))}

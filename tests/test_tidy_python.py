@@ -16,16 +16,9 @@ LAYERS = (
     {"engine", "models", "adapters", "convert", "quantize", "worker", "audio"},
     {"settings"},
     {"setting_options"},
-    {
-        "decoding",
-        "errors",
-        "own_threads",
-        "drawing",
-        "_engine",
-        "_engine_ensembles",
-        "_engine_front",
-        "_version",
-    },
+    {"ids"},
+    {"decoding", "drawing", "errors", "own_threads", "priorities"}
+    | {"_engine", "_engine_ensembles", "_engine_front", "_version"},
 )
 """From top to bottom; a module imports from its own layer and from those below it."""
 

@@ -10,16 +10,14 @@ from slipstream.engine.completions import Submit
 from slipstream.engine.inputs import inputs_from
 from slipstream.engine.runtime import CoreInputs, CoreResult
 from slipstream.errors import InvalidInputError
-
-PRIORITY_NAMES = {"low": -1, "normal": 0, "high": 5, "urgent": 10}
-"""Names for levels of the core's scale, -1 to 10; higher wins."""
+from slipstream.priorities import PRIORITIES
 
 
 class RequestOptions(TypedDict, total=False):
     """What every prediction takes by keyword."""
 
     priority: int | str
-    """-1 (low) to 10 (urgent), or a name of `PRIORITY_NAMES`; default 0."""
+    """-1 (low) to 10 (urgent), or a name of `PRIORITIES`; default 0."""
     timeout_ms: float | None
     """Milliseconds until the request expires; None (default) waits for ever."""
     batch_size: int | None
@@ -119,11 +117,11 @@ def call_of(version: Version, x: Any, probabilities: bool, options: RequestOptio
 
 def _level(priority: int | str) -> int:
     if isinstance(priority, str):
-        if priority not in PRIORITY_NAMES:
+        if priority not in PRIORITIES:
             raise InvalidInputError(
-                f"priority {priority!r} is not one of {', '.join(PRIORITY_NAMES)} or -1 to 10"
+                f"priority {priority!r} is not one of {', '.join(PRIORITIES)} or -1 to 10"
             )
-        return PRIORITY_NAMES[priority]
+        return PRIORITIES[priority]
     return priority
 
 

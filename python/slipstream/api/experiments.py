@@ -13,7 +13,6 @@ from pathlib import Path
 from slipstream.api.definition import Definition, definition_of, require_valid
 from slipstream.api.experiment import Experiment
 from slipstream.api.experiments_file import Kept, read_experiments, write_experiments
-from slipstream.api.ids import require_id
 from slipstream.api.model import Model
 from slipstream.api.shadows import Shadows
 from slipstream.errors import (
@@ -24,6 +23,7 @@ from slipstream.errors import (
     ModelNotFoundError,
     UnavailableError,
 )
+from slipstream.ids import require_id
 
 MOST_EXPERIMENTS = 64
 _RESERVED = "list"
@@ -142,18 +142,22 @@ class Experiments:
                     self._by_id.update(before)
                 raise
 
-    def keep_in(self, file: Path) -> None:
+    def keep_in(self, file: Path) -> str | None:
         """Takes up the experiments that were kept there, and keeps changes from now on.
 
-        Their members need not be loaded (yet); what was counted is not kept. A file that cannot be
-        read is set aside, and the log says so.
+        Their members need not be loaded (yet); what was counted is not kept.
+
+        Returns:
+            Why the file could not be read, where it could not: it is set aside, and the log says
+            so.
         """
         with self._changing:
-            kept = read_experiments(file)
+            kept, damage = read_experiments(file)
             with self._lock:
                 for experiment_id, one in kept.items():
                     self._by_id[experiment_id] = self._made(experiment_id, one)
             self._file = file
+            return damage
 
     def require_not_used(self, model_id: str) -> None:
         """Refuses to let a member go. The caller holds the lock.

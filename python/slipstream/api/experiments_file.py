@@ -14,6 +14,7 @@ from slipstream.api.state_file import write_whole
 from slipstream.decoding import json_decoder
 from slipstream.errors import SlipstreamError
 
+EXPERIMENTS_FILE = "experiments.json"
 logger = logging.getLogger(__name__)
 
 
@@ -32,8 +33,8 @@ class _File(msgspec.Struct):
 _decode = json_decoder(_File)
 
 
-def read_experiments(file: Path) -> dict[str, Kept]:
-    """What the file holds; nothing if it is not there.
+def read_experiments(file: Path) -> tuple[dict[str, Kept], str | None]:
+    """What the file holds, nothing if it is not there; and why it could not be read.
 
     One that is damaged is renamed, so that it can be looked at and does not end the next start too.
     """
@@ -42,7 +43,7 @@ def read_experiments(file: Path) -> dict[str, Kept]:
         for one in kept.values():
             require_valid(one.definition)
     except FileNotFoundError:
-        return {}
+        return {}, None
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError, SlipstreamError) as error:
         aside = file.with_name(file.name + ".damaged")
         logger.error("%s: no experiments are taken up: %s; it is kept as %s", file, error, aside)
@@ -50,8 +51,8 @@ def read_experiments(file: Path) -> dict[str, Kept]:
             os.replace(file, aside)
         except OSError as failure:
             logger.error("%s cannot be renamed: %s", file, failure)
-        return {}
-    return kept
+        return {}, str(error)
+    return kept, None
 
 
 def write_experiments(file: Path, experiments: Mapping[str, Kept]) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import msgspec
 
-from slipstream.api.ids import require_id
 from slipstream.api.memory import resident_bytes
 from slipstream.api.model import LoadOptions
 from slipstream.api.tuning import Tuning
@@ -17,6 +16,7 @@ from slipstream.api.version import Version, version_of
 from slipstream.api.warmup import warm_up
 from slipstream.engine.runtime import CoreEngine, backend_options
 from slipstream.errors import InvalidInputError, ModelLoadError, QuantizationError
+from slipstream.ids import require_id
 from slipstream.models.manifest import Manifest
 from slipstream.models.prepare import Prepared, PrepareOptions, prepare
 from slipstream.models.sidecar import Sidecar

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
+import time
 from pathlib import Path
 
 from slipstream.errors import UnavailableError
+
+_ABANDONED_S = 60.0
+"""Nobody is so long about a file of this size."""
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -17,6 +22,7 @@ def write_whole(path: Path, data: bytes) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(path)
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
         try:
             with os.fdopen(descriptor, "wb") as stream:
@@ -34,6 +40,14 @@ def write_whole(path: Path, data: bytes) -> None:
             "that it would not remember after a restart; make room in STATE_DIR, or make it "
             "writable"
         ) from error
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Files that a server which was killed was writing."""
+    for file in path.parent.glob(f".{path.name}-*"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - file.stat().st_mtime > _ABANDONED_S:
+                file.unlink()
 
 
 def _sync_folder(folder: Path) -> None:

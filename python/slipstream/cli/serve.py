@@ -89,6 +89,7 @@ async def _serve(settings: Settings, asked: list[StartupLoad]) -> bool:
     sock = bind(settings)
     try:
         from slipstream.api import Engine  # here: a port in use should not cost the imports
+        from slipstream.api.experiments_file import EXPERIMENTS_FILE
         from slipstream.api.registry import REGISTRY_FILE, Registry
 
         registry = Registry(settings.state_path)
@@ -100,7 +101,9 @@ async def _serve(settings: Settings, asked: list[StartupLoad]) -> bool:
         sock.close()
         raise
     try:
-        engine.experiments.keep_in(settings.state_path / "experiments.json")
+        damage = engine.experiments.keep_in(settings.state_path / EXPERIMENTS_FILE)
+        if damage is not None:
+            engine.absences.note(None, EXPERIMENTS_FILE, damage)
         loader = Loader(engine, loads)
         if not await loader.run(settings, stop):
             sock.close()

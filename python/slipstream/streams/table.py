@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import secrets
 
 from slipstream.errors import (
@@ -13,12 +12,12 @@ from slipstream.errors import (
     StreamNotFoundError,
     UnavailableError,
 )
+from slipstream.ids import require_id
 from slipstream.settings import Settings
 from slipstream.streams.stream import Budget, FindModel, Stream
 
 MOST_BUFFERED = 10_000
 """Largest ``buffer_size``."""
-_STREAM_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _SHORTEST_LOOK_S, _LONGEST_LOOK_S = 0.05, 5.0
 
 
@@ -58,12 +57,8 @@ class StreamTable:
         """
         if self._is_closed:
             raise UnavailableError("The server is shutting down")
-        if stream_id is not None and not _STREAM_ID.fullmatch(stream_id):
-            raise InvalidInputError(
-                f"stream_id {stream_id!r} is not valid: 1 to 128 letters, digits, '_', '-' or '.', "
-                "not beginning with '-' or '.'",
-                key="stream_id",
-            )
+        if stream_id is not None:
+            require_id(stream_id, "stream_id")
         if not 1 <= buffer_size <= MOST_BUFFERED:
             raise InvalidInputError(
                 f"'buffer_size' is not valid: {buffer_size}; it is a number of results from 1 to "

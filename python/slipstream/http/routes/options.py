@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from slipstream.errors import InvalidInputError
+from slipstream.priorities import PRIORITIES
 
-PRIORITIES = {"low": -1, "normal": 0, "high": 5, "urgent": 10}
-"""Documented names on the core's scale of integer levels; higher wins."""
 MAX_TIMEOUT_MS = 86_400_000.0
 """A day. A longer timeout is taken as this one."""
 

@@ -1,4 +1,4 @@
-"""What models and experiments may be called."""
+"""What models, experiments and streams may be called."""
 
 from __future__ import annotations
 
