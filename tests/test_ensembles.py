@@ -187,11 +187,17 @@ def test_reloading_a_member_changes_its_ensembles(
     write_member(tmp_path, "other.pkl", second, None)
     engine.load(file, model_id="line")
     entries: list[Any] = [{"model_id": "line"}, "other.pkl"]
-    model = engine.load(write_file(tmp_path, "pair.json", entries), model_id="pair")
+    pair = write_file(tmp_path, "pair.json", entries)
+    model = engine.load(pair, model_id="pair")
     before = (first.predict(of.rows) + second.predict(of.rows)) / 2
     np.testing.assert_allclose(model.predict(of.rows), before)
     file.write_bytes(pickle.dumps(second))
+    whole = pair.read_bytes()
+    pair.write_bytes(whole[:20])  # somebody is editing it: that is no business of its members
     engine.reload("line")
+    with pytest.raises(slipstream.errors.ModelLoadError, match=r"pair\.json"):
+        engine.reload("pair")
+    pair.write_bytes(whole)
     np.testing.assert_allclose(model.predict(of.rows), second.predict(of.rows))
     # A version that does not fit the ensemble is refused, and nothing changes.
     file.write_bytes(pickle.dumps(Ridge().fit(of.rows[:, :3], of.target)))

@@ -33,7 +33,7 @@ from slipstream.errors import (
     ModelInUseError,
     UnavailableError,
 )
-from slipstream.models.ensembles import EnsembleMethod, read_ensemble
+from slipstream.models.ensembles import EnsembleMethod, describe
 from slipstream.models.paths import resolve_model_path
 from slipstream.models.sidecar import read_sidecar
 from slipstream.settings import Settings, with_changes
@@ -210,7 +210,7 @@ class Engine(Changing):
     ) -> tuple[Version, int]:
         """The file's model, started, and the file's size in bytes; not yet entered anywhere."""
         began = time.monotonic()
-        ensemble = read_ensemble(file)
+        ensemble = describe(file)
         if ensemble is not None:
             return self._ensembles.load(model_id, file, ensemble, options, promise, replaced)
         prepared = prepared_of(self.settings, file, options, tuning)

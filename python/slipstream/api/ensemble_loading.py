@@ -17,10 +17,15 @@ from slipstream.api.promise import Promise
 from slipstream.api.version import Member, Version, version_of
 from slipstream.engine.runtime import CoreEngine
 from slipstream.errors import ModelLoadError, ModelNotFoundError, SlipstreamError
-from slipstream.models.artifacts import sha256_of
-from slipstream.models.ensembles import EnsembleFile, EnsembleMethod, MemberEntry, read_ensemble
+from slipstream.models.ensembles import (
+    Described,
+    EnsembleFile,
+    EnsembleMethod,
+    MemberEntry,
+    read_ensemble,
+)
 from slipstream.models.paths import resolve_model_path
-from slipstream.models.sidecar import read_sidecar
+from slipstream.models.sidecar import Sidecar, read_sidecar
 from slipstream.settings import Settings
 
 
@@ -79,7 +84,7 @@ class Ensembles:
         self,
         model_id: str,
         file: Path,
-        ensemble: EnsembleFile,
+        description: Described,
         options: LoadOptions,
         promise: Promise,
         replaced: Version | None = None,
@@ -90,7 +95,7 @@ class Ensembles:
         Args:
             model_id: Of the ensemble.
             file: That describes it.
-            ensemble: What it says.
+            description: What it says, or said.
             options: How it is loaded; members of its own are loaded alike.
             promise: Gets the instances of its own members.
             replaced: The version that this one is to replace, if any.
@@ -120,12 +125,17 @@ class Ensembles:
 
             wall = self._host.settings.model_dir if options.walled else None
             sources = Sources(self._core(), shared, owned, wall)
-            loaded = load_ensemble(sources, model_id, file, ensemble, options.ensemble_method)
+            sidecar = replaced.sidecar if replaced and replacing else read_sidecar(file)
+            loaded = load_ensemble(
+                *(sources, model_id, file, description, options.ensemble_method), sidecar
+            )
             promise.instances = loaded[0].core.instances
         return loaded
 
     def users_with(self, model: Model, version: Version, promises: ExitStack) -> list[Fresh]:
         """The ensembles that share a model, made again with another version of it.
+
+        They stay what their files said when they were loaded: somebody may be editing one.
 
         Raises:
             ModelLoadError: an ensemble does not take it; names it.
@@ -135,11 +145,10 @@ class Ensembles:
             promise = promises.enter_context(self._promised())
             try:
                 user = self._host.model(user_id)
-                ensemble = read_ensemble(user.file)
-                if ensemble is None:
-                    raise ModelLoadError(f"{user.file.name} is no ensemble file any more")
+                before = user.version
+                assert before.description is not None
                 made, size_bytes = self.load(
-                    *(user_id, user.file, ensemble, user.load_options, promise, user.version),
+                    *(user_id, user.file, before.description, user.load_options, promise, before),
                     {model.model_id: version},
                 )
             except SlipstreamError as error:
@@ -166,17 +175,18 @@ def load_ensemble(
     sources: Sources,
     model_id: str,
     file: Path,
-    ensemble: EnsembleFile,
+    description: Described,
     asked: EnsembleMethod | None,
+    sidecar: Sidecar,
 ) -> tuple[Version, int]:
     """An ensemble that runs, and the size in bytes of its file and its own members' files.
 
     Raises:
         ModelLoadError: a member cannot be loaded, or they do not go together; names it.
     """
-    ensemble = _with_method(file, ensemble, asked)
+    ensemble = _with_method(file, description.ensemble, asked)
     opened: list[Version] = []
-    total_bytes = file.stat().st_size
+    total_bytes = description.size_bytes
 
     def open_member(entry: MemberEntry) -> Candidate:
         nonlocal total_bytes
@@ -190,20 +200,20 @@ def load_ensemble(
     try:
         members = [open_member(entry) for entry in ensemble.members]
         final = None if ensemble.final_estimator is None else open_member(ensemble.final_estimator)
-        composed = compose(sources.core, model_id, ensemble, sha256_of(file), members, final)
+        composed = compose(*(sources.core, model_id, ensemble, description.sha256, members, final))
     except BaseException:
         for version in opened:
             version.core.close(0.0)
         raise
     memory = [version.memory_usage_bytes for version in opened]
     everybody = members if final is None else [*members, final]
-    version = version_of(composed.core, composed.manifest, file.parent, read_sidecar(file))
+    version = version_of(composed.core, composed.manifest, file.parent, sidecar)
     version = version._replace(
         load_time_s=sum(version.load_time_s for version in opened),
         memory_usage_bytes=sum(m for m in memory if m is not None) if all(memory) else None,
     )
     told = tuple(_told(member) for member in everybody)
-    return version._replace(members=told), total_bytes
+    return version._replace(members=told, description=description), total_bytes
 
 
 def _told(member: Candidate) -> Member:

@@ -29,6 +29,7 @@ from slipstream.engine.runtime import (
 )
 from slipstream.engine.signature import Signature, signature_of
 from slipstream.errors import UnavailableError
+from slipstream.models.ensembles import Described
 from slipstream.models.manifest import Manifest
 from slipstream.models.sidecar import Sidecar
 
@@ -119,6 +120,8 @@ class Version(NamedTuple):
     members: tuple[Member, ...] = ()
     """Of an ensemble whose members run in the core."""
     recurrence: Recurrence | None = None
+    description: Described | None = None
+    """Of an ensemble file, for when a member changes."""
 
     @property
     def has_workers(self) -> bool:

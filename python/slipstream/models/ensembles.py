@@ -13,12 +13,13 @@ import math
 import re
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
 from slipstream.decoding import converter
 from slipstream.errors import ModelLoadError
+from slipstream.models.artifacts import sha256_of
 
 EnsembleMethod = Literal["voting", "stacking", "bagging"]
 Label = str | bool | int | float
@@ -87,6 +88,23 @@ def read_ensemble(path: Path) -> EnsembleFile | None:
         raise ModelLoadError(f"{path.name} is an ensemble file with a mistake: {error}") from error
     _check(path, ensemble)
     return ensemble
+
+
+class Described(NamedTuple):
+    """What an ensemble file said when it was read."""
+
+    ensemble: EnsembleFile
+    sha256: str
+    """Of the file."""
+    size_bytes: int
+
+
+def describe(path: Path) -> Described | None:
+    """An ensemble file as it is now; None for any other file. Raises: as `read_ensemble`."""
+    ensemble = read_ensemble(path)
+    if ensemble is None:
+        return None
+    return Described(ensemble, sha256_of(path), path.stat().st_size)
 
 
 def _document(path: Path, data: bytes) -> Any:
