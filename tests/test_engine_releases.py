@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import pickle
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -67,3 +68,38 @@ def test_the_child_process_ends_with_its_version(
             with pytest.raises(UnavailableError):
                 model.predict(rows)
         assert model.metrics().inference_count == 1
+
+
+HANGING = """
+import time
+
+class Hanging:
+    def predict(self, rows):
+        time.sleep(float(rows[0, 0]))
+        return rows[:, 0]
+
+ENTRY = Hanging
+"""
+
+
+@pytest.mark.parametrize("end", ["unload", "reload", "restart"])
+def test_who_drains_does_not_wait_for_a_worker_that_hangs(end: str, tmp_path: Path) -> None:
+    """Its request ends with the drain, not with ``EXECUTE_TIMEOUT_MS``, and its worker too."""
+    (tmp_path / "hanging.py").write_text(HANGING)
+    with slipstream.Engine(
+        state_dir=tmp_path / "state", allow_custom_code=True, drain_timeout_s=0.2
+    ) as engine:
+        model = engine.load(tmp_path / "hanging.py", model_id="hanging")
+        model.predict([[0.0]])
+        (child,) = workers()
+        future = model.submit([[600.0]])
+        while model.metrics().queue_depth > 0:
+            time.sleep(0.01)
+        time.sleep(0.1)
+        engine.restart() if end == "restart" else getattr(engine, end)("hanging")
+        error = future.exception(timeout=30)
+        assert isinstance(error, UnavailableError)
+        assert "SIGKILL" in str(error) and "'hanging'" in str(error)
+        assert child not in workers()
+        if end != "unload":
+            assert model.predict([[0.0]]).tolist() == [0.0]

@@ -29,7 +29,8 @@ std::shared_ptr<ModelObject> load(const std::shared_ptr<Engine>& engine, const s
     serve.batcher.queue_capacity = queue_capacity;
     serve.worker_nice = worker_nice;
     serve.inline_limit_ns = static_cast<Nanoseconds>(inline_limit_us * 1e3);
-    return engine->load(backend, {.path = path, .options = std::move(options)}, std::move(serve));
+    return engine->load(backend, {.path = path, .options = std::move(options), .name = name},
+                        std::move(serve));
   }();
   raise_unless_ok(served.status());
   return share_model(engine, std::move(served).value());

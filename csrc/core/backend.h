@@ -46,6 +46,7 @@ struct ModelSpec {
 struct ModelConfig {
   std::string path;                            // the artifact on disk
   std::map<std::string, std::string> options;  // backend-specific; unknown keys are an error
+  std::string name{};                          // of the model, for messages; empty: not known
 };
 
 // One call of Instance::execute. Inputs are in ModelSpec order and match its dtypes and ranks.
@@ -73,6 +74,11 @@ class Instance {
   // `outputs` is ignored and every request of the batch gets the Status (or is retried alone).
   [[nodiscard]] virtual Status execute(const Execution& execution,
                                        std::vector<Tensor>& outputs) noexcept = 0;
+
+  // Whoever closes the model waits no longer: an execution in progress should end soon, and may
+  // fail for it. From any thread, beside execute(), and more than once. A computation
+  // that cannot be stopped goes on, and is waited for.
+  virtual void interrupt() noexcept {}
 
   // How often this instance had to be rebuilt after a failure (a restarted child process).
   [[nodiscard]] virtual std::uint64_t restarts() const noexcept { return 0; }

@@ -311,6 +311,7 @@ void ServedModel::run_worker(InstanceSlot& slot, std::size_t number) noexcept {
           continue;
         }
         work_.cancel_wait();
+        slot.has_left.store(true);
         return;
       }
       work_.cancel_wait();
@@ -336,10 +337,24 @@ void ServedModel::close(Nanoseconds drain_until_ns) noexcept {
   fail_queued(closed_status(options_.name));
   stopping_.store(true);
   work_.notify_all();
+  while (has_workers() && now_ns() < drain_until_ns) {
+    std::this_thread::sleep_for(std::chrono::microseconds(200));
+  }
+  while (has_workers()) {  // one that has just taken a batch is not busy yet
+    for (const auto& slot : slots_) {
+      if (slot->is_busy.value()) slot->instance->interrupt();
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
   for (const auto& slot : slots_) {
     if (slot->worker.joinable()) slot->worker.join();
   }
   fail_queued(closed_status(options_.name));  // the rests of split requests that were running
+}
+
+bool ServedModel::has_workers() const noexcept {
+  return std::ranges::any_of(
+      slots_, [](const auto& slot) { return slot->worker.joinable() && !slot->has_left.load(); });
 }
 
 // Ends what waits. Workers may be taking batches at the same time: each request goes to one of us.

@@ -67,7 +67,8 @@ class ServedModel final : public Servable {
 
   [[nodiscard]] bool is_busy() noexcept override;
 
-  // Joins the workers, too.
+  // Joins the workers, too. Executions that go on beyond `drain_until_ns` are interrupted, where
+  // their instances can be.
   void close(Nanoseconds drain_until_ns) noexcept override;
 
   [[nodiscard]] const std::string& name() const noexcept override { return options_.name; }
@@ -89,6 +90,7 @@ class ServedModel final : public Servable {
     std::mutex in_use;
     RelaxedGauge<bool> is_busy;  // its worker executes
     std::thread worker;
+    std::atomic<bool> has_left{false};  // the worker takes no more batches
   };
   class AdmissionGuard;
 
@@ -102,6 +104,7 @@ class ServedModel final : public Servable {
   Status enqueue(std::vector<Tensor>&& inputs, const RequestOptions& options, std::int64_t rows,
                  std::uint64_t shape_key, const std::optional<AdmissionQuestion>& judged,
                  std::shared_ptr<CompletionSink> sink, std::uint64_t tag, Ticket* ticket);
+  [[nodiscard]] bool has_workers() const noexcept;
   void run_worker(InstanceSlot& slot, std::size_t number) noexcept;
   void fail_queued(const Status& status) noexcept;
   void fail_unserved(Request& request, const Status& status) noexcept;

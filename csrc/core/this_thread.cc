@@ -71,6 +71,8 @@ void run_behind(const std::function<void()>& work) {
 
 bool shorten_turns(pid_t thread, std::chrono::nanoseconds length) noexcept {
   SchedulingAttributes attributes;
+  const int policy = sched_getscheduler(thread);
+  if (policy != SCHED_OTHER) return false;  // whoever ranked it otherwise had a reason
   attributes.nice = getpriority(PRIO_PROCESS, static_cast<id_t>(thread));
   attributes.runtime_ns = static_cast<std::uint64_t>(length.count());
   return syscall(SYS_sched_setattr, thread, &attributes, 0U) == 0;

@@ -21,10 +21,11 @@ void yield_precedence(int nice) noexcept;
 // thread can be started, it is done on this one.
 void run_behind(const std::function<void()>& work);
 
-// Asks the kernel for turns of at most `length` (0.1 to 100 ms) for a thread of this process. One
-// with short turns that wakes need not wait for the end of another's long turn (the fair class of
-// Linux since 6.12: sched_setattr(2), "custom slice"). False where the system refuses; kernels that
-// do not know of it change nothing.
+// Asks the kernel for turns of at most `length` (0.1 to 100 ms; 0: as the kernel has it) for a
+// thread of this process, and for those that it starts from then on. One with short turns that
+// wakes need not wait for the end of another's long turn (the fair class of Linux since 6.12:
+// sched_setattr(2), "custom slice"). False where the system refuses; kernels that do not know of it
+// change nothing.
 bool shorten_turns(pid_t thread, std::chrono::nanoseconds length) noexcept;
 
 }  // namespace slipstream

@@ -186,9 +186,13 @@ bool ChildProcess::wait_for_end(std::chrono::milliseconds grace) noexcept {
   return true;
 }
 
+void ChildProcess::signal_kill() const noexcept {
+  ::syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
+}
+
 void ChildProcess::kill() noexcept {
   if (ending_) return;
-  ::syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
+  signal_kill();
   reap(0);
 }
 

@@ -47,6 +47,8 @@ class ChildProcess {
   [[nodiscard]] bool has_ended() noexcept;
   // Waits for the end; false when `grace` passes first.
   [[nodiscard]] bool wait_for_end(std::chrono::milliseconds grace) noexcept;
+  // SIGKILL. From any thread, beside anything but the destructor.
+  void signal_kill() const noexcept;
   // SIGKILL, then waits until the child is gone. Harmless on a child that has ended.
   void kill() noexcept;
 

@@ -58,7 +58,7 @@ Status ProcessInstance::execute(const Execution& execution, std::vector<Tensor>&
     if (!checked.is_ok()) return checked;
     if (Status status = ensure_worker(); !status.is_ok()) return status;
     Status status = link_->call(execution, outputs);
-    if (link_->is_broken()) link_.reset();
+    if (link_->is_broken()) replace_link(nullptr);
     return status;
   } catch (const std::bad_alloc&) {
     return resource_exhausted("out of memory while talking to a worker process");
@@ -67,8 +67,20 @@ Status ProcessInstance::execute(const Execution& execution, std::vector<Tensor>&
   }
 }
 
+void ProcessInstance::interrupt() noexcept {
+  const std::scoped_lock lock(link_mutex_);
+  is_interrupted_ = true;
+  if (link_) link_->stop();
+}
+
+void ProcessInstance::replace_link(std::unique_ptr<WorkerLink> link) {
+  const std::scoped_lock lock(link_mutex_);
+  link_ = std::move(link);
+  if (link_ && is_interrupted_) link_->stop();  // it was being started meanwhile
+}
+
 Status ProcessInstance::ensure_worker() {
-  if (link_ && (link_->is_broken() || link_->has_died())) link_.reset();
+  if (link_ && (link_->is_broken() || link_->has_died())) replace_link(nullptr);
   if (link_) return Status::ok();
   if (failed_starts_ > 0 && std::chrono::steady_clock::now() < next_start_) {
     return unavailable("no worker process for model " + launch_.model + " after " +
@@ -81,7 +93,7 @@ Status ProcessInstance::ensure_worker() {
     return start_failed(failed_precondition(
         "the artifact now has other inputs or outputs than when it was loaded; reload the model"));
   }
-  link_ = std::move(started).value();
+  replace_link(std::move(started).value());
   failed_starts_ = 0;
   restarts_.add(1);
   return Status::ok();

@@ -2,12 +2,13 @@
 //
 // While a worker keeps dying as it starts, execute() fails at once with kUnavailable and tries
 // again only after a pause that doubles up to a bound. One thread at a time, as Instance says;
-// restarts() from any thread.
+// restarts() and interrupt() from any thread.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -26,15 +27,19 @@ class ProcessInstance final : public Instance {
 
   [[nodiscard]] Status execute(const Execution& execution,
                                std::vector<Tensor>& outputs) noexcept override;
+  void interrupt() noexcept override;
   [[nodiscard]] std::uint64_t restarts() const noexcept override { return restarts_.value(); }
 
  private:
+  void replace_link(std::unique_ptr<WorkerLink> link);
   [[nodiscard]] Status ensure_worker();
   [[nodiscard]] Status start_failed(const Status& reason);
 
   const Launch& launch_;
   const ModelSpec& spec_;
+  std::mutex link_mutex_;             // held to replace link_, and to use it from another thread
   std::unique_ptr<WorkerLink> link_;  // null: the next execute starts a worker
+  bool is_interrupted_ = false;       // guarded by link_mutex_
   std::uint32_t failed_starts_ = 0;   // in a row
   std::chrono::steady_clock::time_point next_start_;
   std::string last_failure_;

@@ -139,8 +139,9 @@ Result<Launch> make_launch(const ModelConfig& config) {
   parsed.environment = inherited_environment();
   if (Status status = parse(config.options, parsed); !status.is_ok()) return status;
   // Without its folder: the text reaches clients, and where the server keeps artifacts is its own.
-  parsed.launch.model = "'" + std::filesystem::path(config.path).filename().string() +
-                        "' (runner " + parsed.runner + ")";
+  const std::string name =
+      config.name.empty() ? std::filesystem::path(config.path).filename().string() : config.name;
+  parsed.launch.model = "'" + name + "' (runner " + parsed.runner + ")";
   build_command(config.path, parsed);
   return std::move(parsed.launch);
 }

@@ -39,6 +39,10 @@ class WorkerLink {
   // that the model raised do not.
   [[nodiscard]] Status call(const Execution& execution, std::vector<Tensor>& outputs);
 
+  // Kills the worker: a call() in progress ends. From any thread, beside anything but the
+  // destructor.
+  void stop() const noexcept { process_.signal_kill(); }
+
   [[nodiscard]] bool is_broken() const noexcept { return state_ != State::kIdle; }
   // Whether the worker has died while nobody was talking to it; breaks the link if so.
   [[nodiscard]] bool has_died() noexcept;

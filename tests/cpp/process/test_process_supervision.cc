@@ -75,6 +75,20 @@ TEST(a_hung_worker_is_killed_after_the_timeout) {
   CHECK(command(*instance, "pid").status.is_ok());
 }
 
+TEST(whoever_interrupts_an_execution_ends_it_and_its_worker) {
+  const TemporaryFolder folder;
+  const auto model = load("Control", {{"execute_timeout_ms", "60000"}});
+  const auto instance = must(model->create_instance());
+  auto blocked = std::async(std::launch::async,
+                            [&] { return command(*instance, "block:" + folder.file("begun")); });
+  REQUIRE(eventually([&] { return std::filesystem::exists(folder.file("begun")); }));
+  instance->interrupt();
+  const Status status = blocked.get().status;
+  CHECK(status.code() == StatusCode::kUnavailable);
+  CHECK(contains(status, "SIGKILL"));
+  CHECK(no_children());
+}
+
 TEST(a_failed_load_says_what_the_worker_said) {
   const TemporaryFolder folder;
   const auto fails = [&](const std::string& mood, StatusCode code, std::string_view text) {
