@@ -76,8 +76,13 @@ class TestKeeping:
 
     @pytest.mark.parametrize(
         "content",
-        [b"", b"{", b'{"experiments": 1}', b'{"experiments": {"x": {"definition": '
-         b'{"variants": []}, "created_at": 1, "changed_at": 1}}}'],
+        [
+            b"", b"{", b'{"experiments": 1}',
+            b'{"experiments": {"x": {"definition": {"variants": []}, '
+            b'"created_at": 1, "changed_at": 1}}}',
+            b'{"experiments": {"list": {"definition": {"variants": '
+            b'[{"model_id": "a", "weight": 1}]}, "created_at": 1, "changed_at": 1}}}',
+        ],
     )  # fmt: skip
     def test_a_damaged_file_is_set_aside(self, tmp_path: Path, content: bytes) -> None:
         file = tmp_path / "experiments.json"

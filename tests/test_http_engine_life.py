@@ -184,6 +184,19 @@ class TestRemembered:
             assert loading_check(client) == "healthy"
             assert client.get("/api/inference/experiments/ab").status_code == 200
 
+    def test_a_damaged_database_of_tasks(self, folder: Path) -> None:
+        """The same; tasks are taken again."""
+        database = folder / ".slipstream" / "tasks.db"
+        database.write_bytes(b"garbage" * 1000)
+        for expected in ("degraded", "healthy"):
+            with server_of(folder) as server, server.client() as client:
+                assert loading_check(client) == expected
+                load(client, "wine.pkl", model_id="reds") if expected == "degraded" else None
+                asked = {"model_id": "reds", "data": json_rows(rows_of("wine", 2))}
+                task = client.post("/api/inference/predict/async", json=asked)
+                assert task.status_code == 202, task.text
+        assert database.with_name("tasks.db.damaged").read_bytes() == b"garbage" * 1000
+
     def test_a_state_that_cannot_be_written(self, folder: Path) -> None:
         """Nothing is loaded that would be forgotten."""
         (folder / ".slipstream" / "registry.json").mkdir()

@@ -306,6 +306,16 @@ class TestOverHttp:
                 assert held.result().status_code == 200
             assert client.post(f"{BASE}/predict", json={"data": [[1.0]]}).status_code == 200
 
+    def test_what_is_refused_otherwise_costs_nothing(
+        self, tmp_path_factory: pytest.TempPathFactory
+    ) -> None:
+        with limited_server(tmp_path_factory, MODEL_RATE_LIMITS="wine=0.001:1") as (_, client):
+            bad = ROWS | {"callback_url": "http://127.0.0.1/"}
+            for _ in range(3):
+                assert client.post(f"{BASE}/predict/async", json=bad).status_code == 422
+            assert client.post(f"{BASE}/predict/async", json=ROWS).status_code == 202
+            assert client.post(f"{BASE}/predict/async", json=ROWS).status_code == 429
+
     def test_tasks_and_streams_of_a_model(self, tmp_path_factory: pytest.TempPathFactory) -> None:
         """They count when they are accepted; one that is refused was not."""
         with limited_server(tmp_path_factory, MODEL_RATE_LIMITS="wine=0.001:3:1") as (_, client):
@@ -318,6 +328,10 @@ class TestOverHttp:
                 for number in ({"sequence_id": 1}, {"sequence_id": 2}, {"sequence_id": 3})
             ]
             assert [one.status_code for one in sent] == [200, 200, 429]
+            again = client.post(
+                f"{BASE}/stream/lines/send", json={"data": ROWS["data"], "sequence_id": 2}
+            )
+            assert again.status_code == 200, "it was accepted before, and costs nothing"
             assert error_of(sent[-1])["details"]["model_id"] == "wine"
             assert client.post(f"{BASE}/predict/async", json=ROWS).status_code == 429
             done = client.get(f"{BASE}/predict/async/{task.json()['task_id']}?wait_ms=20000")

@@ -62,7 +62,7 @@ def shorten_turns(thread: int, length_ms: float) -> bool:
 
     Args:
         thread: Its kernel id.
-        length_ms: 0.1 to 100.
+        length_ms: 0.1 to 100; 0: as the kernel has it.
 
     Returns:
         False where the system refuses. Linux before 6.12 takes it and changes nothing.

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import msgspec
 
 from slipstream.errors import InvalidInputError
+from slipstream.ids import require_id
 
 MOST_VARIANTS = 16
 """Of one experiment."""
@@ -53,6 +54,24 @@ def definition_of(
         tuple(Variant(name, weight) for name, weight in variants.items()),
         tuple(Shadow(name, share) for name, share in (shadows or {}).items()),
     )
+
+
+_RESERVED = "list"
+"""Stands in the place of an id in a path."""
+
+
+def require_experiment_id(experiment_id: str) -> None:
+    """Refuses what no experiment can be called.
+
+    Raises:
+        InvalidInputError: it cannot stand in a path, or stands for something else there.
+    """
+    require_id(experiment_id, "experiment_id")
+    if experiment_id == _RESERVED:
+        raise InvalidInputError(
+            f"experiment_id {experiment_id!r} is not valid: that path lists experiments",
+            key="experiment_id",
+        )
 
 
 def require_valid(definition: Definition) -> None:

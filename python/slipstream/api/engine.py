@@ -18,7 +18,7 @@ from slipstream.api.experiment import Experiment
 from slipstream.api.experiments import Experiments
 from slipstream.api.loading import check_ensemble, checked_id, prepared_of, user_cache_dir
 from slipstream.api.members import are_current, require_unused
-from slipstream.api.memory import resident_bytes
+from slipstream.api.memory import resident_bytes, worker_bytes
 from slipstream.api.model import LoadOptions, Model
 from slipstream.api.prediction_cache import PredictionCache
 from slipstream.api.promise import Promise
@@ -258,10 +258,12 @@ class Engine(Changing):
             if was_remembered or was_missed:
                 return None
             raise self._not_found(model_id)
-        has_workers = model.version.has_workers
-        before_bytes = resident_bytes(with_children=has_workers)
+        artifacts = model.version.worker_artifacts
+        before_bytes = resident_bytes(with_children=False)
+        before_bytes += sum(worker_bytes(artifacts).values())
         self._part_with(model, UnavailableError(f"model '{model_id}' is unloaded; load it again"))
-        freed_bytes = before_bytes - resident_bytes(with_children=has_workers)
+        after_bytes = resident_bytes(with_children=False) + sum(worker_bytes(artifacts).values())
+        freed_bytes = before_bytes - after_bytes
         return round(freed_bytes / (1 << 20), 6) if freed_bytes > 0 else None
 
     def _part_with(self, model: Model, reason: UnavailableError) -> None:

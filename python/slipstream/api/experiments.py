@@ -10,7 +10,12 @@ import time
 from collections.abc import Container, Mapping
 from pathlib import Path
 
-from slipstream.api.definition import Definition, definition_of, require_valid
+from slipstream.api.definition import (
+    Definition,
+    definition_of,
+    require_experiment_id,
+    require_valid,
+)
 from slipstream.api.experiment import Experiment
 from slipstream.api.experiments_file import Kept, read_experiments, write_experiments
 from slipstream.api.model import Model
@@ -23,11 +28,8 @@ from slipstream.errors import (
     ModelNotFoundError,
     UnavailableError,
 )
-from slipstream.ids import require_id
 
 MOST_EXPERIMENTS = 64
-_RESERVED = "list"
-"""Stands in the place of an id in a path."""
 
 
 class Experiments:
@@ -96,7 +98,7 @@ class Experiments:
             ModelAlreadyLoadedError: the id is that of a model.
             UnavailableError: it could not be written down; nothing has changed.
         """
-        require_id(experiment_id, "experiment_id")
+        require_experiment_id(experiment_id)
         require_valid(definition)
         now = time.time()
         with self._changing:
@@ -201,11 +203,6 @@ class Experiments:
                 )
 
     def _require_free(self, experiment_id: str) -> None:
-        if experiment_id == _RESERVED:
-            raise InvalidInputError(
-                f"experiment_id {experiment_id!r} is not valid: that path lists experiments",
-                key="experiment_id",
-            )
         if experiment_id in self._models or experiment_id in self._loading:
             raise ModelAlreadyLoadedError(
                 f"experiment_id {experiment_id!r} is taken by a model; choose another",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from slipstream.api.definition import Definition, require_valid
+from slipstream.api.definition import Definition, require_experiment_id, require_valid
 from slipstream.api.state_file import write_whole
 from slipstream.decoding import json_decoder
 from slipstream.errors import SlipstreamError
@@ -40,7 +40,8 @@ def read_experiments(file: Path) -> tuple[dict[str, Kept], str | None]:
     """
     try:
         kept = _decode(file.read_bytes()).experiments
-        for one in kept.values():
+        for experiment_id, one in kept.items():
+            require_experiment_id(experiment_id)
             require_valid(one.definition)
     except FileNotFoundError:
         return {}, None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from slipstream.api.memory import resident_bytes
+from slipstream.api.memory import resident_bytes, worker_bytes
 from slipstream.api.model import LoadOptions
 from slipstream.api.tuning import Tuning
 from slipstream.api.version import Version, version_of
@@ -116,8 +116,9 @@ def started(
         ModelLoadError: the backend refuses the artifact, or the operator's rows fail.
     """
     manifest = prepared.manifest
-    has_workers = manifest.backend == "process"
-    before_bytes = resident_bytes(with_children=has_workers)
+    artifacts = [prepared.artifact_path] if manifest.backend == "process" else []
+    others = worker_bytes(artifacts)  # of a version that this one is to replace
+    before_bytes = resident_bytes(with_children=False)
     try:
         model = core.load(
             name=model_id,
@@ -140,7 +141,10 @@ def started(
     except ModelLoadError:
         model.close(0.0)
         raise
-    grown_bytes = resident_bytes(with_children=has_workers) - before_bytes
+    grown_bytes = resident_bytes(with_children=False) - before_bytes
+    if artifacts:
+        own = worker_bytes(artifacts)
+        grown_bytes = sum(size for worker, size in own.items() if worker not in others)
     return version._replace(
         load_time_s=time.monotonic() - began,
         memory_usage_bytes=grown_bytes if grown_bytes > 0 else None,

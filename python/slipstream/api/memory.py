@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Iterable
+from pathlib import Path
 
 import psutil
 
@@ -22,6 +24,22 @@ def resident_bytes(*, with_children: bool = True) -> int:
         except psutil.Error:  # it ended between being listed and being asked
             continue
     return total
+
+
+def worker_bytes(artifacts: Iterable[Path]) -> dict[int, int]:
+    """Resident set sizes of the processes that run these artifacts for this process, by their ids.
+
+    Models that start or end side by side are told apart, as growth of all memory cannot be.
+    """
+    wanted = {f"--artifact={path}".encode() for path in artifacts}
+    found: dict[int, int] = {}
+    for child in psutil.Process().children() if wanted else ():
+        try:
+            if wanted.intersection(Path(f"/proc/{child.pid}/cmdline").read_bytes().split(b"\0")):
+                found[child.pid] = int(child.memory_info().rss)
+        except (psutil.Error, OSError):  # it ended between being listed and being asked
+            continue
+    return found
 
 
 def give_back_freed() -> None:

@@ -85,7 +85,7 @@ class Residency(ABC):
     def resident_bytes(self) -> int:
         """Memory in use by this process, and by workers where models have them."""
         versions = [model.version for model in self.models() if not model.is_resting]
-        return resident_bytes(with_children=any(one.has_workers for one in versions))
+        return resident_bytes(with_children=any(one.worker_artifacts for one in versions))
 
     def models(self) -> list[Model]:
         """All of them, in order of loading, those that rest included."""

@@ -124,10 +124,12 @@ class Version(NamedTuple):
     """Of an ensemble file, for when a member changes."""
 
     @property
-    def has_workers(self) -> bool:
-        """Whether it runs in child processes, or a member of it does."""
-        is_one = self.manifest.backend == "process"
-        return is_one or any(member.version.has_workers for member in self.members)
+    def worker_artifacts(self) -> list[Path]:
+        """What runs in child processes of it, or of a member of its own."""
+        own = [self.folder / self.manifest.artifact] if self.manifest.backend == "process" else []
+        for member in self.members:
+            own += member.version.worker_artifacts if member.model_id is None else []
+        return own
 
     @property
     def running(self) -> CoreModel:

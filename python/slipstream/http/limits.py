@@ -11,12 +11,13 @@ back each second. Off by default; where a limit is on, requests take the general
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import math
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from slipstream.http.errors import RateLimitError
@@ -51,6 +52,10 @@ class Allowance:
             return (1.0 - self._tokens) / rps
         self._tokens -= 1.0
         return 0.0
+
+    def give_back(self) -> None:
+        """Puts a token back that was taken for nothing; the next `take` keeps to the burst."""
+        self._tokens += 1.0
 
 
 class Limits:
@@ -151,21 +156,28 @@ class Limits:
             self._leave_model(model_id)
             raise
 
-    def accept(self, model_id: str) -> None:
-        """Admits a request that is queued and runs later: a task, an entry of a stream.
+    @contextlib.contextmanager
+    def accepting(self, model_id: str) -> Iterator[None]:
+        """Around accepting a request that is queued and runs later: a task, an entry of a stream.
 
-        It counts as one of the model's requests a second. Of those in progress it is none: how
-        many of its kind run at once is bounded where they are queued.
+        It counts as one of the model's requests a second, unless the block refuses it. Of those in
+        progress it is none: how many of its kind run at once is bounded where they are queued.
 
         Raises:
-            RateLimitError: the model has none left.
+            RateLimitError: the model has none left; before the block.
         """
-        if not self.of_models:
+        limit = self._model_limit(model_id) if self.of_models else None
+        if limit is None:
+            yield
             return
-        limit = self._model_limit(model_id)
-        if limit is not None:
+        with self._lock:
+            self._take_of_model(model_id, limit)
+        try:
+            yield
+        except BaseException:
             with self._lock:
-                self._take_of_model(model_id, limit)
+                self._remembered(self._models, model_id).give_back()
+            raise
 
     def _model_limit(self, model_id: str) -> ModelLimit | None:
         return self._model_limits.get(model_id) or self._model_limits.get(_ANY_MODEL)
@@ -252,8 +264,9 @@ def _network_of(address: ipaddress.IPv4Address | ipaddress.IPv6Address | None) -
 def _too_fast(
     limit: str, model_id: str | None, rps: float, burst: float, wait_s: float
 ) -> RateLimitError:
+    verb = "may make" if model_id is None else "takes"
     return RateLimitError(
-        f"{_subject(model_id)} may make {rps:g} requests a second, {burst:g} at once "
+        f"{_subject(model_id)} {verb} {rps:g} requests a second, {burst:g} at once "
         f"({limit.upper()}); the next is possible in {wait_s:.3g} s",
         limit=limit,
         **({} if model_id is None else {"model_id": model_id}),

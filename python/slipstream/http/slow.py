@@ -31,7 +31,7 @@ class SlowLane:
         name: str = "slow",
         what: str = "loads and unloads",
     ) -> None:
-        self._pool = ThreadPoolExecutor(threads, f"slipstream-{name}", call_thread, (name,))
+        self._pool = ThreadPoolExecutor(threads, f"slipstream-{name}", _begin, (name,))
         self._what = what
         self._limit = threads + max_waiting
         self._lock = threading.Lock()
@@ -66,3 +66,12 @@ class SlowLane:
     def close(self) -> None:
         """Drops what waits and returns at once; what runs, runs to its end."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _begin(name: str) -> None:
+    """On each thread of a lane. It computes for long, and so takes long turns again: those of the
+    event loop's thread, which started it, are short."""
+    from slipstream.engine.runtime import shorten_turns  # here: routes are known before the engine
+
+    call_thread(name)
+    shorten_turns(threading.get_native_id(), 0.0)

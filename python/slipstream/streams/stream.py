@@ -148,6 +148,10 @@ class Stream:
         """Whether nothing runs, and nobody waits for anything."""
         return self._reader is None and self._sequence.running == 0
 
+    def knows(self, number: int) -> bool:
+        """Whether an entry was accepted."""
+        return self._sequence.knows(number)
+
     def send(self, number: int, work: Work) -> None:
         """Accepts an entry, or does nothing if it was accepted before.
 

@@ -25,7 +25,7 @@ from slipstream.tasks.callbacks import Callbacks
 from slipstream.tasks.records import UNFINISHED, Outcome, Record, Task, TaskRequest
 from slipstream.tasks.resolver import ResolveError, Resolver
 from slipstream.tasks.runner import Runner
-from slipstream.tasks.store import PURGE_ROWS, Recovered, TaskStore
+from slipstream.tasks.store import PURGE_ROWS, TASKS_FILE, Recovered, TaskStore
 
 if TYPE_CHECKING:
     from slipstream.api import Engine
@@ -86,6 +86,8 @@ class Tasks:
             self.store.open(None, until_it_works=True)
 
     def _recover(self, found: Recovered) -> None:
+        if found.damage is not None:
+            self._engine.absences.note(None, TASKS_FILE, found.damage)
         self._results, self._result_bytes = found.ended, found.ended_bytes
         for task in found.tasks:
             self._backlog += 1

@@ -10,6 +10,7 @@ process, however that ends.
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -28,7 +29,10 @@ from slipstream.tasks.records import Delivery, Outcome, Record, Task, TaskReques
 
 T = TypeVar("T")
 
+_log = logging.getLogger("slipstream.tasks")
 _VERSION = 1
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+TASKS_FILE = "tasks.db"
 _WAL_BYTES = 64 * 1024 * 1024
 PURGE_ROWS = 1000
 """Deleted in one transaction, so that others need not wait long."""
@@ -107,6 +111,8 @@ class Recovered(NamedTuple):
     """Those that have not ended, in order of acceptance."""
     ended: int
     ended_bytes: int
+    damage: str | None = None
+    """Why the database of an earlier server could not be read, and was set aside."""
 
 
 class TaskStore:
@@ -119,7 +125,7 @@ class TaskStore:
         on_open: Callable[[Recovered], None],
     ) -> None:
         """``call``: the loop's ``call_soon_threadsafe``; ``on_open`` runs on its thread, first."""
-        self._file = folder / "tasks.db"
+        self._file = folder / TASKS_FILE
         self._call = call
         self._on_open = on_open
         self._lock_fd = -1
@@ -227,6 +233,19 @@ class TaskStore:
         folder.mkdir(parents=True, exist_ok=True)
         if self._lock_fd < 0:
             self._lock_fd = _locked(folder / "tasks.lock")
+        damage = None
+        try:
+            connection, recovered = self._opened()
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode & 0xFF not in _DAMAGED:
+                raise
+            damage = str(error)
+            _set_aside(self._file, damage)
+            connection, recovered = self._opened()
+        self._call(partial(self._on_open, recovered._replace(damage=damage)))
+        return connection
+
+    def _opened(self) -> tuple[sqlite3.Connection, Recovered]:
         os.close(os.open(self._file, os.O_CREAT | os.O_RDWR, 0o600))  # rows are nobody's business
         connection = _connect(self._file, "rw")
         try:
@@ -237,12 +256,21 @@ class TaskStore:
             ):
                 connection.execute(f"PRAGMA {pragma}")
             _make_tables(connection, self._file)
-            recovered = _recovered(connection)
+            return connection, _recovered(connection)
         except BaseException:
             connection.close()
             raise
-        self._call(partial(self._on_open, recovered))
-        return connection
+
+
+def _set_aside(file: Path, damage: str) -> None:
+    """So that it can be looked at, and does not keep this server from taking tasks."""
+    for path in (file, *(file.with_name(file.name + part) for part in ("-wal", "-shm"))):
+        if path.exists():
+            path.replace(path.with_name(path.name + ".damaged"))
+    _log.error(
+        "%s cannot be read, so the tasks in it are not taken up: %s; it is kept as %s",
+        *(file, damage, file.name + ".damaged"),
+    )
 
 
 def _connect(file: Path, mode: str) -> sqlite3.Connection:

@@ -73,8 +73,10 @@ ABOUTS: dict[str, About] = {
     "GET /models/list": About("What is loaded", ModelList),
     "GET /models/{model_id}/info": About("What a model is", ModelInfo),
     "GET /models/{model_id}/metrics": About("What a model did", ModelMetricsAnswer),
-    "POST /models/{model_id}/reload": About("Read a model's file again", LoadAnswer, fails=(422,)),
-    "DELETE /models/{model_id}": About("Unload a model", UnloadAnswer),
+    "POST /models/{model_id}/reload": About(
+        "Read a model's file again", LoadAnswer, fails=(409, 422)
+    ),
+    "DELETE /models/{model_id}": About("Unload a model", UnloadAnswer, fails=(409,)),
     "POST /predict": _prediction("Answer rows", PredictAnswer),
     "POST /predict/batch": _prediction("Answer rows, with the times of a batch", BatchAnswer),
     "POST /predict/multi-batch": About(

@@ -64,8 +64,11 @@ def send(context: Context, request: Request) -> Response:
         level(wanted.priority),
         timeout_ms(wanted.timeout_ms, context.settings.default_timeout_ms),
     )
-    context.limits.accept(stream.model_id)
-    stream.send(wanted.sequence_id, work)
+    if stream.knows(wanted.sequence_id):  # sent again: it is acknowledged again, and costs nothing
+        stream.send(wanted.sequence_id, work)
+    else:
+        with context.limits.accepting(stream.model_id):
+            stream.send(wanted.sequence_id, work)
     return json_response(
         SendAnswer(stream.stream_id, wanted.sequence_id, "accepted", stream.queued)
     )

@@ -91,7 +91,6 @@ def submit(context: Context, request: Request) -> Pending:
     probabilities = bool(wanted.return_probabilities)
     model = context.engine.get(wanted.model_id)
     model.check(body, probabilities=probabilities)
-    context.limits.accept(model.model_id)
     task = TaskRequest(
         wanted.model_id or model.model_id,
         body.kind,
@@ -104,7 +103,8 @@ def submit(context: Context, request: Request) -> Pending:
         wanted.routing_key,
     )
     call = TaskCall(context, request.request_id, _accepted)
-    _tasks(context).submit(task, left_ms, wanted.callback_url, call)
+    with context.limits.accepting(model.model_id):
+        _tasks(context).submit(task, left_ms, wanted.callback_url, call)
     return call
 
 

@@ -61,11 +61,14 @@ class TaskResult(msgspec.Struct, gc=False):
     """The model that answered, where an experiment was asked."""
 
 
+TaskStatus = Literal["queued", "running", "completed", "failed", "cancelled", "expired"]
+
+
 class TaskAnswer(msgspec.Struct, gc=False):
     """GET and DELETE predict/async/{task_id}, and what a ``callback_url`` receives."""
 
     task_id: str
-    status: str
+    status: TaskStatus
     result: RawResult
     completed_at: str | None
     error: RawError
