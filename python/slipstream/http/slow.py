@@ -69,8 +69,10 @@ class SlowLane:
 
 
 def _begin(name: str) -> None:
-    """On each thread of a lane. It computes for long, and so takes long turns again: those of the
-    event loop's thread, which started it, are short."""
+    """On each thread of a lane: it takes long turns again.
+
+    Those of the event loop's thread, which started it, are short.
+    """
     from slipstream.engine.runtime import shorten_turns  # here: routes are known before the engine
 
     call_thread(name)
