@@ -281,7 +281,9 @@ def load_settings(
     layers = (
         _from_file(Path(config or CONFIG_FILE), required=config is not None),
         _from_environment(os.environ if environ is None else environ),
-        _from_mapping(persisted or {}, f"{STORED_FILE} (stored by PUT engine/config)", dashes=False),
+        _from_mapping(
+            persisted or {}, f"{STORED_FILE} (stored by PUT engine/config)", dashes=False
+        ),
         _from_mapping(command_line or {}, "option", dashes=True),
     )
     values: dict[str, Any] = {}
