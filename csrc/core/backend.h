@@ -46,7 +46,8 @@ struct ModelSpec {
 struct ModelConfig {
   std::string path;                            // the artifact on disk
   std::map<std::string, std::string> options;  // backend-specific; unknown keys are an error
-  std::string name{};                          // of the model, for messages; empty: not known
+  // Of the model, for messages; empty: not known. gcc wants an initializer where others are named.
+  std::string name{};  // NOLINT(readability-redundant-member-init)
 };
 
 // One call of Instance::execute. Inputs are in ModelSpec order and match its dtypes and ranks.
