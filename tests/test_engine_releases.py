@@ -86,12 +86,13 @@ ENTRY = Hanging
 def test_who_drains_does_not_wait_for_a_worker_that_hangs(end: str, tmp_path: Path) -> None:
     """Its request ends with the drain, not with ``EXECUTE_TIMEOUT_MS``, and its worker too."""
     (tmp_path / "hanging.py").write_text(HANGING)
+    before = set(workers())
     with slipstream.Engine(
         state_dir=tmp_path / "state", allow_custom_code=True, drain_timeout_s=0.2
     ) as engine:
         model = engine.load(tmp_path / "hanging.py", model_id="hanging")
         model.predict([[0.0]])
-        (child,) = workers()
+        (child,) = set(workers()) - before
         future = model.submit([[600.0]])
         while model.metrics().queue_depth > 0:
             time.sleep(0.01)

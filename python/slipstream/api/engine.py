@@ -392,8 +392,8 @@ class Engine(Changing):
     def close(self, drain_timeout_s: float = 10.0) -> None:
         """Stops accepting, lets accepted requests finish that long, ends the rest.
 
-        An execution that has begun is waited for. Idempotent: another call, also from another
-        thread, returns when the first is done.
+        An execution that has begun in this process is waited for; one in a worker process is ended
+        with it. Idempotent: another call, also from another thread, returns when the first is done.
         """
         until = time.monotonic() + drain_timeout_s
         with self._close_lock:  # the completions may end only after the last request did
