@@ -5,6 +5,16 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
+SILERO = """
+[constants]
+sr = 16000
+
+[states.state]
+output = "stateN"
+shape = [2, "rows", 128]
+"""
+"""How silero-vad keeps its state from one request to the next, as its sidecar says it."""
+
 
 def package_file(package: str, *parts: str) -> Path:
     """A file inside an installed package, which is not imported."""

@@ -15,19 +15,11 @@ import onnxruntime
 import pytest
 
 import slipstream
-from real_models import package_file
+from real_models import SILERO, package_file
 from slipstream.api import Body, EncodedAnswer, Model
 from slipstream.engine.recurrence import Memory
 from slipstream.errors import InvalidInputError, ModelLoadError, UnsafeModelError
 
-SILERO = """
-[constants]
-sr = 16000
-
-[states.state]
-output = "stateN"
-shape = [2, "rows", 128]
-"""
 SUM = '[states.before]\noutput = "after"\n'
 
 

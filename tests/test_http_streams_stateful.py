@@ -22,8 +22,9 @@ import pytest
 import scipy.signal
 
 from http_server import Server, error_of, slipstream_server
+from real_models import SILERO
 from stream_client import START, Open
-from test_engine_stateful import SILERO, silero_files, write_sum
+from test_engine_stateful import silero_files, write_sum
 
 RATE, CHUNK, CONTEXT = 16_000, 512, 64
 MODELS = "/api/inference/models"

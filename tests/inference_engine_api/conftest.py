@@ -19,7 +19,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from http_server import Server, slipstream_server
 from inference_engine_api.contract import BASE
-from real_models import package_file
+from real_models import SILERO, package_file
 
 API_KEY = "your-api-key"
 CUSTOM = """
@@ -35,15 +35,6 @@ class CustomModel:
 
 ENTRY = CustomModel
 """
-SILERO = """
-[constants]
-sr = 16000
-
-[states.state]
-output = "stateN"
-shape = [2, "rows", 128]
-"""
-"""How a voice detector keeps its state, as its sidecar says it."""
 
 
 class Known(NamedTuple):

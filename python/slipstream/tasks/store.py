@@ -237,7 +237,7 @@ class TaskStore:
         try:
             connection, recovered = self._opened()
         except sqlite3.DatabaseError as error:
-            if error.sqlite_errorcode & 0xFF not in _DAMAGED:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _DAMAGED:  # not all have one
                 raise
             damage = str(error)
             _set_aside(self._file, damage)
