@@ -41,6 +41,8 @@ struct ModelSpec {
   // each other, so that rows of different requests may share an execution. When false, each request
   // is executed alone, with its tensors exactly as given.
   bool batchable = false;
+  // The most rows that one execution takes, where it is batchable; 0: any number.
+  std::int64_t max_rows = 0;
 };
 
 struct ModelConfig {

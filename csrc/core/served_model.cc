@@ -50,6 +50,11 @@ std::string milliseconds_text(Nanoseconds ns) {
   return std::to_string(ns / 1'000'000) + "." + fraction;
 }
 
+std::int64_t allowed_rows(const ModelSpec& spec, std::int64_t wanted) noexcept {
+  const std::int64_t rows = std::max<std::int64_t>(wanted, 1);
+  return spec.max_rows > 0 ? std::min(rows, spec.max_rows) : rows;
+}
+
 Status closed_status(const std::string& name) {
   return unavailable("model '" + name + "' is being unloaded; load it again or use another");
 }
@@ -76,7 +81,7 @@ Result<std::shared_ptr<ServedModel>> ServedModel::create(RequestPool& pool, Dead
                                                          std::unique_ptr<Model> model,
                                                          ServeOptions options) {
   options.batcher.batchable = options.batcher.batchable && model->spec().batchable;
-  options.batcher.max_batch_rows = std::max<std::int64_t>(options.batcher.max_batch_rows, 1);
+  options.batcher.max_batch_rows = allowed_rows(model->spec(), options.batcher.max_batch_rows);
   options.instances = std::max<std::size_t>(options.instances, 1);
   options.batcher.instances = static_cast<std::int64_t>(options.instances);
   std::shared_ptr<ServedModel> served(
@@ -273,6 +278,10 @@ Status ServedModel::warm_up(std::span<const Tensor> inputs, std::uint64_t output
     }
   }
   return Status::ok();
+}
+
+void ServedModel::set_max_batch_rows(std::int64_t rows) noexcept {
+  batcher_.set_max_batch_rows(allowed_rows(model_->spec(), rows));
 }
 
 bool ServedModel::is_busy() noexcept {

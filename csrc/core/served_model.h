@@ -61,9 +61,7 @@ class ServedModel final : public Servable {
 
   bool cancel(Ticket ticket) noexcept override;
 
-  void set_max_batch_rows(std::int64_t rows) noexcept override {
-    batcher_.set_max_batch_rows(rows);
-  }
+  void set_max_batch_rows(std::int64_t rows) noexcept override;
 
   [[nodiscard]] bool is_busy() noexcept override;
 
