@@ -17,6 +17,8 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 py := .venv/bin/python
 cpp_sources = $(shell find csrc tests/cpp bench -name '*.cc' -o -name '*.h')
+# Where torch is, if it is installed: the torch backend is compiled against it.
+torch = $(shell $(py) -c 'import importlib.util as u; s = u.find_spec("torch"); print(s.submodule_search_locations[0] if s else "")')
 # gcc's ThreadSanitizer cannot map its shadow where a kernel randomizes addresses very widely.
 fixed_addresses := $(shell setarch -R true 2>/dev/null && echo setarch -R)
 
@@ -48,7 +50,7 @@ serve: install-serve ## Train three small real models into ./models and serve th
 
 .PHONY: build-dev
 build-dev: install-serve
-	cmake --preset dev --log-level=WARNING
+	cmake --preset dev --log-level=WARNING -DSLIPSTREAM_TORCH_DIR="$(torch)"
 	cmake --build --preset dev -j$(JOBS)
 
 .PHONY: test
@@ -71,15 +73,15 @@ lint-python: install
 lint-cpp: install build-dev
 	clang-format --dry-run --Werror $(cpp_sources)
 	cmake --preset tidy --log-level=WARNING -Dpybind11_DIR="$$($(py) -m pybind11 --cmakedir)" \
-		-DPython_EXECUTABLE="$(CURDIR)/$(py)"
+		-DPython_EXECUTABLE="$(CURDIR)/$(py)" -DSLIPSTREAM_TORCH_DIR="$(torch)"
 	$(py) scripts/clang_tidy.py --build build/tidy --jobs $(JOBS)
 
 .PHONY: sanitize
 sanitize: install-serve ## Run the C++ tests under ASan+UBSan and under TSan
-	cmake --preset asan --log-level=WARNING
+	cmake --preset asan --log-level=WARNING -DSLIPSTREAM_TORCH_DIR="$(torch)"
 	cmake --build --preset asan -j$(JOBS)
 	ctest --preset asan -j$(JOBS)
-	cmake --preset tsan --log-level=WARNING
+	cmake --preset tsan --log-level=WARNING -DSLIPSTREAM_TORCH_DIR="$(torch)"
 	cmake --build --preset tsan -j$(JOBS)
 	$(fixed_addresses) ctest --preset tsan -j$(JOBS)
 

@@ -1,0 +1,57 @@
+// PackageModel: an AOTInductor package (.pt2): the graph compiled to machine code by torch.export
+// and torch._inductor. PackageInstance: one caller of it.
+//
+// A package holds a shared library, so opening one runs whatever is in it: only those are opened
+// that were compiled here, or that the operator has allowed as he allows code.
+// It keeps `runners` copies of what a call needs, beside one set of weights; more callers wait.
+// Threads: of the model any, immutable after load; of an instance one at a time. Ownership:
+// instances are destroyed before the model; tensors that they gave may outlive it.
+#pragma once
+
+#include <torch/csrc/inductor/aoti_package/model_package_loader.h>
+
+#include <memory>
+#include <vector>
+
+#include "backends/torch/options.h"
+#include "core/backend.h"
+
+namespace slipstream::libtorch {
+
+class PackageModel final : public Model {
+ public:
+  // Throws std::bad_alloc, and what libtorch throws.
+  [[nodiscard]] static Result<std::unique_ptr<Model>> load(const ModelConfig& config,
+                                                           TorchOptions options);
+
+  PackageModel(const std::string& path, TorchOptions options);
+
+  [[nodiscard]] const ModelSpec& spec() const noexcept override { return spec_; }
+  [[nodiscard]] Result<std::unique_ptr<Instance>> create_instance() noexcept override;
+
+  [[nodiscard]] const TorchOptions& options() const noexcept { return options_; }
+  // May be called by as many threads as there are runners.
+  [[nodiscard]] std::vector<at::Tensor> run(const std::vector<at::Tensor>& inputs) const {
+    return loader_->run(inputs);
+  }
+
+ private:
+  TorchOptions options_;
+  ModelSpec spec_;
+  std::unique_ptr<torch::inductor::AOTIModelPackageLoader> loader_;
+};
+
+class PackageInstance final : public Instance {
+ public:
+  explicit PackageInstance(const PackageModel& model) : model_(model) {}
+
+  [[nodiscard]] Status execute(const Execution& execution,
+                               std::vector<Tensor>& outputs) noexcept override;
+
+ private:
+  [[nodiscard]] Status run(const Execution& execution, std::vector<Tensor>& outputs) const;
+
+  const PackageModel& model_;
+};
+
+}  // namespace slipstream::libtorch
