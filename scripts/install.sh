@@ -99,3 +99,6 @@ fi
 if [[ $set_name == serve || $set_name == dev ]]; then
   install_slipstream
 fi
+if [[ $set_name == dev ]]; then
+  "$venv/bin/slipstream" build-backend torch >/dev/null  # does nothing when nothing changed
+fi

@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+from slipstream.engine.torch_library import LIBRARY, library_folders
 from slipstream.errors import MissingDependencyError
 from slipstream.settings import Settings
 
@@ -44,14 +45,25 @@ def start_core(max_in_flight: int) -> _engine.Engine:
     Args:
         max_in_flight: Requests held at once over all models; the next is refused.
     """
-    beside_module = Path(_engine.__file__).resolve().parent / "backends"
     extra = os.environ.get(BACKEND_DIRECTORY_VARIABLE)
     directories = [extra] if extra else []
-    return _engine.Engine([*directories, str(beside_module)], max_in_flight)
+    directories.append(str(module_folder() / "backends"))
+    directories += map(str, library_folders(module_folder()))
+    return _engine.Engine(directories, max_in_flight)
 
 
-def backend_options(backend: str, settings: Settings) -> dict[str, str]:
-    """The options every model of that backend gets on this machine, under these settings.
+def module_folder() -> Path:
+    """Where the compiled module is, with the backends and the sources that come with it."""
+    return Path(_engine.__file__).resolve().parent
+
+
+def has_torch_backend() -> bool:
+    """Whether the torch backend was built for the torch that is installed."""
+    return any((folder / LIBRARY).is_file() for folder in library_folders(module_folder()))
+
+
+def backend_options(backend: str, settings: Settings, instances: int = 1) -> dict[str, str]:
+    """The options of a model of that backend with so many instances, on this machine.
 
     Raises:
         MissingDependencyError: the package that carries the backend's runtime is not installed.
@@ -60,6 +72,11 @@ def backend_options(backend: str, settings: Settings) -> dict[str, str]:
         return {
             "library_path": str(_onnxruntime_library()),
             "intra_op_threads": str(settings.intra_op_threads),
+        }
+    if backend == "torch":
+        return {
+            "intra_op_threads": str(settings.intra_op_threads),
+            "runners": str(min(instances, 256)),
         }
     if backend == "process":
         package_parent = Path(__file__).resolve().parents[2]
