@@ -1,8 +1,9 @@
 """Models with states over HTTP: voice activity, chunk by chunk, against one pass over it all.
 
 The model is Silero VAD, the audio is generated: hum, silence, and a voice.
-Its makers ship the network for one chunk at a time (``silero_vad.onnx``, whose state is one tensor)
-and for a whole recording (``silero_vad_16k_sequence.onnx``, whose states are two).
+Its makers ship the network for one chunk at a time (``silero_vad.onnx``, whose state is one tensor,
+and ``silero_vad.jit``, which changes its own attributes), and for a whole recording
+(``silero_vad_16k_sequence.onnx``, whose states are two).
 """
 
 from __future__ import annotations
@@ -33,7 +34,10 @@ BESIDE = {
     "silero_vad": SILERO,
     "silero_vad_16k_sequence": '[states.h]\noutput = "hn"\n\n[states.c]\noutput = "cn"\n',
 }
+SCRIPT_TOML = '[inputs.x]\nshape = ["rows", 512]\n\n[constants]\nsr = 16000\n'
 TOLERANCE = 1e-6
+TWINS_TOLERANCE = 1e-5
+"""Between the network in TorchScript and in ONNX."""
 
 
 VOWELS = (  # formants in Hz: ah, ee, oo, eh, er
@@ -109,6 +113,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, beside in BESIDE.items():
         shutil.copy(silero_files() / f"{name}.onnx", folder)
         (folder / f"{name}.onnx.toml").write_text(beside)
+    shutil.copy(silero_files() / "silero_vad.jit", folder)
+    (folder / "silero_vad.jit.toml").write_text(SCRIPT_TOML)
     write_sum(folder / "sum.onnx")
     return folder
 
@@ -116,6 +122,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def server(folder: Path) -> Iterator[Server]:
     loads = [w for name in (*BESIDE, "sum") for w in ("--load", f"{folder}/{name}.onnx={name}")]
+    loads += ["--load", f"{folder}/silero_vad.jit=silero_script"]
     with slipstream_server("--model-dir", str(folder), *loads) as server:
         yield server
 
@@ -176,6 +183,36 @@ class TestVoiceActivity:
             one.send(number, [row.tolist()])
             other.send(number, [rows[-number].tolist()])
         again = start(client, "silero_vad")
+        for number, row in enumerate(rows, 1):
+            again.send(number, [row.tolist()])
+        first, second, third = (
+            [result["predictions"] for result in stream.read_until(len(rows))]
+            for stream in (one, other, again)
+        )
+        assert first == third
+        assert first != second
+
+
+class TestTwins:
+    """The same network in TorchScript: it keeps its context and its state by itself."""
+
+    def test_both_hear_the_same(self, client: httpx.Client, folder: Path) -> None:
+        stream, rows = start(client, "silero_script"), chunks()
+        for number, row in enumerate(rows, 1):
+            stream.send(number, [row[CONTEXT:].tolist()])
+        results = stream.read_until(len(rows))
+        got = np.array([result["predictions"] for result in results])
+        twin = np.array(streamed(start(client, "silero_vad"), list(range(1, len(rows) + 1))))
+        np.testing.assert_allclose(got.ravel(), twin.ravel(), rtol=0, atol=TWINS_TOLERANCE)
+        assert got.min() < 0.05 and got.max() > 0.7, "it should hear the voice"
+
+    def test_streams_side_by_side_keep_their_own(self, client: httpx.Client) -> None:
+        rows = chunks()[-12:, CONTEXT:]
+        one, other = start(client, "silero_script"), start(client, "silero_script")
+        for number, row in enumerate(rows, 1):
+            one.send(number, [row.tolist()])
+            other.send(number, [rows[-number].tolist()])
+        again = start(client, "silero_script")
         for number, row in enumerate(rows, 1):
             again.send(number, [row.tolist()])
         first, second, third = (

@@ -124,7 +124,7 @@ def started(
             name=model_id,
             backend=manifest.backend,
             path=str(prepared.artifact_path),
-            options=backend_options(manifest.backend, settings)
+            options=backend_options(manifest.backend, settings, instances)
             | manifest.backend_options
             | tuning.backend_options(manifest.backend),
             instances=instances,

@@ -84,7 +84,11 @@ def _made_up(version: Version, max_batch_rows: int) -> Iterator[CoreInputs]:
         yield _decoded(version, rows[:1])
         yield _decoded(version, [rows[number % len(rows)] for number in range(many)])
         return
-    zeros = {name: _zeros(dtype, shape) for name, dtype, shape in version.signature.inputs}
+    known = version.manifest.example_shapes
+    zeros = {
+        name: _zeros(dtype, known.get(name, shape))
+        for name, dtype, shape in version.signature.inputs
+    }
     if version.signature.layout == "tensors":
         yield inputs_from(version.signature, zeros)
     elif version.signature.layout == "matrix":

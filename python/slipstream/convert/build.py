@@ -16,11 +16,12 @@ import numpy as np
 from slipstream.adapters.base import Served, quiet
 from slipstream.adapters.open import open_source
 from slipstream.adapters.trees import UnconvertibleError
-from slipstream.convert import forest_sklearn, onnx_skl2onnx, onnx_sklearn, proof, tensorflow
+from slipstream.convert import forest_sklearn, onnx_skl2onnx, onnx_sklearn, proof, tensorflow, torch
 from slipstream.convert.describe import GRAPH, Compiled, Facts, describe, learn, of_graph, of_specs
 from slipstream.convert.forest_session import ForestSession
 from slipstream.convert.forest_sklearn import contains_trees
 from slipstream.convert.onnx_graph import INPUT, PREDICTIONS, PROBABILITIES, Graph
+from slipstream.convert.torch_told import Told
 from slipstream.errors import MissingDependencyError, ModelLoadError
 from slipstream.models.manifest import Manifest
 
@@ -35,7 +36,7 @@ class Job(msgspec.Struct, kw_only=True):
     source: str
     """An uncompressed copy of the model file; becomes the artifact if the model cannot convert."""
     kind: str
-    """"pickle", "xgboost", "lightgbm", "custom", or one of `tensorflow.KINDS`."""
+    """"pickle", "xgboost", "lightgbm", "custom", or one of `tensorflow.KINDS`, `torch.KINDS`."""
     sha256: str
     model_type: str
     """As documented; "auto" lets the content decide."""
@@ -43,6 +44,8 @@ class Job(msgspec.Struct, kw_only=True):
     custom_root: str | None = None
     ensemble_method: str | None = None
     """What a pickle of several estimators is to be."""
+    told: Told = Told()
+    """What the file beside a torch model says."""
     out: str
     """An existing folder that receives artifact and manifest."""
     timeout_s: float
@@ -58,6 +61,10 @@ def build(job: Job, say: Callable[[str], None]) -> Manifest:
     say("opening the model")
     if job.kind in tensorflow.KINDS:
         return tensorflow.build_network(Path(job.source), job.kind, job.sha256, Path(job.out), say)
+    if job.kind in torch.KINDS:
+        build = torch.KINDS[job.kind]
+        told = msgspec.structs.replace(job.told, custom_root=job.custom_root)
+        return build(Path(job.source), job.sha256, told, Path(job.out), say)
     root = Path(job.custom_root) if job.custom_root is not None else None
     served = open_source(Path(job.source), job.kind, root, job.ensemble_method)
     model_type = check_type(job.model_type, served)

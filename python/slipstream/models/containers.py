@@ -25,7 +25,8 @@ class Container(NamedTuple):
     """What a file is."""
 
     kind: str
-    """``torch``, ``tensorrt``, ``keras``, ``keras-h5``, ``tflite`` or ``saved-model``."""
+    """``torchscript``, ``torch-export``, ``torch-package``, ``torch-save``, ``tensorrt``,
+    ``keras``, ``keras-h5``, ``tflite`` or ``saved-model``."""
     library: str
     """The documented type."""
     what: str
@@ -70,19 +71,30 @@ def _of_zip(path: Path) -> Container:
         raise ModelLoadError(f"{path.name} is a damaged zip archive") from error
     if set(names) >= _KERAS_ENTRIES:
         return Container("keras", "tensorflow", "a Keras model")
-    if any("/code/" in name or name.endswith("constants.pkl") for name in names):
-        return Container("torch", "pytorch", "a TorchScript archive")
+    torch = _of_torch(names)
+    if torch is not None:
+        return torch
     last = {name.rpartition("/")[2] for name in names}
-    if "serialized_exported_program.json" in last or "archive_format" in last:
-        return Container("torch", "pytorch", "an exported PyTorch program (.pt2)")
-    if "data.pkl" in last:
-        return Container("torch", "pytorch", "a file of torch.save")
     if "saved_model.pb" in last:
         raise ModelLoadError(
             f"{path.name} is a zip archive with a SavedModel in it: unpack it, and give the path "
             "of the folder"
         )
     raise ModelLoadError(f"{path.name} is a zip archive, not a model")
+
+
+def _of_torch(names: list[str]) -> Container | None:
+    """Archives of PyTorch have everything in one folder."""
+    inner = {name.partition("/")[2] for name in names}
+    if any(name.startswith("data/aotinductor/") and name.endswith(".so") for name in inner):
+        return Container("torch-package", "pytorch", "an AOTInductor package (.pt2)")
+    if "archive_format" in inner or "serialized_exported_program.json" in inner:
+        return Container("torch-export", "pytorch", "an exported PyTorch program (.pt2)")
+    if "constants.pkl" in inner or any(name.startswith("code/") for name in inner):
+        return Container("torchscript", "pytorch", "a TorchScript archive")
+    if "data.pkl" in inner:
+        return Container("torch-save", "pytorch", "a file of torch.save")
+    return None
 
 
 def _is_saved_model(path: Path) -> bool:

@@ -28,7 +28,10 @@ Kind = Literal[
     "onnx",
     "custom",
     "ensemble",
-    "torch",
+    "torchscript",
+    "torch-export",
+    "torch-package",
+    "torch-save",
     "tensorrt",
     "keras",
     "keras-h5",
@@ -166,6 +169,6 @@ def _guess(path: Path, head: bytes) -> str:
         return f"{name} is in XGBoost's old binary format: save the model again as .ubj or .json"
     return (
         f"{name} is no model that slipstream recognises: it serves pickled or joblib-dumped "
-        "estimators, XGBoost .ubj/.json, LightGBM .txt, ONNX, TensorFlow, ensemble files, and .py "
-        "files with ENTRY"
+        "estimators, XGBoost .ubj/.json, LightGBM .txt, ONNX, TorchScript, torch.export, "
+        "TensorFlow, ensemble files, and .py files with ENTRY"
     )

@@ -79,12 +79,13 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     version: int = MANIFEST_VERSION
     model_type: str
-    """The documented type: sklearn, xgboost, lightgbm, onnx, tensorflow, ensemble, custom."""
+    """The documented type: sklearn, xgboost, lightgbm, onnx, pytorch, tensorflow, ensemble or
+    custom."""
     framework: str
     """The library and version that opened the original ("scikit-learn 1.9.1")."""
     estimator: str | None = None
     """The class of the original ("RandomForestClassifier"); None for a bare graph."""
-    backend: Literal["onnx", "process", "forest", "ensemble"]
+    backend: Literal["onnx", "process", "forest", "ensemble", "torch"]
     artifact: str
     """File name of what the backend loads, relative to the manifest's folder."""
     backend_options: dict[str, str] = {}
@@ -115,6 +116,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     probabilities_dtype: str | None = None
     warmup_rows: tuple[tuple[bool | float | str | None, ...], ...] = ()
     """Rows that the original has answered, as JSON has them; for a version's first executions."""
+    example_shapes: dict[str, tuple[int, ...]] = {}
+    """Of inputs that the model is known to answer, where a dimension may have any size."""
     accepts_missing: bool = False
     """Whether ``null`` (NaN) is a legal value in a numeric column."""
     quantized: Quantized | None = None

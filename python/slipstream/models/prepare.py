@@ -29,9 +29,10 @@ from slipstream.models.converter import run_child
 from slipstream.models.detect import Detected, detect
 from slipstream.models.manifest import MANIFEST_VERSION, Manifest, encode
 from slipstream.models.onnx_files import companions
+from slipstream.models.processor import processor_digest
 from slipstream.models.states_file import StatesFile, states_file_of
 
-CONVERTER_VERSION = 4
+CONVERTER_VERSION = 5
 """Raise it whenever the converter's output for the same file changes: old artifacts expire."""
 MODEL_TYPES = (
     "auto",
@@ -47,7 +48,8 @@ MODEL_TYPES = (
 )
 
 _ALIASES = {"torch": "pytorch"}
-_WITHOUT_BACKEND = {"pytorch": "torch", "tensorrt": "TensorRT"}
+_TOLD = ("torchscript", "torch-package", "torch-save")
+"""Kinds of which the file beside them says what they take."""
 _MOST_UNPACKED_BYTES = 16 << 30
 _LIBRARIES = (
     ("numpy",),
@@ -61,6 +63,7 @@ _LIBRARIES = (
     ("onnxruntime", "onnxruntime-gpu"),
     ("tensorflow", "tensorflow-cpu"),
     ("tf2onnx",),
+    ("torch",),
 )
 
 
@@ -129,15 +132,18 @@ def prepare(path: Path, cache_dir: Path, options: PrepareOptions) -> Prepared:
     weights = _beside(path, found)
     size += sum(file.stat().st_size for _, file in weights)
     digests = {name: sha256_of(file) for name, file in weights}
-    beside = states_file_of(path) if found.kind == "onnx" else StatesFile()
+    has_beside = found.kind == "onnx" or found.kind in _TOLD
+    beside = states_file_of(path) if has_beside else StatesFile()
     parts = digests | ({".toml": beside.sha256} if beside.sha256 else {})
+    if found.kind == "torch-export":  # is compiled to machine code
+        parts["processor"] = processor_digest()
     key = _key(digest, parts, found, path, options)
 
     def make(scratch: Path, out: Path) -> None:
         if found.kind == "onnx":
             _keep_onnx(path, digest, digests, beside, out)
         else:
-            _convert(path, digest, digests, found, scratch, out, options)
+            _convert(path, digest, digests, found, scratch, out, options, beside)
 
     folder, manifest = artifact(cache_dir, key, options.timeout_s, make)
     return Prepared(manifest=manifest, folder=folder, size_bytes=size)
@@ -160,12 +166,10 @@ def _check_type(path: Path, found: Detected, options: PrepareOptions) -> None:
 
 def _check_backend(path: Path, found: Detected) -> None:
     """Refuse what is known and cannot be computed here."""
-    backend = _WITHOUT_BACKEND.get(found.library or "")
-    if backend is not None:
-        how = " (torch.onnx.export)" if found.library == "pytorch" else ""
+    if found.kind == "tensorrt":
         raise MissingDependencyError(
-            f"{path.name} is {found.what} and needs the {backend} backend, which this version of "
-            f"slipstream does not have: export the model to ONNX{how} and load that",
+            f"{path.name} is {found.what} and needs the TensorRT backend, which this version of "
+            "slipstream does not have: export the model to ONNX and load that",
             model_type=found.library,
         )
     if found.kind == "ensemble":
@@ -182,6 +186,12 @@ def _beside(path: Path, found: Detected) -> list[tuple[str, Path]]:
 
 
 def _check_custom(path: Path, found: Detected, options: PrepareOptions) -> None:
+    if found.kind == "torch-package" and not options.allow_custom_code:
+        raise UnsafeModelError(
+            f"{path.name} is {found.what}, which is machine code, and this server runs none that "
+            "it did not compile: load the exported program itself (torch.export.save), or set "
+            "ALLOW_CUSTOM_CODE=True if everything in the model directory is yours"
+        )
     wants = found.kind == "custom" or options.model_type == "custom"
     if wants and not options.allow_custom_code:
         raise UnsafeModelError(
@@ -195,6 +205,8 @@ def _custom_root(path: Path, found: Detected, options: PrepareOptions) -> Path |
     if not options.allow_custom_code:
         return None
     if found.library in ("sklearn", "xgboost", "lightgbm", "onnx", "tensorflow"):
+        return None
+    if found.library == "pytorch" and found.kind != "torch-save":
         return None
     if found.kind == "custom" or options.model_dir is None:
         return path.parent.resolve()
@@ -264,6 +276,7 @@ def _convert(
     scratch: Path,
     out: Path,
     options: PrepareOptions,
+    beside: StatesFile,
 ) -> None:
     source = scratch / "source"
     if found.kind == "saved-model":
@@ -283,6 +296,11 @@ def _convert(
         "sha256": digest,
         "model_type": options.model_type,
         "compile_model": options.compile_model,
+        "told": {
+            "inputs": msgspec.to_builtins(beside.inputs),
+            "constants": beside.constants,
+            "file": f"{path.name}.toml",
+        },
         "ensemble_method": options.ensemble_method if found.kind == "pickle" else None,
         "custom_root": None if root is None else str(root),
         "out": str(out.resolve()),

@@ -63,7 +63,7 @@ def load(path: Path, policy: Policy | None = None) -> Any:
 
 def _load_one(stream: BinaryIO, policy: Policy, depth: int) -> Any:
     try:
-        return _SafeUnpickler(stream, policy, depth).load()
+        return SafeUnpickler(stream, policy, depth).load()
     except (ModelLoadError, MissingDependencyError, MemoryError):
         raise
     except Exception as error:
@@ -81,7 +81,9 @@ class _ArrayRecord:
     dtype: Any
 
 
-class _SafeUnpickler(_Unpickler):  # type: ignore[misc]
+class SafeUnpickler(_Unpickler):  # type: ignore[misc]
+    """The machine that builds; `load` and readers of containers around a pickle make one."""
+
     dispatch: ClassVar[dict[int, Callable[[Any], None]]] = dict(_Unpickler.dispatch)
 
     def __init__(self, stream: BinaryIO, policy: Policy, depth: int) -> None:
@@ -93,18 +95,25 @@ class _SafeUnpickler(_Unpickler):  # type: ignore[misc]
         self._uses: dict[int, tuple[Any, Use]] = {}  # by id; the object is kept so ids stay true
 
     def find_class(self, module: str, name: str) -> Any:
+        """The object of a global, which is admitted."""
         module, name = pickle_scan.modern_name(module, name, self.proto)
         if (module, name) == pickle_scan.ARRAY_WRAPPER:
             found: tuple[Any, Use] = (_ArrayRecord, Use.CLASS)
         else:
-            found = resolve(module, name, self._policy)
+            found = self.resolve(module, name)
         self._uses[id(found[0])] = found
         return found[0]
 
+    def resolve(self, module: str, name: str) -> tuple[Any, Use]:
+        """The object of a global, and what may be done with it. Raises `UnsafeModelError`."""
+        return resolve(module, name, self._policy)
+
     def persistent_load(self, pid: Any) -> Any:
+        """Refuses: whoever keeps things beside the pickle puts a method of its own here."""
         raise UnsafeModelError("the pickle uses persistent ids, which a model file never needs")
 
     def get_extension(self, code: int) -> None:
+        """Refuses."""
         raise UnsafeModelError("the pickle uses extension codes, which a model file never needs")
 
     def _use_of(self, value: Any) -> Use | None:
@@ -169,8 +178,9 @@ class _SafeUnpickler(_Unpickler):  # type: ignore[misc]
     def _load_setitems(self) -> None:
         values = self.pop_mark()
         self._container(self.stack[-1], (dict,))
+        kind = OrderedDict if isinstance(self.stack[-1], OrderedDict) else dict
         for key, value in zip(values[::2], values[1::2], strict=True):
-            dict.__setitem__(self.stack[-1], key, value)
+            kind.__setitem__(self.stack[-1], key, value)
 
     def _load_additems(self) -> None:
         values = self.pop_mark()

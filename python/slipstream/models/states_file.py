@@ -11,7 +11,8 @@ nor which input is the same every time. This file does::
     shape = [2, "rows", 128]
     value = 0.0
 
-The same file may have other tables, which are read elsewhere.
+``[inputs.NAME]`` says what an input of a torch module is (`slipstream.models.inputs_table`). The
+same file may have other tables, which are read elsewhere.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import msgspec
 
 from slipstream.decoding import converter
 from slipstream.errors import ModelLoadError, UnsafeModelError
+from slipstream.models.inputs_table import InputTable, ToldInput, told_input
 from slipstream.models.manifest import Constant, State
 
 _MOST_BYTES = 1 << 20
@@ -43,6 +45,7 @@ class _Tables(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     constants: dict[str, Constant] = {}
     states: dict[str, _StateTable] = {}
+    inputs: dict[str, InputTable] = {}
 
 
 _tables = converter(_Tables)
@@ -53,6 +56,7 @@ class StatesFile(msgspec.Struct, frozen=True):
 
     states: tuple[State, ...] = ()
     constants: dict[str, Constant] = {}
+    inputs: tuple[ToldInput, ...] = ()
     sha256: str = ""
     """Of what it says; "" where it says nothing."""
 
@@ -85,10 +89,11 @@ def states_file_of(path: Path) -> StatesFile:
         State(input=name, output=table.output, shape=table.shape, value=table.value)
         for name, table in tables.states.items()
     )
-    if not states and not tables.constants:
+    inputs = tuple(told_input(file.name, name, table) for name, table in tables.inputs.items())
+    if not states and not tables.constants and not inputs:
         return StatesFile()
-    sha256 = hashlib.sha256(msgspec.json.encode((states, tables.constants))).hexdigest()
-    return StatesFile(states, tables.constants, sha256)
+    said = msgspec.json.encode((states, tables.constants, inputs))
+    return StatesFile(states, tables.constants, inputs, hashlib.sha256(said).hexdigest())
 
 
 def _check(file: str, name: str, table: _StateTable, tables: _Tables) -> None:
