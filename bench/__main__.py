@@ -22,6 +22,7 @@ SUITES = {
     "all": "bench.everything",
     "forest": "bench.forest.command",
     "micro": "bench.micro.suite",
+    "torch": "bench.torch_calls",
     "http": "bench.http.command",
     "stages": "bench.stages",
     "threads": "bench.threads",

@@ -79,8 +79,8 @@ def packages(requirements: Path) -> dict[str, str]:
     return {package: version for package, _, version in pins}
 
 
-def cmake(sources: Path, build: Path, target: str) -> None:
-    """Builds a target as the sources are now.
+def cmake(sources: Path, build: Path, target: str, *definitions: str) -> None:
+    """Builds a target as the sources are now; ``definitions`` are CMake's (``-DNAME=VALUE``).
 
     Raises:
         SetupError: it does not build, or there is no cmake.
@@ -91,7 +91,8 @@ def cmake(sources: Path, build: Path, target: str) -> None:
         raise SetupError("cmake is not installed: run `make install`")
     ninja = scripts / "ninja"
     generator = ["-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={ninja}"] if ninja.is_file() else []
-    call([found, "-S", sources, "-B", build, *generator, "-DCMAKE_BUILD_TYPE=Release"])
+    call([found, "-S", sources, "-B", build, *generator, "-DCMAKE_BUILD_TYPE=Release",
+          *definitions])  # fmt: skip
     call([found, "--build", build, "--target", target])
 
 
