@@ -212,7 +212,8 @@ def _changed_in_place(opened: _Opened, found: Signature) -> list[str]:
 
 
 def _weights(module: Any) -> Weights:
-    return Weights(tuple((name, tuple(one.shape)) for name, one in module.named_parameters()))
+    tensors = (*module.named_parameters(), *module.named_buffers())
+    return Weights(tuple((name, tuple(one.shape)) for name, one in tensors))
 
 
 def _writes_to_inputs(opened: _Opened, found: Signature) -> bool:

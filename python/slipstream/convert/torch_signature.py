@@ -53,7 +53,7 @@ class Shape(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """Names and shapes of a module's parameters, in order."""
+    """Names and shapes of a module's parameters and buffers, in order."""
 
     entries: tuple[tuple[str, tuple[int, ...]], ...]
 
@@ -307,7 +307,9 @@ def _likely(weights: Weights, hints: list[int]) -> Iterator[Shape]:
     is_sequence = any("weight_ih" in name or "attn" in name for name, _ in weights.entries)
     matrices = [shape for _, shape in weights.entries if len(shape) == 2]
     filters = [shape for _, shape in weights.entries if len(shape) in (3, 4, 5)]
-    widths = list(dict.fromkeys([*(shape[1] for shape in matrices[:6]), *hints[:12]]))
+    vectors = [shape[0] for _, shape in weights.entries if len(shape) == 1]
+    rows = [shape[1] for shape in matrices[:6]]
+    widths = list(dict.fromkeys([*rows, *vectors[:6], *hints[:12]]))
     widths = [width for width in widths if 0 < width <= _LARGEST_HINT]
     first = weights.entries[0][1] if weights.entries else ()
     if len(first) >= 3:
@@ -324,8 +326,8 @@ def _likely(weights: Weights, hints: list[int]) -> Iterator[Shape]:
     for width in _WIDTHS:
         yield Shape("float32", (_ROWS, width))
     yield Shape("int64", (_ROWS, 8))
-    yield Shape("int64", (_ROWS,))
     yield Shape("float32", (_ROWS,))
+    yield Shape("int64", (_ROWS,))
     yield from (Shape("float32", (_ROWS, 3, side, side)) for side in _SIDES)
     yield from (Shape("float32", (_ROWS, 1, length)) for length in _LENGTHS)
     yield from (Shape("float32", (_ROWS, length)) for length in _LENGTHS)
