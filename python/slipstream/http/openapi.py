@@ -130,6 +130,8 @@ def _operation(route: Route, about: About, keys_required: bool) -> Schema:
 
 def _operation_id(route: Route) -> str:
     words = re.findall(r"\w+", route.path.removeprefix(_BASE)) or ["root"]
+    if route.family == "core":  # both families have a `predict` and a `health`
+        words = ["core", *words]
     return "_".join((route.method.lower(), *words)).replace(".", "_")
 
 
