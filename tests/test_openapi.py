@@ -20,10 +20,10 @@ from http_server import Server, slipstream_server
 from slipstream.api import Engine
 from slipstream.http import openapi_schemas
 from slipstream.http.clock import Clock
-from slipstream.http.errors import ErrorBody
 from slipstream.http.openapi import document, statuses_of
 from slipstream.http.routes.context import Context
 from slipstream.http.routes.table import all_routes
+from slipstream.http.schemas.errors import CoreErrorBody, ErrorBody
 from slipstream.http.types import Route
 from slipstream.priorities import PRIORITIES
 from slipstream.settings import Settings
@@ -153,7 +153,19 @@ class TestStatuses:
         assert "ModelNotFoundError" in responses["Error404"]["description"]
         assert "Retry-After" in responses["Error503"]["headers"]
         assert "WWW-Authenticate" in responses["Error401"]["headers"]
-        assert ErrorBody.__name__ in served["components"]["schemas"]
+        for name, kind in (("Error500", ErrorBody), ("CoreError500", CoreErrorBody)):
+            (body,) = responses[name]["content"].values()
+            assert body["schema"] == {"$ref": f"#/components/schemas/{kind.__name__}"}
+            assert kind.__name__ in served["components"]["schemas"]
+
+    def test_each_family_has_its_own(
+        self, served: dict[str, Any], routes: tuple[Route, ...]
+    ) -> None:
+        for route in routes:
+            operation = served["paths"][route.path][route.method.lower()]
+            name = operation["responses"]["500"]["$ref"].rpartition("/")[2]
+            inference = route.path.startswith("/api/inference/")
+            assert name == ("Error500" if inference else "CoreError500")
 
 
 class TestRealAnswersFit:
@@ -180,14 +192,26 @@ class TestRealAnswersFit:
             ("get", "/metrics/performance", None),
             ("get", "/metrics/resources", None),
             ("get", "/health", None),
+            ("post", "//predict", {"model_name": "wine", "inputs": ENTRY["data"]}),
+            ("post", "//predict", {"model_name": "wine", "inputs": ENTRY["data"][0]}),
+            ("post", "//predict", {"model_name": "nobody", "inputs": [1]}),
+            ("post", "//predict", {"model_name": "wine", "inputs": [1], "timeout": 0}),
+            ("post", "//predict", {"model_name": "wine", "inputs": ENTRY["data"], "timeout": 1e-9}),
+            ("get", "//", None),
+            ("get", "//health", None),
+            ("get", "//info", None),
+            ("get", "//stats", None),
+            ("get", "//config", None),
         ],
     )
     def test_each(
         self, client: httpx.Client, served: dict[str, Any], method: str, path: str, body: Any
     ) -> None:
-        response = client.request(method, f"/api/inference{path}", json=body)
-        template = re.sub(r"/models/(wine|nobody|cancer)", "/models/{model_id}", path)
-        operation = served["paths"][f"/api/inference{template}"][method]
+        is_core = path.startswith("//")
+        full = path[1:] if is_core else f"/api/inference{path}"
+        response = client.request(method, full, json=body)
+        template = re.sub(r"/models/(wine|nobody|cancer)", "/models/{model_id}", full)
+        operation = served["paths"][template][method]
         described = operation["responses"][str(response.status_code)]
         if "$ref" in described:
             described = served["components"]["responses"][described["$ref"].split("/")[-1]]

@@ -39,6 +39,7 @@ class RestingCore:
 
     instances = 0
     is_busy = False
+    is_batching = False
 
     def run(
         self,
@@ -48,6 +49,7 @@ class RestingCore:
         timeout_ms: float | None = None,
         max_batch_rows: int = 0,
         outputs_wanted: int = 0,
+        is_alone: bool = False,
     ) -> CoreResult:
         """As the core's; so are all below."""
         raise RestingError(priority, timeout_ms)
@@ -60,6 +62,7 @@ class RestingCore:
         timeout_ms: float | None = None,
         max_batch_rows: int = 0,
         outputs_wanted: int = 0,
+        is_alone: bool = False,
     ) -> NoReturn:
         """See `run`."""
         raise RestingError(priority, timeout_ms)
@@ -74,6 +77,7 @@ class RestingCore:
         timeout_ms: float | None = None,
         max_batch_rows: int = 0,
         outputs_wanted: int = 0,
+        is_alone: bool = False,
     ) -> NoReturn:
         """See `run`."""
         raise RestingError(priority, timeout_ms)

@@ -18,7 +18,9 @@ from slipstream.http.routes import (
     tune,
 )
 from slipstream.http.routes.abouts import ABOUTS
+from slipstream.http.routes.cached import cached, of_models, of_named_model
 from slipstream.http.routes.context import Context
+from slipstream.http.routes.core_table import core_routes
 from slipstream.http.routes.prometheus import Scrapes
 from slipstream.http.routes.reference import Reference
 from slipstream.http.types import Express, Method, Pending, Request, Response, Route
@@ -29,7 +31,12 @@ _BASE = "/api/inference"
 def all_routes(context: Context) -> tuple[Route, ...]:
     """Every route of the server."""
     reference = Reference(keys_required=context.settings.require_api_key)
-    table = (*inference_routes(context), *reference.routes(), Scrapes(context).route())
+    table = (
+        *inference_routes(context),
+        *core_routes(context),
+        *reference.routes(),
+        Scrapes(context).route(),
+    )
     reference.describe(table)
     return table
 
@@ -55,8 +62,8 @@ def inference_routes(context: Context) -> tuple[Route, ...]:
 
     return (
         row("POST", "/models/load", models.load, slow=True),
-        row("GET", "/models/list", models.list_models),
-        row("GET", "/models/{model_id}/info", models.info),
+        row("GET", "/models/list", cached(models.list_models, of_models)),
+        row("GET", "/models/{model_id}/info", cached(models.info, of_named_model)),
         row("GET", "/models/{model_id}/metrics", models.metrics),
         row("POST", "/models/{model_id}/reload", models.reload, slow=True),
         row("DELETE", "/models/{model_id}", models.unload, slow=True),
