@@ -9,6 +9,7 @@ from slipstream.http.routes.context import Context
 from slipstream.http.routes.core_abouts import CORE_ABOUTS
 from slipstream.http.routes.root import Root
 from slipstream.http.types import Method, Pending, Request, Response, Route
+from slipstream.scopes import Scope
 
 
 def core_routes(context: Context) -> tuple[Route, ...]:
@@ -22,10 +23,16 @@ def core_routes(context: Context) -> tuple[Route, ...]:
         slow: bool = False,
         is_open: bool = False,
         id_prefix: str = "req_",
+        scope: Scope | None = None,
+        protected: bool = False,
+        body_token: bool = False,
     ) -> Route:
         return Route(
             *(method, path, partial(handler, context), slow, is_open, id_prefix),
             about=CORE_ABOUTS.get(f"{method} {path}"),
+            scope=scope,
+            protected=protected,
+            body_token=body_token,
             family="core",
         )
 
