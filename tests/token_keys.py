@@ -65,6 +65,11 @@ def token(
     )
 
 
+def bearer(text: str) -> dict[str, str]:
+    """The header that carries a token, or a key."""
+    return {"Authorization": f"Bearer {text}"}
+
+
 def part(content: bytes | dict[str, Any]) -> str:
     """One part of a token: base64url without padding."""
     octets = content if isinstance(content, bytes) else json.dumps(content).encode()

@@ -6,6 +6,7 @@ a token is refused (expired, meant for others) goes only to somebody who had a r
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,8 @@ from slipstream.scopes import Scopes, scopes_of
 
 LONGEST_TOKEN = 8192
 """Characters; longer ones are refused unread."""
+_COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+"""RFC 7515, 7.1, and no padding: one token has one text."""
 _NEVER = 2**53
 _TIMES = ("exp", "nbf", "iat")
 _NOT_VALID = "The token is not valid"
@@ -73,6 +76,8 @@ class Verifier:
         """
         if len(token) > LONGEST_TOKEN:
             raise TokenError(f"The token is longer than {LONGEST_TOKEN} characters")
+        if not _COMPACT.fullmatch(token):
+            raise TokenError(_NOT_VALID)
         try:
             kid = jwt.get_unverified_header(token).get("kid")
             for key in self._keys:
