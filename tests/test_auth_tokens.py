@@ -227,7 +227,8 @@ class TestKeysOfTokens:
             (b'{"keys": [7]}', "no JSON Web Key Set"),
             (b'{"keys": ' + b"[" * 100_000, "no JSON Web Key Set"),
             (jwks(), "none of its keys"),
-            (jwks({"kty": "unknown"}), "none of its keys"),
+            (jwks({"kty": "unknown"}), "key 0 cannot be read"),
+            (jwks({}), "key 0 cannot be read"),
             (jwks(jwk(RSA, "a", use="enc")), "none of its keys"),
             (jwks({"kty": "oct", "k": part(b"s" * 32)}), "key 0 is secret"),
             (jwks(jwk(RSA, "a"), {**jwk(RSA, "b"), "d": "AQAB"}), "key 1 is secret"),
@@ -236,7 +237,7 @@ class TestKeysOfTokens:
             (jwks(jwk(RSA, "a", alg="HS256")), "key 0"),
             (jwks(jwk(RSA, "a", alg="none")), "key 0"),
             (jwks(jwk(P256, "a", alg="ES384")), "key 0"),
-            (jwks(jwk(RSA, "a", alg="RS512")), "key 0 is of another type than its 'alg' says"),
+            (jwks(jwk(RSA, "a", alg="RS512")), "its 'alg' is none of RS256, PS256"),
             (jwks(*[jwk(P256, "a")] * (MOST_KEYS + 1)), f"{MOST_KEYS} at most"),
         ],
     )
@@ -245,6 +246,18 @@ class TestKeysOfTokens:
             jwks_keys(content.decode(), "the set")
         assert why in caught.value.message
         assert "AQAB" not in caught.value.message
+
+    def test_what_is_not_known_in_a_set_is_left_out(self, caplog: pytest.LogCaptureFixture) -> None:
+        """RFC 7517, 5: a service may have keys for others in it."""
+        caplog.set_level("WARNING", "slipstream.auth")
+        others = [{"kty": "new"}, jwk(RSA, "b", alg="RS512"), {"kty": "EC", "crv": "P-256"}]
+        found = jwks_keys(jwks(*others, jwk(P256, "mine")).decode(), "the set")
+        assert [key.kid for key in found] == ["mine"]
+        assert [record.getMessage().partition(" cannot")[0] for record in caplog.records] == [
+            "a key is left out: the set: key 0",
+            "a key is left out: the set: key 1: its 'alg' is none of RS256, PS256",
+            "a key is left out: the set: key 2",
+        ]
 
     def test_alg_of_a_set_narrows(self) -> None:
         (key,) = jwks_keys(jwks(jwk(RSA, "a", alg="PS256")).decode(), "s")

@@ -103,12 +103,12 @@ class Credentials:
             return caller
 
     def _verified(self, offered: str, digest: bytes) -> Caller:
-        from slipstream.auth.tokens import TokenError  # here: a server of keys alone needs no JWT
-
         verifier = self._verifier
         if verifier is None or offered.count(".") != 2:
             kinds = [*(["API key"] if self._callers else []), *(["token"] if verifier else [])]
             raise UnknownCallerError(f"The {' or '.join(kinds)} is not valid")
+        from slipstream.auth.tokens import TokenError  # here: a server of keys alone needs no JWT
+
         try:
             claims = verifier.claims(offered)
         except TokenError as error:

@@ -7,6 +7,7 @@ Which algorithm may check a token follows from the key and from nothing in the t
 from __future__ import annotations
 
 import json
+import logging
 from typing import Any, NamedTuple
 
 import jwt
@@ -20,13 +21,13 @@ from cryptography.x509 import load_pem_x509_certificate
 
 from slipstream.settings import SettingsError
 
+_log = logging.getLogger("slipstream.auth")
 MOST_KEYS = 32
 """In one file, and at once: each may be tried for one token."""
 SHORTEST_SECRET_BYTES = 32
 """RFC 7518, 3.2: a key of HS256 is at least as long as its hash."""
 _SHORTEST_RSA_BITS = 2048  # RFC 7518, 3.3
 _EC_ALGORITHMS = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
-_PUBLIC_TYPES = ("RSA", "EC", "OKP")
 _A_SECRET = "make one with: openssl rand -hex 32"
 
 
@@ -95,6 +96,7 @@ def jwks_keys(text: str, source: str) -> list[VerifyingKey]:
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise SettingsError(f'{source}: it is no JSON Web Key Set: {{"keys": […]}}') from error
     found = []
+    left_out = []
     for number, member in enumerate(keys):
         where = f"{source}: key {number}"
         if member.get("kty") == "oct" or "d" in member:
@@ -102,9 +104,17 @@ def jwks_keys(text: str, source: str) -> list[VerifyingKey]:
                 f"{where} is secret: a set here holds public keys only, and secrets go into "
                 "JWT_SECRET_FILE"
             )
-        if member.get("kty") in _PUBLIC_TYPES and member.get("use", "sig") == "sig":
-            found.append(_jwk(member, where))
-    return _counted(found, source, "none of its keys is one of RSA, EC or OKP for signatures")
+        if member.get("use", "sig") == "sig":
+            try:
+                found.append(_jwk(member, where))
+            except SettingsError as error:  # one of another service's, perhaps: RFC 7517, 5
+                left_out.append(error.message)
+    keys_found = _counted(
+        found, source, "; ".join(left_out) or "none of its keys is for signatures"
+    )
+    for reason in left_out:
+        _log.warning("a key is left out: %s", reason)
+    return keys_found
 
 
 def _jwk(member: dict[str, Any], where: str) -> VerifyingKey:
@@ -112,11 +122,11 @@ def _jwk(member: dict[str, Any], where: str) -> VerifyingKey:
     try:
         key = jwt.PyJWK(member).key
     except Exception as error:  # its text may repeat the key
-        raise SettingsError(f"{where} cannot be read") from error
+        raise SettingsError(f"{where} cannot be read, or is of a type that is not known") from error
     algorithms = algorithms_of(key, where)
     if alg is not None:
         if alg not in algorithms:
-            raise SettingsError(f"{where} is of another type than its 'alg' says")
+            raise SettingsError(f"{where}: its 'alg' is none of {', '.join(algorithms)}")
         algorithms = (alg,)
     return VerifyingKey(key, algorithms, kid if isinstance(kid, str) else None)
 
