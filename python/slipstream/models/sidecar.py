@@ -7,13 +7,16 @@
 
     [cache]
     predictions = true
+
+    [text]
+    rows = "utf-8"  # a string stands for a row of numbers: its bytes
 """
 
 from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -35,11 +38,18 @@ class Cache(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     predictions: bool = False
 
 
+class Text(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a string means where a row of numbers is due."""
+
+    rows: Literal["utf-8"]
+
+
 class Sidecar(msgspec.Struct, frozen=True):
     """The tables that are read here; others are somebody else's."""
 
     warmup: Warmup | None = None
     cache: Cache = Cache()
+    text: Text | None = None
 
 
 _sidecar = converter(Sidecar)
