@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import pytest
 
 from cli_runs import slipstream
 from http_models import json_rows, model_folder, rows_of
-from http_server import Server, eventually, slipstream_server
+from http_server import Server, core_error_of, eventually, slipstream_server
 from token_keys import SECRET, bearer, token
 
 BASE = "/api/inference"
@@ -28,6 +28,10 @@ MODELS = {
     f"DELETE {BASE}/experiments/{{experiment_id}}",
 }
 ADMIN = {f"PUT {BASE}/engine/config", f"POST {BASE}/engine/restart", f"DELETE {BASE}/engine/cache"}
+ALWAYS = {"GET /stats"}
+"""What takes any token, or a key with scope admin."""
+OPEN = {"GET /", "GET /health", "GET /info", "GET /config", f"GET {BASE}/health"}
+OPEN |= {"GET /metrics", "GET /docs", "GET /openapi.json"}
 WAYS = {"express": {}, "general": {"INFERENCE_API_DEBUG": "True"}}
 """Debugging takes every request the general way."""
 
@@ -73,23 +77,26 @@ def asked(client: httpx.Client, operation: str, headers: dict[str, str]) -> http
 
 class TestEveryRoute:
     def test_it_asks_for_what_it_should(self, client: httpx.Client) -> None:
-        for operation, security in operations(client).items():
-            if not security:
-                continue
+        found = operations(client)
+        assert {operation for operation, security in found.items() if not security} == OPEN
+        for operation, security in found.items():
             scopes = {scope for one in security for needed in one.values() for scope in needed}
-            if operation in MODELS | ADMIN:
+            if operation in ALWAYS:
+                assert security == [{"bearer": []}, {"apiKey": ["admin"]}]
+            elif operation in MODELS | ADMIN:
                 assert scopes == {"models" if operation in MODELS else "admin"}, operation
             elif "/predict" in operation or "/stream/" in operation:
                 assert scopes == {"predict"}, operation
             else:
                 does = operation.startswith("GET ") or scopes
                 assert does, f"{operation} does something, so its row has to name a scope"
-        assert operations(client).keys() >= MODELS | ADMIN
+        assert found.keys() >= MODELS | ADMIN | ALWAYS
 
     def test_it_does(self, client: httpx.Client) -> None:
         held = {"p": "predict", "m": "models"}
         for operation, security in operations(client).items():
             if not security:
+                assert asked(client, operation, bearer("x")).status_code != 401
                 continue
             assert asked(client, operation, {}).status_code == 401, operation
             assert asked(client, operation, bearer(token(exp=1))).status_code == 401, operation
@@ -97,7 +104,10 @@ class TestEveryRoute:
             for key, scope in held.items():
                 for headers in ({"X-API-Key": key}, bearer(token(scope=scope))):
                     status = asked(client, operation, headers).status_code
-                    assert (status == 403) == bool(needed - {scope}), (operation, scope)
+                    suffices = not needed - {scope}
+                    if operation in ALWAYS:
+                        suffices = "Authorization" in headers
+                    assert (status == 403) != suffices, (operation, scope)
                     assert status != 401
 
     def test_heads_of_nothing(self, client: httpx.Client) -> None:
@@ -141,6 +151,47 @@ class TestPredictions:
         secrets.write_text(SECRET)
         reread(before + 2)
         assert client.post(predict, json=ROWS, headers=good).status_code == 200
+
+
+class TestTheCore:
+    """`/predict` and `/stats`, where keys are required and where they are not."""
+
+    ASKED: ClassVar = {"model_name": "wine", "inputs": ROWS["data"]}
+
+    def test_predict(self, client: httpx.Client) -> None:
+        for text, status in ((token(), 200), ("p", 200), (token(exp=1), 401), ("m", 403)):
+            in_head = client.post("/predict", headers=bearer(text), json=self.ASKED)
+            in_body = client.post("/predict", json={**self.ASKED, "token": text})
+            assert (in_head.status_code, in_body.status_code) == (status, status)
+            if status == 200:
+                assert in_head.json()["result"] == in_body.json()["result"]
+        nobody = client.post("/predict", json=self.ASKED)
+        assert core_error_of(nobody)["detail"] == "Not authenticated"
+        both = {**self.ASKED, "token": token()}
+        assert client.post("/predict", headers=bearer("x"), json=both).status_code == 401
+        strange = {"model_name": "x", "inputs": [1], "token": "x"}
+        assert client.post("/predict", json=strange).status_code == 401
+
+    def test_without_required_keys(self, tmp_path_factory: pytest.TempPathFactory) -> None:
+        env = {"JWT_SECRET": SECRET, "MODEL_DIR": str(model_folder(tmp_path_factory))}
+        with (
+            slipstream_server("--load", "wine.pkl=wine", env=env) as server,
+            server.client() as client,
+        ):
+            for headers in ({}, bearer("x"), bearer(token(exp=1)), bearer(token(scope=""))):
+                asked = {**self.ASKED, "token": "YOUR_JWT_TOKEN"}
+                assert client.post("/predict", headers=headers, json=asked).status_code == 200
+                assert client.delete(f"{BASE}/engine/cache", headers=headers).status_code == 200
+            assert core_error_of(client.get("/stats"))["status_code"] == 401
+            placeholder = client.get("/stats", headers=bearer("YOUR_JWT_TOKEN"))
+            assert core_error_of(placeholder)["detail"] == "Not authenticated"
+            assert "stats" in client.get("/stats", headers=bearer(token(scope=""))).json()
+            assert client.head("/stats").status_code == 401
+
+    def test_the_token_that_is_shown(self) -> None:
+        with slipstream_server() as server, server.client() as client:
+            (line,) = [line for line in server.log.splitlines() if "takes this token" in line]
+            assert client.get("/stats", headers=bearer(line.split()[-1])).status_code == 200
 
 
 def test_scrapes_with_a_token(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -236,6 +236,7 @@ OPTIONS: dict[str, Option] = {
     "allow_custom_code": Option("ALLOW_CUSTOM_CODE", _FLAG),
     "enable_quantization": Option("ENABLE_QUANTIZATION", _FLAG),
     "enable_compilation": Option("ENABLE_COMPILATION", _FLAG),
+    "example_model": Option("EXAMPLE_MODEL", _FLAG),
     "model_cache_size": Option("MODEL_CACHE_SIZE", _whole_number(0, 10_000, "a number of models")),
     "memory_limit_mb": Option("MEMORY_LIMIT_MB", _whole_number(0, _COUNT_MAX, "mebibytes")),
     "prediction_cache_mb": Option("PREDICTION_CACHE_MB", _number(0, _COUNT_MAX, "mebibytes")),
@@ -255,6 +256,7 @@ OPTIONS: dict[str, Option] = {
     "max_connections": Option(
         "MAX_CONNECTIONS", _whole_number(1, 1_000_000, "a number of connections")
     ),
+    "answer_cache_s": Option("ANSWER_CACHE_S", _SECONDS),
     "max_body_bytes": Option("MAX_BODY_BYTES", _whole_number(1, 2**40, "a number of bytes")),
     "max_inflight_body_bytes": Option(
         "MAX_INFLIGHT_BODY_BYTES", _whole_number(1, 2**40, "a number of bytes")

@@ -91,6 +91,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Whether model type ``custom`` (the operator's own Python) may be loaded."""
     enable_quantization: bool = True
     enable_compilation: bool = True
+    example_model: bool = True
+    """Whether ``slipstream serve`` has the model ``example``, to be tried with."""
     model_cache_size: int = 5
     """Most models in memory at once; 0: no limit. Pinned ones count, and are never evicted."""
     memory_limit_mb: int = 2048
@@ -115,6 +117,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_concurrent_requests: int = 100
     """Requests in progress at once; the next is refused with 503 and Retry-After."""
     max_connections: int = 4096
+    answer_cache_s: float = 1.0
+    """How long answers of ``GET /``, ``/info``, ``/config`` and about models are kept; 0: not."""
     max_body_bytes: int = 64 * _MIB
     max_inflight_body_bytes: int = 512 * _MIB
     """Bodies in memory at once, over all requests."""

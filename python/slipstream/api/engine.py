@@ -98,6 +98,7 @@ class Engine(Changing):
         pinned: bool = False,
         cache_predictions: bool = False,
         tuning: Tuning | None = None,
+        is_extra: bool = False,
     ) -> Model:
         """Loads a model file; blocks until the model can answer.
 
@@ -115,6 +116,8 @@ class Engine(Changing):
             pinned: It stays in memory whatever ``model_cache_size`` and ``memory_limit_mb`` say.
             cache_predictions: Remember answers of `Model.start`: those of requests over HTTP.
             tuning: What was chosen for it before, by quantizing or by a search.
+            is_extra: It takes nothing from other models: it counts neither for ``model_cache_size``
+                nor for ``max_workers``, and who names no model does not mean it.
 
         Raises:
             ModelNotFoundError: no file there.
@@ -135,6 +138,7 @@ class Engine(Changing):
                 *(model_id, str(path), file, version, self._completions, time.time(), size_bytes),
                 wake=self._wake,
             )
+            model.is_extra = is_extra
             model.load_options, model.pinned, model.tuning = options, pinned, tuning or UNTUNED
             model.cache, model.cache_predictions = self.prediction_cache, cache_predictions
             entry = entry_of(
@@ -317,7 +321,7 @@ class Engine(Changing):
         # Without the lock: reading a dict that others replace items of is atomic under the GIL.
         models = self._models
         if model_id is None:
-            loaded = list(models.values())
+            loaded = [model for model in list(models.values()) if not model.is_extra]
             if len(loaded) == 1:
                 return loaded[0]
             names = sorted(model.model_id for model in loaded)
@@ -330,6 +334,11 @@ class Engine(Changing):
         if found is None:
             raise self._not_found(model_id)
         return found
+
+    @property
+    def models_on_their_way(self) -> int:
+        """How many are being loaded now, those that come back into memory included."""
+        return len(self._loading) + sum(model.is_returning for model in self.models())
 
     def model(self, model_id: str) -> Model:
         """The model of that id, for what an experiment cannot do.

@@ -12,6 +12,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from slipstream.cli.example import load_example
 from slipstream.cli.hangup import Hangups
 from slipstream.cli.logs import configure_logging
 from slipstream.cli.startup import (
@@ -121,6 +122,7 @@ async def _serve(settings: Settings, asked: list[StartupLoad]) -> bool:
         if not await loader.run(settings, stop):
             sock.close()
             return False
+        await asyncio.to_thread(load_example, engine)
         orderly = await _answer_requests(engine, settings, sock, stop, hangups, access)
     finally:
         closed = await _close(engine)
@@ -143,6 +145,8 @@ async def _answer_requests(
     clock = Clock()
     context = Context(engine, settings, clock, access)
     app = App(all_routes(context), settings, clock, context.traffic, context.limits, access)
+    if sock.family != socket.AF_UNIX:
+        context.port = sock.getsockname()[1]
     context.level = app.gate.level
     context.gate_is_full = lambda: app.gate.full
     context.active_requests = lambda: app.gate.active

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
+from slipstream.http.answer_cache import AnswerCache
 from slipstream.http.auth import Access
 from slipstream.http.clock import Clock
 from slipstream.http.health import RecentCounts
 from slipstream.http.limits import Limits
 from slipstream.http.machine import Machine
-from slipstream.http.routes.interfaces import NO_SPEECH, Speech, SpeechFigures
+from slipstream.http.routes.interfaces import NO_SPEECH, Autoscaler, Speech, SpeechFigures
 from slipstream.http.slow import SlowLane
 from slipstream.http.traffic import Level, Traffic
 from slipstream.http.window import SlidingWindow
@@ -53,6 +54,11 @@ class Context:
         self.searches = Searches(engine)
         self.tasks: Tasks | None = None
         """Async predictions; there from the moment the server begins to serve."""
+        self.answers = AnswerCache(settings.answer_cache_s)
+        """Of endpoints that many ask and that change rarely."""
+        self.port: int | None = None if settings.uds is not None else settings.port
+        """That the server listens on; None on a Unix socket."""
+        self.autoscaler: Autoscaler | None = None
         self.speech: Speech | None = None
         """Synthesis and transcription, where this server has them."""
         self.gate_is_full: Callable[[], bool] = lambda: False

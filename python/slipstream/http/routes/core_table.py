@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from slipstream.http.routes import core_config, core_health, core_info, core_predict, core_stats
+from slipstream.http.routes.cached import cached
 from slipstream.http.routes.context import Context
 from slipstream.http.routes.core_abouts import CORE_ABOUTS
 from slipstream.http.routes.root import Root
@@ -37,6 +39,13 @@ def core_routes(context: Context) -> tuple[Route, ...]:
         )
 
     root = Root(context)
-    table: tuple[Route, ...] = (root.route(),)
+    table = (
+        root.route(),
+        row("POST", "/predict", core_predict.predict, scope="predict", body_token=True),
+        row("GET", "/health", core_health.health, is_open=True),
+        row("GET", "/info", cached(core_info.info), is_open=True),
+        row("GET", "/stats", core_stats.stats, protected=True),
+        row("GET", "/config", cached(core_config.config), is_open=True),
+    )
     root.describe(table)
     return table

@@ -18,6 +18,7 @@ from slipstream.http.routes import (
     tune,
 )
 from slipstream.http.routes.abouts import ABOUTS
+from slipstream.http.routes.cached import cached, of_models, of_named_model
 from slipstream.http.routes.context import Context
 from slipstream.http.routes.core_table import core_routes
 from slipstream.http.routes.prometheus import Scrapes
@@ -65,8 +66,8 @@ def inference_routes(context: Context) -> tuple[Route, ...]:
 
     return (
         row("POST", "/models/load", models.load, slow=True, scope="models"),
-        row("GET", "/models/list", models.list_models),
-        row("GET", "/models/{model_id}/info", models.info),
+        row("GET", "/models/list", cached(models.list_models, of_models)),
+        row("GET", "/models/{model_id}/info", cached(models.info, of_named_model)),
         row("GET", "/models/{model_id}/metrics", models.metrics),
         row("POST", "/models/{model_id}/reload", models.reload, slow=True, scope="models"),
         row("DELETE", "/models/{model_id}", models.unload, slow=True, scope="models"),
