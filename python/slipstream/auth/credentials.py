@@ -129,4 +129,4 @@ def _digest(text: str | bytes) -> bytes:
 def _name_of(claims: Claims) -> str:
     if claims.subject is None:
         return ""
-    return f"token {_digest(f'{claims.issuer} {claims.subject}').hex()[:16]}"
+    return f"token {_digest(repr((claims.issuer, claims.subject))).hex()[:16]}"
