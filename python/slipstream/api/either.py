@@ -47,7 +47,7 @@ def lifted(version: Version, data: bytes | memoryview) -> tuple[bytes | memoryvi
     _require_something(data)
     signature = version.signature
     is_number = _answers_numbers(version)
-    if not signature.is_batchable:
+    if signature.layout == "tensors" and not signature.is_batchable:
         return data, Form(True, False, False)
     missing = _missing(signature, data)
     if not missing:
@@ -91,8 +91,8 @@ def _require_something(data: bytes | memoryview) -> None:
     is_empty = behind == b"]" or (depth == 0 and bytes(data[:2]) == b'""')
     if is_empty or (depth == 0 and behind == b"n"):
         raise InvalidInputError(
-            f"'inputs' is {'empty' if is_empty else 'null'}; send one row, or a list of rows, with "
-            "a value at least",
+            f"'inputs' has {'an empty list' if is_empty else 'null'} for a row; send one row, or a "
+            "list of rows, each with a value at least",
             key="inputs",
         )
 
@@ -118,6 +118,8 @@ def _missing_by_name(signature: Signature, data: bytes | memoryview) -> int | di
     ranks = {name: len(dims) for name, _, dims in signature.inputs}
     if set(given) != set(ranks):
         return 0
+    for raw in given.values():
+        _require_something(memoryview(raw))
     missing = {
         name: _lists_missing(signature, ranks[name], memoryview(raw), is_row_object=False)
         for name, raw in given.items()

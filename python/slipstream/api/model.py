@@ -352,8 +352,8 @@ class Model(Resident):
             encode = describing(body, encode)
 
         cache = self.cache
-        is_alone = watch is None and not (body.memory is not None and self.is_stateful)
-        if cache is not None and self.caches and is_alone:
+        may_be_known = watch is None and not (body.memory is not None and self.is_stateful)
+        if cache is not None and self.caches and may_be_known:
             began_s, version = time.perf_counter(), self._version
             inputs = known[version.serial] = make(version).inputs
             key = key_of(version.serial, inputs, answer, probabilities)
