@@ -2,7 +2,8 @@
 
 A fenced block's language says what it is:
 
-* ``bash``: curl commands; an ``http`` block (``curl -i``) or a ``json`` block right below holds
+* ``bash``: curl commands, in which ``YOUR_JWT_TOKEN`` stands for the token that the server printed
+  when it started; an ``http`` block (``curl -i``) or a ``json`` block right below holds
   their answers, one after the other;
 * ``python``: a program, run in a folder with ``models/`` in it; a ``text`` block right below holds
   what it prints, in which ``…`` stands for anything. If its first line is a comment that names a
@@ -45,6 +46,7 @@ _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _FILE_NAME = re.compile(r"# ([\w/]+\.py)\n")
 _ASSIGNMENT = re.compile(r"[A-Z_]+=")
 _FRACTION = re.compile(r"-?\d+\.\d+(?:e[+-]?\d+)?")
+_TOKEN = re.compile(r"takes this token until the server ends: (\S+)")
 _WIDTH = 110
 
 _MEASURED = frozenset(
@@ -389,12 +391,20 @@ def run_page(text: str, samples: Path, folder: Path) -> list[Outcome]:
         return []
     tasks: dict[str, str] = {}
     with serving(text, samples, folder) as server:
+        printed = _TOKEN.search(server.log)
+        if printed is not None:
+            found = [_with_token(example, printed[1]) for example in found]
         return [
             run_curl_block(example, server.address, tasks)
             if example.block.language == "bash"
             else run_python_block(example, server.address, folder)
             for example in found
         ]
+
+
+def _with_token(example: Example, token: str) -> Example:
+    asked = example.block.text.replace("YOUR_JWT_TOKEN", token)
+    return example._replace(block=example.block._replace(text=asked))
 
 
 def rewritten(text: str, outcomes: list[Outcome], afresh: bool = False) -> str:

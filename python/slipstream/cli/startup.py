@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from slipstream.cli.logs import PROGRESS
+from slipstream.cli.logs import PRIVATE, PROGRESS
 from slipstream.decoding import json_decoder
 from slipstream.errors import SlipstreamError
 from slipstream.models.ensembles import EnsembleMethod, read_ensemble
@@ -159,6 +159,11 @@ def _is_ensemble(load: StartupLoad, model_dir: Path) -> bool:
 def say(text: str) -> None:
     """Progress, for whoever watches."""
     _progress.info("%s", text)
+
+
+def say_privately(text: str) -> None:
+    """The same, and no log file keeps it."""
+    _progress.info("%s", text, extra=PRIVATE)
 
 
 class Loader:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 from slipstream.http.answer_cache import AnswerCache
+from slipstream.http.auth import Access
 from slipstream.http.clock import Clock
 from slipstream.http.health import RecentCounts
 from slipstream.http.limits import Limits
@@ -33,7 +34,9 @@ class Context:
     ``settings`` are those in force at that moment: some change while the server runs.
     """
 
-    def __init__(self, engine: Engine, settings: Settings, clock: Clock) -> None:
+    def __init__(
+        self, engine: Engine, settings: Settings, clock: Clock, access: Access | None = None
+    ) -> None:
         from slipstream.tune.searches import Searches  # here: as the engine is
 
         self.engine = engine
@@ -61,11 +64,15 @@ class Context:
         self.gate_is_full: Callable[[], bool] = lambda: False
         self.traffic = Traffic()
         self.limits = Limits(settings)
-        """Both to be shared with the server's `App`."""
+        self.access = access or Access(settings)
+        """All three to be shared with the server's `App`."""
         self.level: Callable[[], Level] = lambda: Level(0, 0, 0)
         self.active_requests: Callable[[], int] = lambda: 0
         self.on_settings: Callable[[Settings], None] = lambda settings: None
         """Puts what the HTTP layer itself has to change in force."""
+        self.on_hangup: list[Callable[[], None]] = [self.access.read_again]
+        """What is read again on SIGHUP, one after the other, on a thread beside the event loop's.
+        Each takes the new state over as a whole, or raises and leaves the old one in force."""
 
     @property
     def settings(self) -> Settings:

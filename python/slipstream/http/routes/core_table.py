@@ -11,6 +11,7 @@ from slipstream.http.routes.context import Context
 from slipstream.http.routes.core_abouts import CORE_ABOUTS
 from slipstream.http.routes.root import Root
 from slipstream.http.types import Method, Pending, Request, Response, Route
+from slipstream.scopes import Scope
 
 
 def core_routes(context: Context) -> tuple[Route, ...]:
@@ -24,20 +25,26 @@ def core_routes(context: Context) -> tuple[Route, ...]:
         slow: bool = False,
         is_open: bool = False,
         id_prefix: str = "req_",
+        scope: Scope | None = None,
+        protected: bool = False,
+        body_token: bool = False,
     ) -> Route:
         return Route(
             *(method, path, partial(handler, context), slow, is_open, id_prefix),
             about=CORE_ABOUTS.get(f"{method} {path}"),
+            scope=scope,
+            protected=protected,
+            body_token=body_token,
             family="core",
         )
 
     root = Root(context)
     table = (
         root.route(),
-        row("POST", "/predict", core_predict.predict),
+        row("POST", "/predict", core_predict.predict, scope="predict", body_token=True),
         row("GET", "/health", core_health.health, is_open=True),
         row("GET", "/info", cached(core_info.info), is_open=True),
-        row("GET", "/stats", core_stats.stats),
+        row("GET", "/stats", core_stats.stats, protected=True),
         row("GET", "/config", cached(core_config.config), is_open=True),
     )
     root.describe(table)
