@@ -46,7 +46,8 @@ MODEL_TYPES = (
     "custom",
 )
 
-_ALIASES = {"torch": "pytorch"}
+TYPE_ALIASES = {"torch": "pytorch"}
+"""Other words for a type."""
 _WITHOUT_BACKEND = {"pytorch": "torch", "tensorrt": "TensorRT"}
 _MOST_UNPACKED_BYTES = 16 << 30
 _LIBRARIES = (
@@ -112,7 +113,7 @@ def prepare(path: Path, cache_dir: Path, options: PrepareOptions) -> Prepared:
         ModelLoadError: Junk, another type than was said, damaged, too slow.
         MissingDependencyError: A library that the model needs is not installed.
     """
-    wanted = _ALIASES.get(options.model_type, options.model_type)
+    wanted = TYPE_ALIASES.get(options.model_type, options.model_type)
     if wanted not in MODEL_TYPES:
         raise InvalidInputError(
             f"model_type {options.model_type!r} is unknown: use one of {', '.join(MODEL_TYPES)}",
