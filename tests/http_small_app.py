@@ -14,6 +14,7 @@ from collections.abc import AsyncGenerator
 import msgspec
 import uvloop
 
+from slipstream.cli.hangup import Hangups
 from slipstream.cli.logs import configure_logging
 from slipstream.cli.serve import announce, stop_on_signals
 from slipstream.errors import QueueFullError
@@ -29,6 +30,7 @@ from slipstream.settings import load_settings
 decode_predict = JsonBody(PredictRequest)
 cancelled = 0
 open_pieces = 0
+hangups = 0
 waiting: set[Pending] = set()
 
 
@@ -102,7 +104,21 @@ def parameters(request: Request) -> Response:
 
 
 def state(request: Request) -> Response:
-    return Response(200, encode_json({"cancelled": cancelled, "open_pieces": open_pieces}))
+    counts = {"cancelled": cancelled, "open_pieces": open_pieces, "hangups": hangups}
+    return Response(200, encode_json(counts))
+
+
+def refused_step() -> None:
+    raise QueueFullError("this file is damaged")
+
+
+def faulty_step() -> None:
+    raise RuntimeError("a fault of a step")
+
+
+def counting_step() -> None:
+    global hangups
+    hangups += 1
 
 
 async def numbers(most: int) -> AsyncGenerator[bytes]:
@@ -155,14 +171,19 @@ async def main() -> bool:
         for pending in list(waiting):
             pending.cancel()
 
-    return await serve(
+    stop = stop_on_signals()
+    steps = (refused_step, faulty_step, counting_step)
+    heeding = asyncio.ensure_future(Hangups(stop).heed(steps))
+    ended = await serve(
         RsgiAdapter(app),
         bind(settings),
         settings,
-        stop_on_signals(),
+        stop,
         on_ready=announce,
         give_up=give_up,
     )
+    heeding.cancel()
+    return ended
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from slipstream.cli.hangup import Hangups
 from slipstream.cli.logs import configure_logging
 from slipstream.cli.startup import Loader, StartupLoad, parse_load, say, startup_loads
 from slipstream.http.app import App
@@ -37,7 +38,8 @@ def register(commands: argparse._SubParsersAction[Any]) -> None:
     parser = commands.add_parser(
         "serve",
         help="answer predictions over HTTP",
-        description="Answers predictions over HTTP until SIGTERM or Ctrl-C.",
+        description="Answers predictions over HTTP until SIGTERM or Ctrl-C. SIGHUP has it read "
+        "again what came from files.",
     )
     parser.add_argument("--host", help="address to listen on (default 127.0.0.1)")
     parser.add_argument("--port", help="port to listen on; 0 takes a free one (default 8000)")
@@ -86,6 +88,7 @@ def _settings(config: str | None, command_line: dict[str, Any]) -> Settings:
 async def _serve(settings: Settings, asked: list[StartupLoad]) -> bool:
     """The whole life of the server; returns whether it left nothing running."""
     stop = stop_on_signals()
+    hangups = Hangups(stop)
     sock = bind(settings)
     try:
         from slipstream.api import Engine  # here: a port in use should not cost the imports
@@ -108,7 +111,7 @@ async def _serve(settings: Settings, asked: list[StartupLoad]) -> bool:
         if not await loader.run(settings, stop):
             sock.close()
             return False
-        orderly = await _answer_requests(engine, settings, sock, stop)
+        orderly = await _answer_requests(engine, settings, sock, stop, hangups)
     finally:
         closed = await _close(engine)
     orderly = orderly and closed
@@ -117,7 +120,11 @@ async def _serve(settings: Settings, asked: list[StartupLoad]) -> bool:
 
 
 async def _answer_requests(
-    engine: Engine, settings: Settings, sock: socket.socket, stop: asyncio.Event
+    engine: Engine,
+    settings: Settings,
+    sock: socket.socket,
+    stop: asyncio.Event,
+    hangups: Hangups,
 ) -> bool:
     """Serves until told to stop; returns whether everything in progress came to its end."""
     from slipstream.http.routes.tasks import start_tasks  # here: as the engine, not before `bind`
@@ -132,7 +139,8 @@ async def _answer_requests(
     adapter = RsgiAdapter(app)
     context.tasks = tasks = await start_tasks(context)
     closing = asyncio.ensure_future(_mark_closing(stop, context))
-    looking = [asyncio.ensure_future(one) for one in (_look(context), _keep_limits(engine))]
+    beside = (_look(context), _keep_limits(engine), hangups.heed(context.on_hangup))
+    looking = [asyncio.ensure_future(one) for one in beside]
     try:
         drained = await serve(
             *(adapter, sock, settings, stop), on_ready=announce, give_up=adapter.end_all

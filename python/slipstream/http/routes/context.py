@@ -57,6 +57,9 @@ class Context:
         self.active_requests: Callable[[], int] = lambda: 0
         self.on_settings: Callable[[Settings], None] = lambda settings: None
         """Puts what the HTTP layer itself has to change in force."""
+        self.on_hangup: list[Callable[[], None]] = []
+        """What is read again on SIGHUP, one after the other, on a thread beside the event loop's.
+        Each takes the new state over as a whole, or raises and leaves the old one in force."""
 
     @property
     def settings(self) -> Settings:
