@@ -206,7 +206,8 @@ class TestSettings:
                 assert f"`{option}" in PAGES["docs/settings.md"], option
 
     def test_the_example_files_are_valid(self, tmp_path: Path) -> None:
-        from slipstream.cli.startup import MODELS_FILE, listed_loads
+        from slipstream.models.catalog import MODELS_FILE
+        from slipstream.models.catalog_file import read_catalog
         from slipstream.settings import load_settings
 
         (toml,) = (one for one in blocks(PAGES["docs/settings.md"]) if one.language == "toml")
@@ -214,7 +215,7 @@ class TestSettings:
         (tmp_path / "slipstream.toml").write_text(toml.text)
         assert load_settings(config=tmp_path / "slipstream.toml", environ={}).port == 9000
         (tmp_path / MODELS_FILE).write_text(models.text)
-        assert [load.model_id for load in listed_loads(tmp_path)] == ["digits", "churn"]
+        assert [one.model_id for one in read_catalog(tmp_path).models] == ["digits", "churn"]
 
 
 def shown(default: Any) -> str:

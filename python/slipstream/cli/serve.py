@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from slipstream.cli.hangup import Hangups
 from slipstream.cli.logs import configure_logging
-from slipstream.cli.startup import Loader, StartupLoad, parse_load, say, startup_loads
+from slipstream.cli.startup import (
+    Loader,
+    StartupLoad,
+    listed_models,
+    parse_load,
+    say,
+    startup_loads,
+)
 from slipstream.http.app import App
 from slipstream.http.clock import Clock
 from slipstream.http.front import FrontLoop
@@ -26,6 +33,7 @@ from slipstream.settings import Settings, load_settings, stored_settings
 
 if TYPE_CHECKING:
     from slipstream.api import Engine
+    from slipstream.api.listed import Listed
 
 _LOOK_S = 2.0
 """Between looks at the counters, for figures of the last minute."""
@@ -93,11 +101,14 @@ async def _serve(settings: Settings, asked: list[StartupLoad]) -> bool:
     try:
         from slipstream.api import Engine  # here: a port in use should not cost the imports
         from slipstream.api.experiments_file import EXPERIMENTS_FILE
+        from slipstream.api.listed import Listed
         from slipstream.api.registry import REGISTRY_FILE, Registry
 
         registry = Registry(settings.state_path)
-        loads = startup_loads(asked, settings.model_dir, registry.all())
+        catalog = listed_models(settings.model_dir)
+        loads = startup_loads(asked, catalog, settings.model_dir, registry.all())
         engine = Engine(settings)
+        listed = Listed(engine, catalog, {one.model_id for one in asked if one.model_id})
         if registry.damage is not None:
             engine.absences.note(None, REGISTRY_FILE, registry.damage)
     except BaseException:
@@ -111,7 +122,9 @@ async def _serve(settings: Settings, asked: list[StartupLoad]) -> bool:
         if not await loader.run(settings, stop):
             sock.close()
             return False
-        orderly = await _answer_requests(engine, settings, sock, stop, hangups)
+        listed.settle()
+        orderly = await _answer_requests(engine, settings, listed, sock, stop, hangups)
+        orderly = orderly and not listed.is_changing
     finally:
         closed = await _close(engine)
     orderly = orderly and closed
@@ -122,6 +135,7 @@ async def _serve(settings: Settings, asked: list[StartupLoad]) -> bool:
 async def _answer_requests(
     engine: Engine,
     settings: Settings,
+    listed: Listed,
     sock: socket.socket,
     stop: asyncio.Event,
     hangups: Hangups,
@@ -131,6 +145,8 @@ async def _answer_requests(
 
     clock = Clock()
     context = Context(engine, settings, clock)
+    context.listed = listed
+    context.on_hangup.append(listed.reread)
     app = App(all_routes(context), settings, clock, context.traffic, context.limits)
     context.level = app.gate.level
     context.gate_is_full = lambda: app.gate.full

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import NamedTuple
 
 import msgspec
@@ -23,7 +22,7 @@ class Changes(NamedTuple):
     unload_first: tuple[ModelEntry, ...] = ()
     """Gone, and in the way of what comes: a file is a model once, and an id names one thing."""
     load: tuple[ModelEntry, ...] = ()
-    """New, or wanted before and not there."""
+    """New."""
     reload: tuple[Changed, ...] = ()
     """Another version answers from then on; until then the present one does."""
     adjust: tuple[Changed, ...] = ()
@@ -35,26 +34,25 @@ class Changes(NamedTuple):
         return any(self)  # a tuple of five is never empty
 
 
-def changes(old: Catalog, new: Catalog, missing: Collection[str] = ()) -> Changes:
-    """From one catalog to another.
+def changes(old: Catalog, new: Catalog) -> Changes:
+    """From what is in force to what is to be.
 
-    Args:
-        old: What was put in force last.
-        new: What is to be.
-        missing: Names (`ModelEntry.name`) of enabled entries of ``old`` that could not be loaded:
-            they are tried again though nothing of them has changed.
+    An entry that could not be put in force is no part of ``old``, or as it was before in it; so it
+    is tried again, though the file has not changed.
     """
     before = {entry.name: entry for entry in old.enabled}
     after = {entry.name: entry for entry in new.enabled}
-    load, reload, adjust = [], [], []
+    load: list[ModelEntry] = []
+    reload: list[Changed] = []
+    adjust: list[Changed] = []
     for name, entry in after.items():
         was = before.get(name)
-        if was is None or name in missing:
+        if was is None:
             load.append(entry)
         elif was != entry:
             kind = reload if differing(was, entry) & RELOADING else adjust
             kind.append(Changed(was, entry))
-    gone = [entry for name, entry in before.items() if name not in after and name not in missing]
+    gone = [entry for name, entry in before.items() if name not in after]
     wanted_paths = {entry.model_path for entry in load} | {one.new.model_path for one in reload}
     wanted_ids = {alias for entry in after.values() for alias in entry.aliases}
     first = [

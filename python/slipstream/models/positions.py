@@ -11,7 +11,6 @@ import json
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
-from json.decoder import scanstring
 from typing import Any, NamedTuple
 
 _MOST_DEPTH = 32
@@ -19,6 +18,7 @@ _SPACE = re.compile(r"[ \t\n\r]*")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 _WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None}
 _MOST_DIGITS = 64
+_read_string = json.JSONDecoder().raw_decode
 
 
 class Place(NamedTuple):
@@ -128,7 +128,7 @@ class _Reader:
 
     def _string(self, position: int) -> str:
         try:
-            found, self.position = scanstring(self._text, position + 1, True)
+            found, self.position = _read_string(self._text, position)
         except json.JSONDecodeError as error:
             raise self.error(error.msg[:1].lower() + error.msg[1:], error.pos) from None
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from slipstream.errors import ModelNotFoundError
 from slipstream.http.clock import Clock
 from slipstream.http.health import RecentCounts
 from slipstream.http.limits import Limits
@@ -17,6 +18,7 @@ from slipstream.streams.table import StreamTable
 
 if TYPE_CHECKING:
     from slipstream.api import Engine
+    from slipstream.api.listed import Listed
     from slipstream.tasks.service import Tasks
 
 _MIB = 1024 * 1024
@@ -47,6 +49,8 @@ class Context:
         """For what takes up to minutes, and must not hold up loads and unloads."""
         self.search_lane = SlowLane(_SEARCHES, 0, "search", "searches")
         self.searches = Searches(engine)
+        self.listed: Listed | None = None
+        """What ``models.json`` lists; there from the moment the server begins to serve."""
         self.tasks: Tasks | None = None
         """Async predictions; there from the moment the server begins to serve."""
         self.gate_is_full: Callable[[], bool] = lambda: False
@@ -65,6 +69,14 @@ class Context:
     def settings(self) -> Settings:
         """In force now."""
         return self.engine.settings
+
+    def default_timeout_ms(self, model_id: str) -> float:
+        """Deadline of a request for a model (or an experiment) that names none."""
+        try:
+            own_ms = self.engine.get(model_id).timeout_ms
+        except ModelNotFoundError:  # which whoever sends the request will hear of
+            own_ms = None
+        return own_ms or self.settings.default_timeout_ms
 
     @property
     def lanes_busy(self) -> bool:
