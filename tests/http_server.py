@@ -143,6 +143,24 @@ def error_of(response: httpx.Response) -> dict[str, Any]:
     return body
 
 
+def core_error_of(response: httpx.Response) -> dict[str, Any]:
+    """The error body of the endpoints at the root, checked for everything that every one has."""
+    body: dict[str, Any] = response.json()
+    assert list(body)[:8] == [
+        *("success", "error", "detail", "status_code", "error_type", "details"),
+        *("timestamp", "request_id"),
+    ]
+    assert set(body) - set(list(body)[:8]) <= {"model_info", "processing_time"}
+    assert body["success"] is False
+    assert body["status_code"] == response.status_code
+    assert body["error"] and body["detail"]
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["x-request-id"] == body["request_id"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", body["timestamp"])
+    assert "Traceback" not in response.text
+    return body
+
+
 def eventually(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 30
     while not condition():

@@ -17,10 +17,11 @@ import uvloop
 from slipstream.cli.hangup import Hangups
 from slipstream.cli.logs import configure_logging
 from slipstream.cli.serve import announce, stop_on_signals
-from slipstream.errors import QueueFullError
+from slipstream.errors import DeadlineExceededError, QueueFullError
 from slipstream.http.app import App
 from slipstream.http.clock import Clock
 from slipstream.http.codec import JsonBody, encode_json
+from slipstream.http.failures import error_response
 from slipstream.http.rsgi import RsgiAdapter
 from slipstream.http.schemas.predict import PredictRequest
 from slipstream.http.server import bind, serve
@@ -99,6 +100,22 @@ def full(request: Request) -> Response:
     raise QueueFullError("the queue is full", retry_after_s=2.1)
 
 
+def late(request: Request) -> Response:
+    time.sleep(0.05)
+    raise DeadlineExceededError("it took too long")
+
+
+def late_later(request: Request) -> Pending:
+    pending = Pending()
+    error = DeadlineExceededError("it took too long")
+
+    def fail() -> None:
+        pending.resolve(error_response(error, request, Clock()))
+
+    asyncio.get_running_loop().call_later(0.1, fail)
+    return pending
+
+
 def parameters(request: Request) -> Response:
     return Response(200, encode_json(request.params))
 
@@ -158,6 +175,15 @@ ROUTES = (
     Route("GET", "/state", state, open=True),
     Route("GET", "/pieces", pieces),
     Route("GET", "/broken-pieces", broken_pieces),
+    Route("POST", "/core/echo", echo, family="core"),
+    Route("POST", "/core/later", later, family="core"),
+    Route("POST", "/core/envelope", envelope, family="core"),
+    Route("GET", "/core/fault", fault, family="core"),
+    Route("GET", "/core/full", full, family="core"),
+    Route("GET", "/core/late", late, family="core"),
+    Route("GET", "/core/late-slow", late, slow=True, family="core"),
+    Route("GET", "/core/late-later", late_later, family="core"),
+    Route("GET", "/core/state", state, open=True, family="core"),
 )
 
 

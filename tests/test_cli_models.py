@@ -85,7 +85,7 @@ def test_what_is_wrong_with_the_list(folder: Path) -> None:
     status, said = check(folder)
     assert status == 1
     assert said.splitlines() == [
-        f"{file}:2:28: models[0].model_idd: unknown key 'model_idd'; did you mean 'model_id'?",
+        f"{file}:2:29: models[0].model_idd: unknown key 'model_idd'; did you mean 'model_id'?",
         f"{file}:3:2: models[1]: the key 'model_path' is missing",
     ]
 

@@ -18,6 +18,7 @@ from docs_examples import ROOT, Block, blocks, commands, examples, json_values, 
 from slipstream.cli.main import parser
 from slipstream.http import errors, schemas
 from slipstream.http.clock import Clock
+from slipstream.http.failures import refusal
 from slipstream.http.routes.table import all_routes
 from slipstream.setting_options import OPTIONS
 from slipstream.settings import Settings
@@ -281,7 +282,7 @@ class TestApi:
         text = API["docs/api/errors.md"]
         answers = {example.answer for example in examples(text)}
         (block,) = (one for one in blocks(text) if one.language == "json" and one not in answers)
-        got = errors.error_response(RuntimeError(), "req_00000000000001", Clock())
+        got = refusal(RuntimeError(), "req_00000000000001", Clock(), "inference")
         assert got.status == 500
         (body,) = json_values(block.text)
         assert not list(docs_examples.differences(body, msgspec.json.decode(got.body)))

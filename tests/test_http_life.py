@@ -59,7 +59,7 @@ class TestKeys:
     )
     def test_anything_else_is_401(self, locked: Server, headers: dict[str, Any]) -> None:
         with locked.client() as client:
-            for method, path in (("GET", "/count"), ("GET", "/nothing"), ("PUT", "/count")):
+            for method, path in (("GET", "/count"), ("GET", "/api/inference/nothing")):
                 response = client.request(method, path, headers=headers)
                 assert response.status_code == 401
                 assert error_of(response)["error"] == "AuthenticationError"

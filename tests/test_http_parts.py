@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Any
 
 import msgspec
@@ -13,16 +14,17 @@ from slipstream.http import health
 from slipstream.http.clock import Clock, RequestIds, format_time, format_uptime
 from slipstream.http.errors import (
     STATUS,
+    AuthenticationError,
     EndpointNotFoundError,
     MethodNotAllowedError,
-    error_response,
     retry_after_s,
     status_of,
 )
+from slipstream.http.failures import family_of, in_words, refusal
 from slipstream.http.gate import Gate
 from slipstream.http.router import Router
 from slipstream.http.slow import SlowLane
-from slipstream.http.types import Method, Request, Response, Route
+from slipstream.http.types import Family, Method, Request, Response, Route
 
 
 def handler(request: Request) -> Response:
@@ -94,7 +96,7 @@ class TestErrors:
         ],
     )
     def test_status(self, error: errors.SlipstreamError, status: int) -> None:
-        answer = error_response(error, "req_1", Clock())
+        answer = refusal(error, "req_1", Clock(), "inference")
         assert answer.status == status == status_of(error)
         body = msgspec.json.decode(answer.body)
         assert list(body) == ["error", "message", "details", "timestamp", "request_id"]
@@ -117,11 +119,74 @@ class TestErrors:
     def test_retry_after_is_whole_seconds(self, given: Any, seconds: int) -> None:
         assert retry_after_s(errors.QueueFullError("m", retry_after_s=given)) == seconds
 
-    def test_a_bug_says_nothing_about_itself(self, caplog: pytest.LogCaptureFixture) -> None:
-        answer = error_response(KeyError("secret"), "req_9", Clock())
+    @pytest.mark.parametrize("family", ["inference", "core"])
+    def test_a_bug_says_nothing_about_itself(
+        self, family: Family, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        answer = refusal(KeyError("secret"), "req_9", Clock(), family)
         assert answer.status == 500
         assert b"secret" not in answer.body
         assert b"KeyError" not in answer.body
+        assert (b"Internal server error" in answer.body) == (family == "core")
+
+
+class TestFamilies:
+    @pytest.mark.parametrize(
+        ("path", "family"),
+        [
+            ("/api/inference", "inference"),
+            ("/api/inference/", "inference"),
+            ("/api/inference/nothing", "inference"),
+            ("/api/inferences", "core"),
+            ("/api", "core"),
+            ("/predict", "core"),
+            ("/", "core"),
+            ("", "core"),
+        ],
+    )
+    def test_of_a_path(self, path: str, family: Family) -> None:
+        assert family_of(path) == family
+
+    @pytest.mark.parametrize(
+        ("kind", "words"),
+        [
+            ("InvalidInputError", "Invalid input"),
+            ("BodyTooLargeError", "Body too large"),
+            ("MissingDependencyError", "Missing dependency"),
+        ],
+    )
+    def test_words(self, kind: str, words: str) -> None:
+        assert in_words(kind) == words
+
+    def test_a_model_that_is_not_there(self) -> None:
+        error = errors.ModelNotFoundError("there are a, b", model_id="x")
+        answer = refusal(error, "req_1", Clock(), "core")
+        body = msgspec.json.decode(answer.body)
+        assert answer.status == body["status_code"] == 404
+        assert body["error"] == "Model 'x' is not available. Check models.json configuration."
+        assert body["detail"] == "there are a, b"
+        assert body["model_info"] == {"model": "x", "available": False}
+
+    def test_a_file_that_is_not_there_is_no_model_of_that_name(self) -> None:
+        answer = refusal(errors.ModelNotFoundError("no file"), "req_1", Clock(), "core")
+        body = msgspec.json.decode(answer.body)
+        assert (body["error"], body["detail"]) == ("Model not found", "no file")
+        assert "model_info" not in body
+
+    def test_a_request_that_timed_out(self) -> None:
+        began_s = time.perf_counter() - 2
+        answer = refusal(errors.DeadlineExceededError("late"), "req_1", Clock(), "core", began_s)
+        body = msgspec.json.decode(answer.body)
+        assert answer.status == body["status_code"] == 504
+        assert (body["error"], body["detail"]) == ("Request timed out", "late")
+        assert body["processing_time"] >= 2
+
+    def test_nobody_known(self) -> None:
+        answer = refusal(AuthenticationError("send a key"), "req_1", Clock(), "core")
+        body = msgspec.json.decode(answer.body)
+        assert answer.status == body["status_code"] == 401
+        assert (body["error"], body["detail"]) == ("send a key", "Not authenticated")
+        assert "www-authenticate" in dict(answer.headers)
 
 
 class TestClock:

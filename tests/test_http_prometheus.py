@@ -14,7 +14,7 @@ from prometheus_client.openmetrics.parser import (
 from prometheus_client.parser import text_string_to_metric_families
 
 from http_models import Gate, fresh_folder, json_rows, model_folder, rows_of
-from http_server import Server, error_of, eventually, slipstream_server
+from http_server import Server, core_error_of, eventually, slipstream_server
 
 BASE = "/api/inference"
 ROWS = {"model_id": "wine", "data": json_rows(rows_of("wine", 3))}
@@ -277,7 +277,7 @@ class TestKeys:
             for headers in ({}, {"x-api-key": "key-3"}):
                 response = client.get("/metrics", headers=headers)
                 assert response.status_code == 401
-                assert error_of(response)["error"] == "AuthenticationError"
+                assert core_error_of(response)["error_type"] == "AuthenticationError"
             for headers in ({"x-api-key": "key-2"}, {"authorization": "Bearer key-1"}):
                 assert client.get("/metrics", headers=headers).status_code == 200
             assert client.get(f"{BASE}/models/list").status_code == 200

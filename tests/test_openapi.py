@@ -20,10 +20,10 @@ from http_server import Server, slipstream_server
 from slipstream.api import Engine
 from slipstream.http import openapi_schemas
 from slipstream.http.clock import Clock
-from slipstream.http.errors import ErrorBody
 from slipstream.http.openapi import document, statuses_of
 from slipstream.http.routes.context import Context
 from slipstream.http.routes.table import all_routes
+from slipstream.http.schemas.errors import CoreErrorBody, ErrorBody
 from slipstream.http.types import Route
 from slipstream.priorities import PRIORITIES
 from slipstream.settings import Settings
@@ -153,7 +153,19 @@ class TestStatuses:
         assert "ModelNotFoundError" in responses["Error404"]["description"]
         assert "Retry-After" in responses["Error503"]["headers"]
         assert "WWW-Authenticate" in responses["Error401"]["headers"]
-        assert ErrorBody.__name__ in served["components"]["schemas"]
+        for name, kind in (("Error500", ErrorBody), ("CoreError500", CoreErrorBody)):
+            (body,) = responses[name]["content"].values()
+            assert body["schema"] == {"$ref": f"#/components/schemas/{kind.__name__}"}
+            assert kind.__name__ in served["components"]["schemas"]
+
+    def test_each_family_has_its_own(
+        self, served: dict[str, Any], routes: tuple[Route, ...]
+    ) -> None:
+        for route in routes:
+            operation = served["paths"][route.path][route.method.lower()]
+            name = operation["responses"]["500"]["$ref"].rpartition("/")[2]
+            inference = route.path.startswith("/api/inference/")
+            assert name == ("Error500" if inference else "CoreError500")
 
 
 class TestRealAnswersFit:

@@ -185,6 +185,7 @@ OPTIONS: dict[str, Option] = {
     "uds": Option("INFERENCE_API_UDS", _PATH),
     "ssl_certificate": Option("SSL_CERTIFICATE", _PATH),
     "ssl_keyfile": Option("SSL_KEYFILE", _PATH),
+    "environment": Option("ENVIRONMENT", _TEXT),
     "debug": Option("INFERENCE_API_DEBUG", _FLAG),
     "log_format": Option("LOG_FORMAT", _one_of("text", "json")),
     "log_dir": Option("LOG_DIR", _PATH),

@@ -41,6 +41,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Unix socket to listen on instead of host and port."""
     ssl_certificate: Path | None = None
     ssl_keyfile: Path | None = None
+    environment: str = "development"
+    """What the operator calls this server, for whoever asks ``GET /``."""
     debug: bool = False
     """Log every request. Never puts a traceback into an answer."""
     log_format: str = "text"

@@ -15,7 +15,8 @@ from collections.abc import Iterable
 from slipstream.errors import SlipstreamError
 from slipstream.http.auth import ApiKeys
 from slipstream.http.clock import Clock, RequestIds
-from slipstream.http.errors import BodyTooLargeError, error_response
+from slipstream.http.errors import BodyTooLargeError
+from slipstream.http.failures import error_response, family_of, refusal
 from slipstream.http.gate import Gate
 from slipstream.http.limits import Limits
 from slipstream.http.router import Router
@@ -66,6 +67,7 @@ class App:
         """
         offered_id = headers.get("x-request-id")
         request_id = path_of_route = client = ""
+        family = family_of(path)
         try:
             try:
                 route, params = self._router.find(method, path)
@@ -74,7 +76,7 @@ class App:
                     self.keys.check(headers)  # strangers do not learn which paths exist
                 raise
             request_id = self.ids.choose(offered_id, route.id_prefix)
-            path_of_route = route.path
+            path_of_route, family = route.path, route.family
             if not route.open:
                 key = None if self.keys is None else self.keys.check(headers)
                 if self.limits.of_clients:
@@ -83,7 +85,9 @@ class App:
         except Exception as error:
             if client:
                 self.limits.leave(client)
-            answer = self.refuse(error, request_id or self.ids.choose(offered_id, "req_"))
+            request_id = request_id or self.ids.choose(offered_id, "req_")
+            self.traffic.refused(error)
+            answer = refusal(error, request_id, self.clock, family)
             answer.route = path_of_route
             return answer
         request = Request(method, path, query, headers, params, request_id, route, -1)
@@ -95,7 +99,7 @@ class App:
                 self.reserve(request, request.content_length)
             except Exception as error:
                 self.leave(request)
-                answer = self.refuse(error, request_id)
+                answer = self.refuse(error, request)
                 answer.route = path_of_route
                 return answer
         return request
@@ -130,7 +134,7 @@ class App:
         try:
             return request.route.handler(request)
         except Exception as error:
-            return self.refuse(error, request.request_id)
+            return self.refuse(error, request)
 
     def call(self, request: Request) -> Response:
         """`run` for slow routes, on a thread of the slow lane."""
@@ -147,7 +151,12 @@ class App:
         if request.client:
             self.limits.leave(request.client)
 
-    def refuse(self, error: Exception, request_id: str) -> Response:
+    def refuse(self, error: Exception, request: Request) -> Response:
         """The answer for a failure."""
         self.traffic.refused(error)
-        return error_response(error, request_id, self.clock)
+        return error_response(error, request, self.clock)
+
+    def refuse_express(self, error: Exception, request_id: str) -> Response:
+        """The same on the express way, where there is no `Request`; all of it is inference."""
+        self.traffic.refused(error)
+        return refusal(error, request_id, self.clock, "inference")

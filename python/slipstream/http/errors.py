@@ -1,17 +1,9 @@
-"""From exceptions to answers: the one place that knows which error is which status.
-
-Every error answer has the same body: ``error`` (a class name), ``message``, ``details``,
-``timestamp``, ``request_id``. An exception that is not ours is logged with its traceback and
-answered with 500 and no word about its cause.
-"""
+"""The one place that knows which error is which status; `slipstream.http.failures` answers them."""
 
 from __future__ import annotations
 
-import logging
 import math
 from typing import Any
-
-import msgspec
 
 from slipstream.errors import (
     AmbiguousModelError,
@@ -39,11 +31,7 @@ from slipstream.errors import (
     TaskNotFoundError,
     UnavailableError,
 )
-from slipstream.http.clock import Clock
-from slipstream.http.types import Header, Response
-
-_log = logging.getLogger("slipstream.http")
-_failures = logging.getLogger("slipstream.http.failures")
+from slipstream.http.types import Header
 
 
 class HttpError(SlipstreamError):
@@ -138,19 +126,6 @@ STATUS: tuple[tuple[type[SlipstreamError], int], ...] = (
 """Error class → status; the first row that fits decides, anything else is 500."""
 
 
-class ErrorBody(msgspec.Struct):
-    """The documented body of every error."""
-
-    error: str
-    message: str
-    details: dict[str, Any]
-    timestamp: str
-    request_id: str
-
-
-_encode = msgspec.json.Encoder(enc_hook=str).encode
-
-
 def status_of(error: SlipstreamError) -> int:
     """The HTTP status that stands for this error."""
     if isinstance(error, HttpError):
@@ -172,53 +147,3 @@ def retry_after_s(error: SlipstreamError) -> int:
     if not isinstance(wanted, int | float) or not math.isfinite(wanted):
         return 1
     return max(1, math.ceil(wanted))
-
-
-def described(error: Exception, request_id: str) -> tuple[str, str, dict[str, Any]]:
-    """``error``, ``message`` and ``details``; what is no `SlipstreamError` is logged as a bug."""
-    if isinstance(error, SlipstreamError):
-        return type(error).__name__, error.message, error.details
-    _log.error(
-        "request %s failed unexpectedly",
-        request_id,
-        exc_info=error,
-        extra={"request_id": request_id, "status": 500, "error": type(error).__name__},
-    )
-    return (
-        "InternalServerError",
-        "The server failed on this request; its log explains why under this request id.",
-        {},
-    )
-
-
-def log_failure(
-    request_id: str, status: int, error: str, message: str, not_logged: int = 0
-) -> None:
-    """Logs a request that the server could not answer; ``not_logged`` others were only counted."""
-    _failures.warning(
-        "%s",
-        message,
-        extra={
-            "request_id": request_id,
-            "status": status,
-            "error": error,
-            "not_logged": not_logged or None,
-        },
-    )
-
-
-def error_response(error: Exception, request_id: str, clock: Clock) -> Response:
-    """The answer for any exception."""
-    body = ErrorBody(*described(error, request_id), clock.timestamp(), request_id)
-    if not isinstance(error, SlipstreamError):
-        return Response(500, _encode(body), request_id=request_id)
-    status = status_of(error)
-    if status >= 500:
-        log_failure(request_id, status, body.error, body.message)
-    headers: tuple[Header, ...] = ()
-    close = False
-    if isinstance(error, HttpError):
-        headers, close = error.headers, error.close
-    if status in (429, 503):
-        headers = (*headers, ("retry-after", str(retry_after_s(error))))
-    return Response(status, _encode(body), headers, close=close, request_id=request_id)

@@ -24,7 +24,8 @@ import uvloop
 from slipstream.engine.runtime import CoreFront, Exchange, shorten_turns
 from slipstream.errors import MalformedInputError
 from slipstream.http.app import App
-from slipstream.http.errors import STATUS, log_failure
+from slipstream.http.errors import STATUS
+from slipstream.http.failures import log_failure
 from slipstream.http.placement import Placement
 from slipstream.http.rsgi_types import ProtocolClosed, ProtocolError, Scope, Transport
 from slipstream.http.sweeper import body_timeout
@@ -179,7 +180,7 @@ class Front:
 
     def refuse(self, exchange: Exchange, error: Exception) -> None:
         """Answers with an error."""
-        self._answer(exchange, self._app.refuse(error, exchange.request_id))
+        self._answer(exchange, self._app.refuse_express(error, exchange.request_id))
 
     @staticmethod
     def failed(request_id: str, status: int, error: str, message: str, not_logged: int) -> None:
@@ -190,7 +191,7 @@ class Front:
         """The body will not come."""
         if isinstance(error, ProtocolClosed | ProtocolError):  # of one that has gone, nobody reads
             error = MalformedInputError("The body ended before the length announced for it")
-        answer = self._app.refuse(exchange.given_up or error, exchange.request_id)
+        answer = self._app.refuse_express(exchange.given_up or error, exchange.request_id)
         answer.close = True
         self._answer(exchange, answer)
 

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 
 from slipstream.errors import UnavailableError
 from slipstream.http.clock import Clock
-from slipstream.http.errors import error_response
+from slipstream.http.failures import error_response
 from slipstream.http.slow import SlowLane
 from slipstream.http.types import Pending, Request, Response
 
@@ -19,7 +19,7 @@ class LaneCall(Pending):
     A client that hangs up does not end the work: what was asked for happens.
     """
 
-    __slots__ = ("_clock", "_loop", "_request_id")
+    __slots__ = ("_clock", "_loop", "_request")
 
     def __init__(
         self, lane: SlowLane, work: Callable[[], Response], request: Request, clock: Clock
@@ -31,7 +31,7 @@ class LaneCall(Pending):
         """
         super().__init__()
         self._loop = asyncio.get_running_loop()
-        self._request_id = request.request_id
+        self._request = request
         self._clock = clock
         lane.submit(work).add_done_callback(self._done)
 
@@ -48,7 +48,7 @@ class LaneCall(Pending):
         else:
             error = work.exception()
         if isinstance(error, Exception):
-            self.resolve(error_response(error, self._request_id, self._clock))
+            self.resolve(error_response(error, self._request, self._clock))
         elif error is None:
             self.resolve(work.result())
         else:

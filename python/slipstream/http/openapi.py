@@ -16,7 +16,8 @@ from typing import Any
 from slipstream._version import __version__
 from slipstream.http import errors
 from slipstream.http.openapi_schemas import Schema, Struct, components, parameters, plain, reference
-from slipstream.http.types import About, Route
+from slipstream.http.schemas.errors import CoreErrorBody, ErrorBody
+from slipstream.http.types import About, Family, Route
 
 _PARAMETER = re.compile(r"{(\w+)}")
 _BASE = "/api/inference"
@@ -24,13 +25,15 @@ _TITLE = "slipstream"
 _DESCRIPTION = (
     "An inference server for people who count microseconds. Times in answers are seconds, timeouts "
     "in requests milliseconds, sizes mebibytes; what could not be measured is null. Every answer "
-    "has the header `X-Request-ID`, and every status but that of success the body `ErrorBody`. "
+    "has the header `X-Request-ID`. Errors have the body `ErrorBody` below /api/inference, and "
+    "`CoreErrorBody` elsewhere. "
     "Unknown keys of a body are ignored."
 )
 _BODY_FAILS = (400, 408, 413, 415, 422)
 _BINARY = ("application/msgpack", "application/octet-stream")
 _BESIDE_TENSOR = "With a tensor's body; other bodies have it beside `data`."
 _RETRY = (429, 503)
+_BODIES: dict[Family, Struct] = {"inference": ErrorBody, "core": CoreErrorBody}
 
 
 def document(routes: Iterable[Route], *, keys_required: bool) -> Schema:
@@ -48,11 +51,13 @@ def document(routes: Iterable[Route], *, keys_required: bool) -> Schema:
     for route, about in table:
         operation = _operation(route, about, keys_required)
         paths.setdefault(route.path, {})[route.method.lower()] = operation
-    kinds: list[Struct] = [errors.ErrorBody]
+    kinds: list[Struct] = list(_BODIES.values())
     for _, about in table:
         kinds += [kind for kind in (about.takes, about.gives) if kind is not None]
         kinds += [kind for _, kind in about.others]
-    statuses = sorted({status for route, about in table for status in statuses_of(route, about)})
+    failures = sorted(
+        {(status, route.family) for route, about in table for status in statuses_of(route, about)}
+    )
     return {
         "openapi": "3.1.0",
         "info": {
@@ -66,7 +71,7 @@ def document(routes: Iterable[Route], *, keys_required: bool) -> Schema:
         "paths": paths,
         "components": {
             "schemas": components(kinds),
-            "responses": {f"Error{status}": _failure(status) for status in statuses},
+            "responses": {_failure_name(*one): _failure(*one) for one in failures},
             "headers": _HEADERS,
             "parameters": {"RequestId": _REQUEST_ID},
             "securitySchemes": {
@@ -111,7 +116,8 @@ def _operation(route: Route, about: About, keys_required: bool) -> Schema:
     if about.takes is not None:
         operation["requestBody"] = _request_body(about.takes, about)
     for status in statuses_of(route, about):
-        operation["responses"][str(status)] = {"$ref": f"#/components/responses/Error{status}"}
+        name = _failure_name(status, route.family)
+        operation["responses"][str(status)] = {"$ref": f"#/components/responses/{name}"}
     for status, kind in about.others:
         operation["responses"][str(status)] = _success(about, kind)
     if not route.open:
@@ -194,7 +200,11 @@ def _success(about: About, kind: Struct | None = None) -> Schema:
     return {"description": about.summary, "headers": headers, "content": content}
 
 
-def _failure(status: int) -> Schema:
+def _failure_name(status: int, family: Family) -> str:
+    return f"Error{status}" if family == "inference" else f"CoreError{status}"
+
+
+def _failure(status: int, family: Family) -> Schema:
     """The response component of one status: its errors are those of the table in http/errors."""
     headers = {"X-Request-ID": {"$ref": "#/components/headers/RequestId"}}
     if status in _RETRY:
@@ -202,7 +212,7 @@ def _failure(status: int) -> Schema:
     if status == 401:
         headers["WWW-Authenticate"] = {"$ref": "#/components/headers/WwwAuthenticate"}
     lines = [f"`{kind.__name__}`: {plain(kind.__doc__ or '')}" for kind in errors.kinds_of(status)]
-    schema = reference(errors.ErrorBody)
+    schema = reference(_BODIES[family])
     return {
         "description": "  \n".join(lines) or "The server has a fault; its log says which.",
         "headers": headers,

@@ -92,10 +92,10 @@ class RsgiAdapter:
                 answer = await self._answer(request, proto)
             except (ProtocolClosed, ProtocolError):  # a client that has gone gets no answer anyway
                 short = MalformedInputError("The body ended before the length announced for it")
-                answer = app.refuse(short, request.request_id)
+                answer = app.refuse(short, request)
                 answer.close = True
             except Exception as error:
-                answer = app.refuse(error, request.request_id)
+                answer = app.refuse(error, request)
             finally:
                 app.leave(request)
             answer.request_id = request.request_id
@@ -144,7 +144,7 @@ class RsgiAdapter:
             try:
                 answered = await self._run(request, proto)
             except Exception as error:
-                answered = self._app.refuse(error, request.request_id)
+                answered = self._app.refuse(error, request)
             answer(answered)
 
         self._loop.call_soon_threadsafe(self._begin, run)

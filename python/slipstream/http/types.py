@@ -9,6 +9,7 @@ slow lane and must return a `Response`.
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncGenerator, Callable
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -16,6 +17,8 @@ import msgspec
 
 Header: TypeAlias = tuple[str, str]
 Method: TypeAlias = Literal["GET", "POST", "PUT", "DELETE"]
+Family: TypeAlias = Literal["inference", "core"]
+"""Two APIs, two error bodies: `/api/inference/…`, and the endpoints at the root."""
 
 
 class Headers(Protocol):
@@ -76,6 +79,13 @@ class Request(msgspec.Struct):
     """Whether its place was given back."""
     client: str = ""
     """Whom `Limits` counts it under; empty: nobody."""
+    began_s: float = msgspec.field(default_factory=time.perf_counter)
+    """When its head was here, on that clock."""
+
+    @property
+    def age_s(self) -> float:
+        """How long it has been here."""
+        return time.perf_counter() - self.began_s
 
 
 class Pending:
@@ -184,3 +194,5 @@ class Route(msgspec.Struct, frozen=True):
     express: Express | None = None
     """Answers most of the route's requests; the handler answers the others."""
     about: About | None = None
+    family: Family = "inference"
+    """Whose error body it answers with; ``express`` knows that of inference only."""

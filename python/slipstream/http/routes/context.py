@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from slipstream.errors import ModelNotFoundError
 from slipstream.http.clock import Clock
 from slipstream.http.health import RecentCounts
 from slipstream.http.limits import Limits
 from slipstream.http.machine import Machine
+from slipstream.http.routes.interfaces import NO_SPEECH, Speech, SpeechFigures
 from slipstream.http.slow import SlowLane
 from slipstream.http.traffic import Level, Traffic
 from slipstream.http.window import SlidingWindow
@@ -53,6 +54,8 @@ class Context:
         """What ``models.json`` lists; there from the moment the server begins to serve."""
         self.tasks: Tasks | None = None
         """Async predictions; there from the moment the server begins to serve."""
+        self.speech: Speech | None = None
+        """Synthesis and transcription, where this server has them."""
         self.gate_is_full: Callable[[], bool] = lambda: False
         self.traffic = Traffic()
         self.limits = Limits(settings)
@@ -77,6 +80,16 @@ class Context:
         except ModelNotFoundError:  # which whoever sends the request will hear of
             own_ms = None
         return own_ms or self.settings.default_timeout_ms
+
+    def status(self) -> Literal["running", "restarting", "stopping"]:
+        """What the server does now."""
+        if not self.accepting:
+            return "stopping"
+        return "restarting" if self.engine.is_restarting else "running"
+
+    def speech_figures(self) -> SpeechFigures:
+        """Of speech, now."""
+        return NO_SPEECH if self.speech is None else self.speech.figures()
 
     @property
     def lanes_busy(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from slipstream.http.clock import format_uptime
 from slipstream.http.codec import JsonBody, json_response
@@ -45,7 +45,7 @@ def status(context: Context, request: Request) -> Response:
     memory = machine.memory()
     return json_response(
         EngineStatusAnswer(
-            status=_status(context),
+            status=context.status(),
             uptime=format_uptime(time.time() - engine.started_at),
             loaded_models=sum(not model.is_resting for model in engine.models()),
             active_requests=context.active_requests(),
@@ -60,18 +60,12 @@ def status(context: Context, request: Request) -> Response:
     )
 
 
-def _status(context: Context) -> Literal["running", "restarting", "stopping"]:
-    if not context.accepting:
-        return "stopping"
-    return "restarting" if context.engine.is_restarting else "running"
-
-
 def restart(context: Context, request: Request) -> Response:
     """POST engine/restart: requests that come meanwhile wait for their models."""
     engine = context.engine
     engine.restart()
     models = [RestartedModel(model.model_id, model.state) for model in engine.models()]
-    return json_response(RestartAnswer("Engine restarted successfully", _status(context), models))
+    return json_response(RestartAnswer("Engine restarted successfully", context.status(), models))
 
 
 def config(context: Context, request: Request) -> Response:

@@ -19,7 +19,7 @@ from msgspec import UNSET, Raw, UnsetType
 from slipstream.decoding import json_decoder
 from slipstream.errors import InvalidInputError
 from slipstream.http.codec import JsonBody, encode_json
-from slipstream.http.errors import described, error_response
+from slipstream.http.failures import described, error_response
 from slipstream.http.routes import variants
 from slipstream.http.routes.context import Context
 from slipstream.http.routes.options import batch_size, level, timeout_ms
@@ -50,12 +50,12 @@ _read_weight = json_decoder(EntryWeight)
 class MultiBatchCall(Pending):
     """All entries on their way; resolved when the last one has ended."""
 
-    __slots__ = ("_began", "_context", "_left", "_request_id", "_results", "_started")
+    __slots__ = ("_began", "_context", "_left", "_request", "_results", "_started")
 
-    def __init__(self, context: Context, request_id: str, count: int) -> None:
+    def __init__(self, context: Context, request: Request, count: int) -> None:
         super().__init__()
         self._context = context
-        self._request_id = request_id
+        self._request = request
         self._began = time.perf_counter()
         self._left = count
         self._results: list[EntryAnswer | EntryFailure | None] = [None] * count
@@ -74,7 +74,7 @@ class MultiBatchCall(Pending):
         try:
             answer = Response(200, encode_json(self._answer()))
         except Exception as error:  # no memory for it: the request must end all the same
-            answer = error_response(error, self._request_id, self._context.clock)
+            answer = error_response(error, self._request, self._context.clock)
         self.resolve(answer)
 
     def _answer(self) -> MultiBatchAnswer:
@@ -82,7 +82,7 @@ class MultiBatchCall(Pending):
         good = sum(result.status == "success" for result in results)
         return MultiBatchAnswer(
             results,
-            self._request_id,
+            self._request.request_id,
             len(results),
             good,
             len(results) - good,
@@ -172,7 +172,7 @@ def predict_multi_batch(context: Context, request: Request) -> Response | Pendin
     weights = variants.checked([_weight_of(raw) for raw in asked.requests])
     if weights is not None:
         places = (variants.drawn(weights, asked.routing_key),)
-    call = MultiBatchCall(context, request.request_id, len(places))
+    call = MultiBatchCall(context, request, len(places))
     for i, place in enumerate(places):
         raw = asked.requests[place]
         entry = _Entry(call, i, _named(raw), place + 1, weights is not None)

@@ -13,7 +13,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from slipstream.http import forms
 from slipstream.http.codec import encode_json
-from slipstream.http.errors import error_response
+from slipstream.http.failures import error_response
 from slipstream.http.routes.context import Context
 from slipstream.http.routes.options import batch_size, level, timeout_ms
 from slipstream.http.schemas.predict import BatchAnswer, PredictAnswer, PredictOptions
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
 class PredictCall(Pending):
     """One prediction on its way; the engine calls it with the result, once, on this thread."""
 
-    __slots__ = ("_batch", "_context", "_kind", "_model", "_request_id", "ticket")
+    __slots__ = ("_batch", "_context", "_kind", "_model", "_request", "ticket")
 
     def __init__(
-        self, context: Context, model: Predictor, request_id: str, kind: BodyKind, batch: bool
+        self, context: Context, model: Predictor, request: Request, kind: BodyKind, batch: bool
     ) -> None:
         super().__init__()
         self._context = context
         self._model = model
-        self._request_id = request_id
+        self._request = request
         self._kind = kind
         self._batch = batch
         self.ticket = -1
@@ -49,7 +49,7 @@ class PredictCall(Pending):
             error = result
         except Exception as fault:
             error = fault
-        self.resolve(error_response(error, self._request_id, self._context.clock))
+        self.resolve(error_response(error, self._request, self._context.clock))
 
     def _render(self, result: EncodedAnswer) -> Response:
         content_type = forms.CONTENT_TYPE[self._kind]
@@ -74,7 +74,7 @@ class PredictCall(Pending):
                 probabilities,
                 model_id,
                 result.inference_time_s,
-                self._request_id,
+                self._request.request_id,
                 timestamp,
                 variant,
             )
@@ -85,7 +85,7 @@ class PredictCall(Pending):
             result.rows,
             result.inference_time_s,
             result.inference_time_s / max(1, result.rows),
-            self._request_id,
+            self._request.request_id,
             timestamp,
             variant,
         )
@@ -126,7 +126,7 @@ def _start(context: Context, request: Request, batch: bool) -> Response | Pendin
     wanted, body = _read(request)
     model = context.engine.get(wanted.model_id)
     kind = forms.answer_kind(request, body.kind)
-    call = PredictCall(context, model, request.request_id, kind, batch)
+    call = PredictCall(context, model, request, kind, batch)
     start = partial(
         model.start,
         body,

@@ -6,7 +6,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
 from slipstream.http.auth import ApiKeys
-from slipstream.http.errors import error_response
+from slipstream.http.failures import error_response
 from slipstream.http.prometheus import Exposition, ServerCollector
 from slipstream.http.routes.context import Context
 from slipstream.http.types import About, Pending, Request, Response, Route
@@ -42,7 +42,7 @@ class Scrapes:
         """The row of the route table."""
         fails = () if self._keys is None else (401,)
         about = About("What Prometheus scrapes", fails=fails, media_type="text/plain")
-        return Route("GET", "/metrics", self.scrape, open=True, about=about)
+        return Route("GET", "/metrics", self.scrape, open=True, about=about, family="core")
 
     def scrape(self, request: Request) -> Pending:
         """GET /metrics: counters and levels in Prometheus' text format, or as OpenMetrics.
@@ -86,4 +86,4 @@ class Scrapes:
             if failure is None:
                 pending.resolve(Response(200, body, content_type=content_type))
             else:
-                pending.resolve(error_response(failure, request.request_id, self._context.clock))
+                pending.resolve(error_response(failure, request, self._context.clock))

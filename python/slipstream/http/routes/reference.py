@@ -32,11 +32,13 @@ class Reference:
                 *("GET", "/openapi.json", self.openapi),
                 open=True,
                 about=About("This document"),
+                family="core",
             ),
             Route(
                 *("GET", "/docs", self.docs),
                 open=True,
                 about=About("A page that shows this document", media_type="text/html"),
+                family="core",
             ),
         )
 

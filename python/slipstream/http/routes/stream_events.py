@@ -9,11 +9,11 @@ from msgspec import UNSET, Raw
 
 from slipstream.http import sse
 from slipstream.http.codec import encode_json, json_response
-from slipstream.http.errors import described, error_response
+from slipstream.http.failures import described, error_response
 from slipstream.http.routes.context import Context
 from slipstream.http.schemas.multi_batch import EntryError
 from slipstream.http.schemas.streams import EndEvent, ResultsAnswer, StreamFailure, StreamResult
-from slipstream.http.types import Pending, Response
+from slipstream.http.types import Pending, Request, Response
 from slipstream.streams.stream import Outcome, Stream
 
 MOST_RESULTS = 1000
@@ -54,18 +54,18 @@ def results_answer(stream: Stream, results: list[tuple[int, Outcome]], request_i
 class ResultsCall(Pending):
     """A client that waits for results; it takes what comes first, and is answered."""
 
-    __slots__ = ("_after", "_context", "_request_id", "_stream", "_timer")
+    __slots__ = ("_after", "_context", "_request", "_stream", "_timer")
     holds_place = False
     takes_all = False
 
     def __init__(
-        self, context: Context, stream: Stream, after: int | None, request_id: str, wait_s: float
+        self, context: Context, stream: Stream, after: int | None, request: Request, wait_s: float
     ) -> None:
         super().__init__()
         self._context = context
         self._stream = stream
         self._after = after
-        self._request_id = request_id
+        self._request = request
         self._timer = asyncio.get_running_loop().call_later(wait_s, self.dismiss)
         stream.attach(self)
 
@@ -88,9 +88,9 @@ class ResultsCall(Pending):
     def _end(self, results: list[tuple[int, Outcome]]) -> None:
         self._timer.cancel()
         try:
-            answer = results_answer(self._stream, results, self._request_id)
+            answer = results_answer(self._stream, results, self._request.request_id)
         except Exception as error:  # no memory for it: they are retained, and can be read again
-            answer = error_response(error, self._request_id, self._context.clock)
+            answer = error_response(error, self._request, self._context.clock)
         self.resolve(answer)
         self._stream.detach(self)
 

@@ -86,7 +86,7 @@ def results(context: Context, request: Request) -> Response | Pending:
     found = stream.take(asked.after, MOST_RESULTS)
     if found or wait_ms == 0:
         return results_answer(stream, found, request.request_id)
-    return ResultsCall(context, stream, asked.after, request.request_id, wait_ms / 1000)
+    return ResultsCall(context, stream, asked.after, request, wait_ms / 1000)
 
 
 def _events(context: Context, request: Request, stream: Stream, after: int | None) -> Response:

@@ -19,6 +19,7 @@ from slipstream.http.routes import (
 )
 from slipstream.http.routes.abouts import ABOUTS
 from slipstream.http.routes.context import Context
+from slipstream.http.routes.core_table import core_routes
 from slipstream.http.routes.prometheus import Scrapes
 from slipstream.http.routes.reference import Reference
 from slipstream.http.types import Express, Method, Pending, Request, Response, Route
@@ -29,7 +30,12 @@ _BASE = "/api/inference"
 def all_routes(context: Context) -> tuple[Route, ...]:
     """Every route of the server."""
     reference = Reference(keys_required=context.settings.require_api_key)
-    table = (*inference_routes(context), *reference.routes(), Scrapes(context).route())
+    table = (
+        *inference_routes(context),
+        *core_routes(context),
+        *reference.routes(),
+        Scrapes(context).route(),
+    )
     reference.describe(table)
     return table
 

@@ -11,7 +11,7 @@ from slipstream.errors import UnavailableError
 from slipstream.http import forms
 from slipstream.http.clock import format_time
 from slipstream.http.codec import JsonBody, encode_json, json_response
-from slipstream.http.errors import error_response
+from slipstream.http.failures import error_response
 from slipstream.http.queries import Query, waiting_ms
 from slipstream.http.routes.context import Context
 from slipstream.http.routes.options import MAX_TIMEOUT_MS, batch_size, level, timeout_ms
@@ -52,14 +52,14 @@ async def start_tasks(context: Context) -> Tasks:
 class TaskCall(Pending):
     """An answer about one task, on its way from the disk."""
 
-    __slots__ = ("_context", "_render", "_request_id", "stop_waiting")
+    __slots__ = ("_context", "_render", "_request", "stop_waiting")
 
     def __init__(
-        self, context: Context, request_id: str, render: Callable[[Record], Response]
+        self, context: Context, request: Request, render: Callable[[Record], Response]
     ) -> None:
         super().__init__()
         self._context = context
-        self._request_id = request_id
+        self._request = request
         self._render = render
         self.stop_waiting: Callable[[], None] | None = None
 
@@ -72,7 +72,7 @@ class TaskCall(Pending):
             error = result
         except Exception as fault:
             error = fault
-        self.resolve(error_response(error, self._request_id, self._context.clock))
+        self.resolve(error_response(error, self._request, self._context.clock))
 
     def cancel(self) -> None:
         """Waits no longer; the task itself goes on."""
@@ -102,7 +102,7 @@ def submit(context: Context, request: Request) -> Pending:
         body.shape,
         wanted.routing_key,
     )
-    call = TaskCall(context, request.request_id, _accepted)
+    call = TaskCall(context, request, _accepted)
     with context.limits.accepting(model.model_id):
         _tasks(context).submit(task, left_ms, wanted.callback_url, call)
     return call
@@ -110,7 +110,7 @@ def submit(context: Context, request: Request) -> Pending:
 
 def find(context: Context, request: Request) -> Pending:
     """GET predict/async/{task_id}."""
-    call = TaskCall(context, request.request_id, _as_it_stands)
+    call = TaskCall(context, request, _as_it_stands)
     wait_s = waiting_ms(_read_query(request).wait_ms, MAX_WAIT_MS) / 1e3
     call.stop_waiting = _tasks(context).find(request.params["task_id"], wait_s, call)
     return call
@@ -118,7 +118,7 @@ def find(context: Context, request: Request) -> Pending:
 
 def cancel(context: Context, request: Request) -> Pending:
     """DELETE predict/async/{task_id}."""
-    call = TaskCall(context, request.request_id, _as_it_stands)
+    call = TaskCall(context, request, _as_it_stands)
     _tasks(context).cancel(request.params["task_id"], call)
     return call
 

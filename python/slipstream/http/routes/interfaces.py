@@ -1,0 +1,38 @@
+"""What the core endpoints ask of parts that a server may have or not."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, Protocol
+
+
+class SpeechFigures(NamedTuple):
+    """Speech, as it is at one moment."""
+
+    status: Literal["healthy", "degraded", "unavailable"]
+    """Unavailable: there is no model that could speak, or no package to run one."""
+    voices: tuple[str, ...]
+    languages: tuple[str, ...]
+    loaded_models: tuple[str, ...]
+    supported_models: tuple[str, ...]
+    """Known by name, and able to speak here."""
+    features: tuple[str, ...]
+    """In words, as in a table of contents."""
+    backend: str | None
+    """What computes: of the models that are loaded, or of the one that would be."""
+    requests_total: int
+    """Texts that were synthesized."""
+    average_synthesis_s: float | None
+    """Seconds a text; None while there was none."""
+    is_real_time: bool
+    """Whether speech was made quicker than it is spoken, as measured."""
+
+
+class Speech(Protocol):
+    """Tells figures of speech; the event loop's thread."""
+
+    def figures(self) -> SpeechFigures:
+        """As they are now."""
+
+
+NO_SPEECH = SpeechFigures("unavailable", (), (), (), (), (), None, 0, None, is_real_time=False)
+"""Of a server that has none."""
