@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -105,23 +105,25 @@ class Listed:
     def settle(self) -> None:
         """Takes note of what was loaded at the start, and puts the aliases in force."""
         with self._changing:
+            own = self._own(self.catalog)
             self._in_force = {
                 entry.name: entry
-                for entry in self._own(self.catalog)
-                if self.model_of(entry) is not None
+                for entry, model in zip(own, self.models_of(own), strict=True)
+                if model is not None
             }
-            self._set_aliases(self._own(self.catalog))
+            self._set_aliases(own)
 
     def model_of(self, entry: ModelEntry) -> Model | None:
         """The model that an entry stands for; None while there is none."""
-        models = {model.model_id: model for model in self._engine.models()}
-        if entry.model_id is not None:
-            return models.get(entry.model_id)
-        try:
-            file = resolve_model_path(entry.model_path, self._engine.settings.model_dir)
-        except SlipstreamError:
-            return None
-        return next((model for model in models.values() if model.file == file), None)
+        return self.models_of((entry,))[0]
+
+    def models_of(self, entries: Iterable[ModelEntry]) -> list[Model | None]:
+        """The same for each of several."""
+        models = self._engine.models()
+        by_id = {model.model_id: model for model in models}
+        by_file = {model.file: model for model in models}
+        model_dir = self._engine.settings.model_dir
+        return [_found(entry, by_id, by_file, model_dir) for entry in entries]
 
     def reread(self) -> None:
         """Reads the file again and makes the changes; blocks until they are made.
@@ -236,11 +238,10 @@ class Listed:
             if entry not in wanted.models and entry.name not in self._in_force:
                 self._engine.absences.give_up(entry.model_id, entry.model_path)
 
-    def _set_aliases(self, entries: Iterable[ModelEntry]) -> None:
+    def _set_aliases(self, entries: Sequence[ModelEntry]) -> None:
         """Those of models that are there; one whose new model is not stays where it is."""
         targets: dict[str, str] = {}
-        for entry in entries:
-            model = self.model_of(entry)
+        for entry, model in zip(entries, self.models_of(entries), strict=True):
             for alias in entry.aliases:
                 if model is not None:
                     targets[alias] = model.model_id
@@ -255,6 +256,20 @@ class Listed:
 
 
 _KEPT = ("instances", "intra_op_threads", "graph_optimization_level", "quantization")
+
+
+def _found(
+    entry: ModelEntry,
+    by_id: Mapping[str, Model],
+    by_file: Mapping[Path, Model],
+    model_dir: Path,
+) -> Model | None:
+    if entry.model_id is not None:
+        return by_id.get(entry.model_id)
+    try:
+        return by_file.get(resolve_model_path(entry.model_path, model_dir))
+    except SlipstreamError:
+        return None
 
 
 def _judged(entry: ModelEntry, failure: SlipstreamError | None) -> ModelEntry:

@@ -186,6 +186,7 @@ async def _mark_closing(stop: asyncio.Event, context: Context) -> None:
     context.accepting = False
     context.searches.stop()
     context.streams.close()
+    context.downloads.close()
     if context.tasks is not None:
         context.tasks.stop()
 

@@ -26,6 +26,7 @@ _MIB = 1024 * 1024
 _SEARCHES = 2
 _LONG_THREADS = 2
 _LONG_WAITING = 8
+_LISTS_WAITING = 64
 
 
 class Context:
@@ -35,7 +36,8 @@ class Context:
     """
 
     def __init__(self, engine: Engine, settings: Settings, clock: Clock) -> None:
-        from slipstream.tune.searches import Searches  # here: as the engine is
+        from slipstream.downloads.service import Downloads  # here: as the engine is
+        from slipstream.tune.searches import Searches
 
         self.engine = engine
         self.clock = clock
@@ -48,6 +50,12 @@ class Context:
         self.machine = Machine(settings.state_path)
         self.long_lane = SlowLane(_LONG_THREADS, _LONG_WAITING, "long", "changes of models")
         """For what takes up to minutes, and must not hold up loads and unloads."""
+        self.resolve_lane = SlowLane(
+            _LONG_THREADS, _LONG_WAITING, "resolve", "requests for downloads"
+        )
+        """For asking others what they have."""
+        self.catalog_lane = SlowLane(1, _LISTS_WAITING, "catalog", "requests for all models")
+        self.downloads = Downloads(settings)
         self.search_lane = SlowLane(_SEARCHES, 0, "search", "searches")
         self.searches = Searches(engine)
         self.listed: Listed | None = None
@@ -94,12 +102,15 @@ class Context:
     @property
     def lanes_busy(self) -> bool:
         """Whether something runs on the lanes that are made here."""
-        return self.long_lane.busy or self.search_lane.busy
+        lanes = (self.long_lane, self.search_lane, self.resolve_lane)
+        return self.downloads.is_busy or any(lane.busy for lane in lanes)
 
     def close_lanes(self) -> None:
         """To be called last: drops what waits, leaves what runs to itself."""
         self.long_lane.close()
         self.search_lane.close()
+        self.resolve_lane.close()
+        self.catalog_lane.close()
 
 
 def mebibytes(count: int | None) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from slipstream.http.routes import catalog, downloads
 from slipstream.http.routes.context import Context
 from slipstream.http.routes.core_abouts import CORE_ABOUTS
 from slipstream.http.routes.root import Root
@@ -30,6 +31,12 @@ def core_routes(context: Context) -> tuple[Route, ...]:
         )
 
     root = Root(context)
-    table: tuple[Route, ...] = (root.route(),)
+    table: tuple[Route, ...] = (
+        root.route(),
+        row("GET", "/models", catalog.models),
+        row("POST", "/models/download", downloads.download),
+        row("GET", "/models/download/{job_id}", downloads.find),
+        row("DELETE", "/models/download/{job_id}", downloads.cancel),
+    )
     root.describe(table)
     return table
