@@ -195,6 +195,36 @@ class TestWhatAnEntrySays:
             assert ids(client) == ["cancer", "wine"], "and removing it there changes nothing"
 
 
+def test_the_list_of_all_models(folder: Path) -> None:
+    """GET /models: what is loaded, and what of the list is not, with why."""
+    digest = hashlib.sha256((folder / "pair.onnx").read_bytes()).hexdigest()
+    write(
+        folder,
+        WINE | {"aliases": ["prod"], "description": "which cultivar"},
+        CANCER | {"enabled": False, "sha256": "0" * 64},
+        PAIR | {"sha256": "1" * 64},
+        {"model_path": "absent.pkl"},
+    )
+    with serving(folder, "--load", "words.onnx=words") as server, server.client() as client:
+        body = client.get("/models").json()
+        assert list(body) == [
+            *("loaded", "available", "downloadable", "downloads", "sources"),
+            *("total_loaded", "total_available"),
+        ]
+        wine, words = body["loaded"]
+        assert (body["total_loaded"], body["total_available"]) == (2, 3)
+        assert (wine["aliases"], wine["description"]) == (["prod"], "which cultivar")
+        assert wine["sha256"] == hashlib.sha256((folder / "wine.pkl").read_bytes()).hexdigest()
+        assert (wine["listed"], words["listed"]) == (True, False)
+        disabled, failed, missing = body["available"]
+        assert (disabled["status"], disabled["sha256"]) == ("disabled", "0" * 64)
+        assert failed["status"] == "failed" and digest in failed["reason"]
+        assert missing["status"] == "missing" and "absent.pkl" in missing["reason"]
+        size = (folder / "pair.onnx").stat().st_size
+        assert failed["size_mb"] == pytest.approx(size / 2**20, abs=1e-6)
+        assert missing["size_mb"] is None
+
+
 class TestReadAgain:
     def test_new_gone_changed_and_untouched(self, folder: Path, server: Server) -> None:
         with server.client() as client:

@@ -50,7 +50,7 @@ class Hub:
                 "models are downloaded from the hub by huggingface_hub, which is not installed: "
                 "pip install 'slipstream[hub]'"
             ) from error
-        # By default 10 MiB are gathered before any are written, and lost when the connection breaks.
+        # By default 10 MiB are gathered before any are written, and are lost when it breaks.
         constants.DOWNLOAD_CHUNK_SIZE = _CHUNK_BYTES
         self._api = self._hub.HfApi(library_name="slipstream")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from slipstream.downloads.plan import Plan, PlannedFile, Wanted
@@ -48,6 +49,8 @@ class Job:
         self._files = [FileState(file, "waiting", 0, file.sha256) for file in plan.files]
         self._looks: deque[tuple[float, int]] = deque()
         self._is_cancelled = threading.Event()
+        self._is_taken = False
+        self._waiters: list[Callable[[], None]] = []
 
     @property
     def is_cancelled(self) -> bool:
@@ -79,6 +82,12 @@ class Job:
             (then_s, before), (now_s, now) = self._looks[0], self._looks[-1]
             return (now - before) / (now_s - then_s) if now_s > then_s else None
 
+    def starts(self) -> bool:
+        """Whether nobody has asked this before."""
+        with self._lock:
+            self._is_taken, was_taken = True, self._is_taken
+            return not was_taken
+
     def begin(self) -> bool:
         """It is being worked on from now on; False where it was cancelled before."""
         with self._lock:
@@ -107,8 +116,12 @@ class Job:
     def end(self, status: Status, error: SlipstreamError | None = None) -> None:
         """How it ended; the first to say so is right."""
         with self._lock:
-            if not self.has_ended:
-                self.status, self.error, self.ended_at = status, error, time.time()
+            if self.has_ended:
+                return
+            self.status, self.error, self.ended_at = status, error, time.time()
+            waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            waiter()
 
     def cancel(self) -> bool:
         """Has it end; False where it has already."""
@@ -116,6 +129,21 @@ class Job:
             if self.has_ended:
                 return False
             self._is_cancelled.set()
-            if self.started_at is None:
-                self.status, self.ended_at = "cancelled", time.time()
-            return True
+            has_begun = self.started_at is not None
+        if not has_begun:
+            self.end("cancelled")
+        return True
+
+    def when_ended(self, waiter: Callable[[], None]) -> None:
+        """Calls it once, on any thread; at once where it has ended already."""
+        with self._lock:
+            if not self.has_ended:
+                self._waiters.append(waiter)
+                return
+        waiter()
+
+    def wait_no_more(self, waiter: Callable[[], None]) -> None:
+        """Takes a waiter back, if it still waits."""
+        with self._lock:
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)

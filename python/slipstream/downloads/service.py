@@ -4,7 +4,7 @@ A download is a folder of its own in ``MODEL_DIR/downloads``, named by what it h
 being by one rename, when every file of it is there and verified. Until then its files are in
 ``downloads/.partial``, from where another attempt goes on, also after a restart.
 
-Threads: `submit` blocks, on a thread of the caller's; everything else is quick, on any thread.
+Threads: `accept` blocks, on a thread of the caller's; everything else is quick, on any thread.
 """
 
 from __future__ import annotations
@@ -85,8 +85,8 @@ class Downloads:
         )
         self._is_closed = threading.Event()
 
-    def submit(self, wanted: Wanted) -> Job:
-        """Resolves what is wanted, and has it fetched; blocks for the first.
+    def accept(self, wanted: Wanted) -> Job:
+        """Resolves what is wanted; blocks. `start` has it fetched.
 
         The same once more, while it is being fetched, is the same job.
 
@@ -121,6 +121,7 @@ class Downloads:
                     return job
             job = Job(f"download_{secrets.token_hex(8)}", wanted, plan, folder)
             if self._is_there(folder):
+                job.starts()
                 _fill(job, self.index.find(folder))
                 self._jobs[job.job_id] = job
                 return job
@@ -131,8 +132,16 @@ class Downloads:
                     retry_after_s=30,
                 )
             self._jobs[job.job_id] = job
-            self._workers.submit(self._work, job)
         return job
+
+    def start(self, job: Job) -> None:
+        """Has a job fetched that `accept` returned; nothing where that was done already."""
+        if not job.starts():
+            return
+        try:
+            self._workers.submit(self._work, job)
+        except RuntimeError:  # the server is shutting down
+            job.end("cancelled")
 
     def find(self, job_id: str) -> Job:
         """The job of that id.

@@ -54,7 +54,7 @@ def _models(context: Context) -> Response:
     if context.listed is not None:
         entries = context.listed.catalog.models
         found = context.listed.models_of(entries)
-    loaded = context.engine.models()
+    loaded = sorted(context.engine.models(), key=lambda model: model.model_id)
     listed = {model.model_id for model in found if model is not None}
     downloads = context.downloads.index.all()
     available = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from slipstream.http.schemas.catalog import ModelsAnswer
-from slipstream.http.schemas.downloads import DownloadAnswer, DownloadRequest
+from slipstream.http.schemas.downloads import DownloadAnswer, DownloadQuery, DownloadRequest
 from slipstream.http.types import About
 
 CORE_ABOUTS: dict[str, About] = {
@@ -13,7 +13,9 @@ CORE_ABOUTS: dict[str, About] = {
         fails=(404, 422),
         status=202,
     ),
-    "GET /models/download/{job_id}": About("How a download is going", DownloadAnswer),
+    "GET /models/download/{job_id}": About(
+        "How a download is going", DownloadAnswer, query=DownloadQuery
+    ),
     "DELETE /models/download/{job_id}": About("Cancel a download", DownloadAnswer, fails=(409,)),
 }
 """Method and path → what it is."""

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
 from slipstream.http.clock import format_time
 from slipstream.http.codec import JsonBody, json_response
 from slipstream.http.lane_call import LaneCall
+from slipstream.http.queries import Query, waiting_ms
 from slipstream.http.routes.context import Context
 from slipstream.http.schemas.downloads import (
     DownloadAnswer,
     DownloadFailure,
     DownloadFile,
+    DownloadQuery,
     DownloadRequest,
 )
 from slipstream.http.types import Pending, Request, Response
@@ -20,7 +24,38 @@ if TYPE_CHECKING:
     from slipstream.downloads.job import Job
 
 _read = JsonBody(DownloadRequest)
+_read_query = Query(DownloadQuery)
 _FOLDER = "downloads"
+MAX_WAIT_MS = 30_000.0
+"""Most that a GET may wait."""
+
+
+class EndCall(Pending):
+    """An answer about a download when it has ended, or later than somebody wants to wait."""
+
+    __slots__ = ("_job", "_loop", "_timer")
+
+    def __init__(self, job: Job, wait_s: float) -> None:
+        super().__init__()
+        self._job = job
+        self._loop = asyncio.get_running_loop()
+        self._timer = self._loop.call_later(wait_s, self._tell)
+        job.when_ended(self._ended)
+
+    def _ended(self) -> None:
+        """On any thread."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            self._loop.call_soon_threadsafe(self._tell)
+
+    def _tell(self) -> None:
+        if self.answer is None:
+            self.cancel()
+            self.resolve(json_response(answer_of(self._job)))
+
+    def cancel(self) -> None:
+        """Waits no longer; the download goes on."""
+        self._timer.cancel()
+        self._job.wait_no_more(self._ended)
 
 
 def download(context: Context, request: Request) -> Pending:
@@ -40,14 +75,21 @@ def download(context: Context, request: Request) -> Pending:
     downloads = context.downloads
 
     def resolve() -> Response:
-        return json_response(answer_of(downloads.submit(wanted)), 202)
+        job = downloads.accept(wanted)
+        answer = json_response(answer_of(job), 202)
+        downloads.start(job)
+        return answer
 
     return LaneCall(context.resolve_lane, resolve, request, context.clock)
 
 
-def find(context: Context, request: Request) -> Response:
+def find(context: Context, request: Request) -> Response | Pending:
     """GET models/download/{job_id}."""
-    return json_response(answer_of(context.downloads.find(request.params["job_id"])))
+    wait_s = waiting_ms(_read_query(request).wait_ms, MAX_WAIT_MS) / 1e3
+    job = context.downloads.find(request.params["job_id"])
+    if wait_s == 0 or job.has_ended:
+        return json_response(answer_of(job))
+    return EndCall(job, wait_s)
 
 
 def cancel(context: Context, request: Request) -> Response:

@@ -26,6 +26,13 @@ class DownloadRequest(msgspec.Struct):
     EXAMPLE: ClassVar[dict[str, Any]] = {"model_name": "microsoft/speecht5_tts"}
 
 
+class DownloadQuery(msgspec.Struct):
+    """GET /models/download/{job_id}."""
+
+    wait_ms: float = 0.0
+    """How long to wait for its end."""
+
+
 class DownloadFailure(msgspec.Struct):
     """Why a download failed."""
 
