@@ -16,7 +16,7 @@ import uvloop
 
 from slipstream.cli.hangup import Hangups
 from slipstream.cli.logs import configure_logging
-from slipstream.cli.serve import announce, stop_on_signals
+from slipstream.cli.serve import announce, show_start_token, stop_on_signals
 from slipstream.errors import DeadlineExceededError, QueueFullError
 from slipstream.http.app import App
 from slipstream.http.clock import Clock
@@ -175,6 +175,10 @@ ROUTES = (
     Route("GET", "/state", state, open=True),
     Route("GET", "/pieces", pieces),
     Route("GET", "/broken-pieces", broken_pieces),
+    Route("GET", "/stats", count, protected=True, family="core"),
+    Route("POST", "/told", count, scope="predict", body_token=True, family="core"),
+    Route("POST", "/change", count, scope="models"),
+    Route("POST", "/rule", count, scope="admin"),
     Route("POST", "/core/echo", echo, family="core"),
     Route("POST", "/core/later", later, family="core"),
     Route("POST", "/core/envelope", envelope, family="core"),
@@ -198,8 +202,9 @@ async def main() -> bool:
             pending.cancel()
 
     stop = stop_on_signals()
-    steps = (refused_step, faulty_step, counting_step)
+    steps = (refused_step, faulty_step, app.access.read_again, counting_step)
     heeding = asyncio.ensure_future(Hangups(stop).heed(steps))
+    show_start_token(app.access)
     ended = await serve(
         RsgiAdapter(app),
         bind(settings),

@@ -60,7 +60,7 @@ def test_a_terminal_that_goes(survives: bool) -> None:
     try:
         os.close(its)
         assert process.stderr is not None
-        address = process.stderr.readline().split()[-1]
+        address = next(line for line in process.stderr if "ready on" in line).split()[-1]
         assert httpx.get(f"{address}/count").status_code == 200
         os.close(mine)
         if survives:

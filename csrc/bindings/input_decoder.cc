@@ -68,12 +68,13 @@ InputsObject inputs_of(Result<std::vector<Tensor>>&& decoded) {
 InputDecoder::InputDecoder(const std::string& layout, const py::sequence& inputs,
                            std::vector<std::string> column_names, bool accepts_missing,
                            std::vector<std::size_t> ignored, std::size_t max_depth,
-                           std::int64_t max_rows) {
+                           std::int64_t max_rows, bool takes_text) {
   schema_.layout = layout_of(layout);
   for (const py::handle input : inputs) schema_.inputs.push_back(tensor_spec_of(input));
   schema_.column_names = std::move(column_names);
   schema_.accepts_missing = accepts_missing;
   schema_.ignored = std::move(ignored);
+  schema_.takes_text = takes_text;
   limits_.max_depth = max_depth;
   limits_.max_rows = max_rows;
 }

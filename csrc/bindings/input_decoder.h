@@ -21,7 +21,8 @@ class InputDecoder {
   // Throws ValueError for a layout or a dtype that there is none of.
   InputDecoder(const std::string& layout, const pybind11::sequence& inputs,
                std::vector<std::string> column_names, bool accepts_missing,
-               std::vector<std::size_t> ignored, std::size_t max_depth, std::int64_t max_rows);
+               std::vector<std::size_t> ignored, std::size_t max_depth, std::int64_t max_rows,
+               bool takes_text);
 
   // JSON that outlives the call.
   [[nodiscard]] Result<std::vector<Tensor>> decode(std::string_view json) const;

@@ -52,10 +52,10 @@ void register_inputs(py::module_& module) {
       });
   py::class_<InputDecoder, std::shared_ptr<InputDecoder>>(module, "InputDecoder")
       .def(py::init<const std::string&, const py::sequence&, std::vector<std::string>, bool,
-                    std::vector<std::size_t>, std::size_t, std::int64_t>(),
+                    std::vector<std::size_t>, std::size_t, std::int64_t, bool>(),
            "layout"_a, "inputs"_a, "column_names"_a = std::vector<std::string>{},
            "accepts_missing"_a = true, "ignored"_a = std::vector<std::size_t>{}, "max_depth"_a = 64,
-           "max_rows"_a = 1'000'000)
+           "max_rows"_a = 1'000'000, "takes_text"_a = false)
       .def("decode", py::overload_cast<const py::buffer&>(&InputDecoder::decode, py::const_),
            "data"_a)
       .def("decode_msgpack", &InputDecoder::decode_msgpack, "data"_a)

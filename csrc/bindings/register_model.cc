@@ -27,11 +27,13 @@ namespace {
 constexpr std::chrono::milliseconds kSignalCheck{100};
 
 RequestOptions options_of(int priority, std::optional<double> timeout_ms,
-                          std::int64_t max_batch_rows, std::uint64_t outputs_wanted) {
+                          std::int64_t max_batch_rows, std::uint64_t outputs_wanted,
+                          bool is_alone) {
   RequestOptions options{.priority = priority,
                          .deadline_ns = kNoDeadline,
                          .max_batch_rows = max_batch_rows,
-                         .outputs_wanted = outputs_wanted};
+                         .outputs_wanted = outputs_wanted,
+                         .is_alone = is_alone};
   if (timeout_ms) {
     constexpr double kLongestMs = 1e12;  // thirty years: no overflow in nanoseconds
     const double bounded_ms = std::clamp(*timeout_ms, 0.0, kLongestMs);
@@ -64,9 +66,10 @@ Response wait_for_answer(Servable& served, WaitingSink& sink, Ticket ticket) {
 std::shared_ptr<ResultObject> try_run_inline(const ModelObject& self, const InputsObject& inputs,
                                              int priority, std::optional<double> timeout_ms,
                                              std::int64_t max_batch_rows,
-                                             std::uint64_t outputs_wanted) {
+                                             std::uint64_t outputs_wanted, bool is_alone) {
   drop_parked_references();
-  const RequestOptions options = options_of(priority, timeout_ms, max_batch_rows, outputs_wanted);
+  const RequestOptions options =
+      options_of(priority, timeout_ms, max_batch_rows, outputs_wanted, is_alone);
   // The GIL stays: an inline execution is shorter than giving it away and getting it back.
   std::optional<Response> response = self.served->try_run_inline(inputs.tensors, options);
   return response ? result_of(std::move(*response)) : nullptr;
@@ -74,9 +77,10 @@ std::shared_ptr<ResultObject> try_run_inline(const ModelObject& self, const Inpu
 
 std::shared_ptr<ResultObject> run(const ModelObject& self, const InputsObject& inputs, int priority,
                                   std::optional<double> timeout_ms, std::int64_t max_batch_rows,
-                                  std::uint64_t outputs_wanted) {
+                                  std::uint64_t outputs_wanted, bool is_alone) {
   drop_parked_references();
-  const RequestOptions options = options_of(priority, timeout_ms, max_batch_rows, outputs_wanted);
+  const RequestOptions options =
+      options_of(priority, timeout_ms, max_batch_rows, outputs_wanted, is_alone);
   if (auto response = self.served->try_run_inline(inputs.tensors, options)) {
     return result_of(std::move(*response));
   }
@@ -97,12 +101,13 @@ std::shared_ptr<ResultObject> run(const ModelObject& self, const InputsObject& i
 std::uint64_t submit(const ModelObject& self, const InputsObject& inputs,
                      const std::shared_ptr<CompletionQueue>& queue, std::uint64_t tag, int priority,
                      std::optional<double> timeout_ms, std::int64_t max_batch_rows,
-                     std::uint64_t outputs_wanted) {
+                     std::uint64_t outputs_wanted, bool is_alone) {
   drop_parked_references();
   Ticket ticket;
   raise_unless_ok(self.served->submit(
       std::vector<Tensor>(inputs.tensors),
-      options_of(priority, timeout_ms, max_batch_rows, outputs_wanted), queue, tag, &ticket));
+      options_of(priority, timeout_ms, max_batch_rows, outputs_wanted, is_alone), queue, tag,
+      &ticket));
   return ticket.packed();
 }
 
@@ -223,13 +228,13 @@ void register_model(py::module_& module) {
       .def_property_readonly("instances",
                              [](const ModelObject& self) { return self.served->instances(); })
       .def("run", &run, "inputs"_a, py::kw_only(), "priority"_a = 0, "timeout_ms"_a = py::none(),
-           "max_batch_rows"_a = 0, "outputs_wanted"_a = ~std::uint64_t{0})
+           "max_batch_rows"_a = 0, "outputs_wanted"_a = ~std::uint64_t{0}, "is_alone"_a = false)
       .def("try_run_inline", &try_run_inline, "inputs"_a, py::kw_only(), "priority"_a = 0,
            "timeout_ms"_a = py::none(), "max_batch_rows"_a = 0,
-           "outputs_wanted"_a = ~std::uint64_t{0})
+           "outputs_wanted"_a = ~std::uint64_t{0}, "is_alone"_a = false)
       .def("submit", &submit, "inputs"_a, "queue"_a, "tag"_a, py::kw_only(), "priority"_a = 0,
            "timeout_ms"_a = py::none(), "max_batch_rows"_a = 0,
-           "outputs_wanted"_a = ~std::uint64_t{0})
+           "outputs_wanted"_a = ~std::uint64_t{0}, "is_alone"_a = false)
       .def(
           "cancel",
           [](const ModelObject& self, std::uint64_t ticket) {

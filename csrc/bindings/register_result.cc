@@ -138,6 +138,10 @@ void register_result(py::module_& module) {
                              [](const ResultObject& self) { return self.response.execute_ns; })
       .def_property_readonly("batch_rows",
                              [](const ResultObject& self) { return self.response.batch_rows; })
+      .def_property_readonly("is_shared",
+                             [](const ResultObject& self) { return self.response.is_shared; })
+      .def_property_readonly("is_inline",
+                             [](const ResultObject& self) { return self.response.is_inline; })
       .def("raise_for_status", &ResultObject::raise_for_status)
       .def("outputs", &ResultObject::outputs)
       .def("encode_json", &ResultObject::encode_json, "output"_a, "labels"_a = nullptr)

@@ -17,6 +17,8 @@ struct Response {
   Nanoseconds total_ns = 0;     // from admission to completion
   Nanoseconds execute_ns = 0;  // inside Instance::execute, summed over the parts of a split request
   std::int64_t batch_rows = 0;  // rows of the (last) execution this request shared
+  bool is_shared = false;       // an execution of it held rows of another request, too
+  bool is_inline = false;       // it ran on its caller's thread
 };
 
 // Where completions go. `complete` is called exactly once per accepted request, on whichever thread

@@ -117,10 +117,12 @@ bool collect_part(ExecutionContext& context, Request& request, const BatchPart& 
   const std::scoped_lock lock(split.mutex);
   split.rows_done += part.rows();
   split.execute_ns_sum += response.execute_ns;
+  split.is_shared = split.is_shared || response.is_shared;
   split.parts.push_back({part.begin_row, std::move(response.outputs)});
   if (split.rows_done < request.rows) return false;
   std::ranges::sort(split.parts, {}, &SplitParts::Part::begin_row);
   response.execute_ns = split.execute_ns_sum;
+  response.is_shared = split.is_shared;
   response.outputs.clear();
   std::vector<Tensor> pieces(split.parts.size());
   for (std::size_t output = 0; output < context.spec.outputs.size(); ++output) {
@@ -160,7 +162,8 @@ void finish_part(ExecutionContext& context, const BatchPart& part, std::vector<T
                     .outputs = std::move(outputs),
                     .total_ns = 0,
                     .execute_ns = execute_ns,
-                    .batch_rows = batch_rows};
+                    .batch_rows = batch_rows,
+                    .is_shared = batch_rows > part.rows()};
   try {
     // A split request may still run whole, if batching stopped after it was admitted.
     if (!part.is_whole() && !collect_part(context, request, part, response)) return;
@@ -178,7 +181,8 @@ void fail_part(ExecutionContext& context, const BatchPart& part, const Status& s
                   .outputs = {},
                   .total_ns = 0,
                   .execute_ns = execute_ns,
-                  .batch_rows = batch_rows});
+                  .batch_rows = batch_rows,
+                  .is_shared = batch_rows > part.rows()});
 }
 
 // Gathers and executes; the stage's time is recorded, the outcome returned.
@@ -324,7 +328,8 @@ Response run_once(ExecutionContext& context, Instance& instance, std::span<const
           .outputs = std::move(outcome.outputs),
           .total_ns = outcome.execute_ns,
           .execute_ns = outcome.execute_ns,
-          .batch_rows = rows};
+          .batch_rows = rows,
+          .is_inline = true};
 }
 
 }  // namespace slipstream

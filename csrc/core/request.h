@@ -26,6 +26,7 @@ struct RequestOptions {
   Nanoseconds deadline_ns = kNoDeadline;  // absolute, on now_ns()'s clock
   std::int64_t max_batch_rows = 0;        // most rows of one execution; 0: the model's maximum
   std::uint64_t outputs_wanted = ~std::uint64_t{0};
+  bool is_alone = false;  // its executions hold rows of no other request
 };
 
 // The answers of a request's row ranges while it is split over several executions.
@@ -39,6 +40,7 @@ struct SplitParts {
   std::vector<Part> parts;         // guarded by mutex
   std::int64_t rows_done = 0;      // guarded by mutex
   Nanoseconds execute_ns_sum = 0;  // guarded by mutex
+  bool is_shared = false;          // of any part; guarded by mutex
 };
 
 struct Request {

@@ -208,6 +208,11 @@ struct StringCell {
   }
 };
 
+// Whether every value of a byte is one of the dtype.
+[[nodiscard]] constexpr bool holds_bytes(DType dtype) noexcept {
+  return dtype != DType::kBool && dtype != DType::kInt8 && dtype != DType::kString;
+}
+
 // Calls `visit` with a default-constructed cell of the dtype: visit(FloatCell<float>{}).
 template <class Visitor>
 decltype(auto) visit_cell(DType dtype, Visitor&& visit) {

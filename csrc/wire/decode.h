@@ -3,8 +3,9 @@
 //
 // The bytes may be anything; nothing about them has been checked. Reads each byte of a good
 // document once. Allocates in proportion to the document, whatever the document or the schema
-// claim: at most about 4 bytes per byte for numbers and 16 for strings (a "" is 32 bytes in
-// memory), twice that in MessagePack, and twice that for a moment when a buffer grows.
+// claim: at most about 4 bytes per byte for numbers, 8 for texts that stand for numbers, and 16 for
+// strings (a "" is 32 bytes in memory), twice that in MessagePack, and twice that for a moment when
+// a buffer grows.
 //
 // Threads: any, at once; the schema is only read. Ownership: the tensors own memory taken from
 // `memory`, which must outlive them. Only where an `owner` was given may they view the bytes they
@@ -48,6 +49,7 @@ namespace slipstream {
 // Values by dtype. Floating point: a number, correctly rounded to double, then to the dtype (too
 // large for it is an error); null is NaN where the schema accepts missing values. Integers: a
 // number whose value is exactly integral (1, 1.0, 1e3) and in range. Bool: true, false, 0, 1.
+// A list of numbers may be a string where the schema takes text: it stands for its UTF-8 bytes.
 // String: a string; null is kMissingString where the schema accepts missing values.
 [[nodiscard]] Result<std::vector<Tensor>> decode_inputs(std::string_view json,
                                                         const InputSchema& schema,

@@ -32,6 +32,9 @@ struct InputSchema {
   // rows that are objects may leave them out; they become 0.
   // NOLINTNEXTLINE(readability-redundant-member-init): lists of initializers may leave it out
   std::vector<std::size_t> ignored{};
+  // Where a list of numbers is due, of a type that holds every byte, a string stands for its UTF-8
+  // bytes. Lists of a table (kColumns, or rows by column names) are not meant.
+  bool takes_text = false;
 
   // kMatrix: values per row, the product of the inner dimensions (1 for rank 1). -1 when one of
   // them is dynamic, when the product does not fit, and for the other layouts.

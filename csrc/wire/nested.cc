@@ -67,7 +67,9 @@ bool NestedReader<Format>::read_list(std::size_t axis) {
   Cursor& cursor = context_.cursor;
   Format::skip_space(cursor);
   Frame list;
-  if (!Format::open_list(cursor, list)) return fail_not_list(axis);
+  if (!Format::open_list(cursor, list)) {
+    return stands_for_list(axis) ? read_text(axis) : fail_not_list(axis);
+  }
   if (depth_ + axis >= context_.limits.max_depth) return false;  // as Format::check will say
   if (!Format::has_item(cursor, list)) return close_list(axis, 0);
   return axis + 1 == dims_.rank() ? (this->*read_leaf_)(axis, list) : read_lists(axis, list);
@@ -115,6 +117,37 @@ bool NestedReader<Format>::read_leaf(std::size_t axis, Frame& list) {
         if (!grow()) return false;
     }
   }
+}
+
+// Whether a text is at the cursor, and means the list of its bytes.
+template <class Format>
+bool NestedReader<Format>::stands_for_list(std::size_t axis) const noexcept {
+  return context_.schema.takes_text && axis + 1 == dims_.rank() && holds_bytes(spec_.dtype) &&
+         Format::kind(context_.cursor) == ValueKind::kString;
+}
+
+template <class Format>
+bool NestedReader<Format>::read_text(std::size_t axis) {
+  std::string_view text;
+  if (Format::read_text(context_.cursor, context_.cells.scratch, text) != Fault::kNone) {
+    return false;  // as Format::check will say
+  }
+  const auto count = static_cast<std::int64_t>(text.size());
+  if (count > context_.elements_left - size_) return fail_elements();
+  if (count > buffer_.capacity() - size_) {
+    buffer_.reserve(size_, std::min(std::max(2 * size_, size_ + count), context_.elements_left));
+  }
+  visit_cell(spec_.dtype, [this, text](auto cell) {
+    using Cell = decltype(cell);
+    if constexpr (!std::is_same_v<Cell, StringCell>) {
+      auto* element = reinterpret_cast<typename Cell::Element*>(buffer_.data()) + size_;
+      for (const char byte : text) {  // cannot fail: holds_bytes
+        (void)Cell::convert(static_cast<std::uint8_t>(byte), *element++, false);
+      }
+    }
+  });
+  size_ += count;
+  return close_list(axis, count);
 }
 
 template <class Format>

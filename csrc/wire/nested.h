@@ -37,6 +37,8 @@ class NestedReader {
   [[nodiscard]] bool read_lists(std::size_t axis, Frame& list);
   template <class Cell>
   [[nodiscard]] bool read_leaf(std::size_t axis, Frame& list);
+  [[nodiscard]] bool stands_for_list(std::size_t axis) const noexcept;
+  [[nodiscard]] bool read_text(std::size_t axis);
   [[nodiscard]] bool read_scalar();
   [[nodiscard]] bool grow();
   [[nodiscard]] bool close_list(std::size_t axis, std::int64_t count);

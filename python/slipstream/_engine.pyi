@@ -72,7 +72,10 @@ class InputDecoder:
         ignored: Sequence[int] = (),
         max_depth: int = 64,
         max_rows: int = 1_000_000,
-    ) -> None: ...
+        takes_text: bool = False,
+    ) -> None:
+        """``takes_text``: where a list of numbers is due, a string stands for its UTF-8 bytes."""
+
     def decode(self, data: bytes | bytearray | memoryview) -> Inputs:
         """Parses one JSON value."""
     def decode_msgpack(self, data: bytes | bytearray | memoryview) -> Inputs:
@@ -120,6 +123,12 @@ class Result:
     @property
     def batch_rows(self) -> int:
         """Rows of the (last) execution the request shared."""
+    @property
+    def is_shared(self) -> bool:
+        """Whether an execution of it held rows of another request, too."""
+    @property
+    def is_inline(self) -> bool:
+        """Whether it ran on its caller's thread."""
     def error(self) -> Exception | None:
         """The exception that `raise_for_status` would raise."""
     def raise_for_status(self) -> None: ...
@@ -266,11 +275,13 @@ class Model:
         timeout_ms: float | None = None,
         max_batch_rows: int = 0,
         outputs_wanted: int = ...,
+        is_alone: bool = False,
     ) -> Result:
         """Answers a request; blocks without the GIL, or runs it on this thread when that is faster.
 
         ``priority`` is -1 (low) to 10 (urgent); ``max_batch_rows`` 0 means the model's maximum;
-        bit i of ``outputs_wanted`` asks for output i. Ctrl-C cancels the request.
+        bit i of ``outputs_wanted`` asks for output i; executions of a request that ``is_alone``
+        hold no rows of others. Ctrl-C cancels the request.
 
         Raises:
             InvalidInputError: does not fit the model.
@@ -286,6 +297,7 @@ class Model:
         timeout_ms: float | None = None,
         max_batch_rows: int = 0,
         outputs_wanted: int = ...,
+        is_alone: bool = False,
     ) -> Result | None:
         """`run`, only if it needs no other thread; None when it would."""
     def submit(
@@ -298,6 +310,7 @@ class Model:
         timeout_ms: float | None = None,
         max_batch_rows: int = 0,
         outputs_wanted: int = ...,
+        is_alone: bool = False,
     ) -> int:
         """Queues a request that ends as ``(tag, result)`` in ``queue``; returns its ticket.
 

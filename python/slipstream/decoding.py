@@ -17,7 +17,7 @@ import msgspec
 T = TypeVar("T")
 
 
-def json_decoder(kind: type[T]) -> Callable[[bytes], T]:
+def json_decoder(kind: type[T]) -> Callable[[bytes | memoryview], T]:
     """From JSON; raises ``msgspec.ValidationError`` or ``msgspec.DecodeError``."""
     return msgspec.json.Decoder(kind).decode
 

@@ -62,6 +62,9 @@ TEST(rows_join_only_whole_unless_too_large_for_any_execution) {
   CHECK_EQ(rows_that_join(question), 0);
   question.candidate_rows = 20;
   CHECK_EQ(rows_that_join(question), 5);
+  question.is_alone = true;
+  CHECK_EQ(rows_that_join(question), 0);
+  question.is_alone = false;
   question.same_shape = false;
   CHECK_EQ(rows_that_join(question), 0);
   question = {.batch_rows = 3,

@@ -110,6 +110,45 @@ TEST(batch_size_of_a_request_limits_its_executions) {
   CHECK_EQ(batches[2], 1);
 }
 
+TEST(a_request_that_is_alone_shares_no_execution) {
+  ServeOptions options;
+  options.batcher.max_batch_rows = 4;
+  Fixture fixture(options);
+  fixture.occupy();
+  RequestOptions alone;
+  alone.is_alone = true;
+  REQUIRE(fixture.submit(0, counting_rows(0, 1)).is_ok());
+  REQUIRE(fixture.submit(1, counting_rows(10, 1), alone).is_ok());
+  REQUIRE(fixture.submit(2, counting_rows(20, 1)).is_ok());
+  REQUIRE(fixture.submit(3, counting_rows(30, 6), alone).is_ok());  // split: 4 rows, then 2
+  REQUIRE(fixture.submit(4, counting_rows(40, 1)).is_ok());
+  fixture.control->open_gate();
+  REQUIRE(fixture.sink->wait_for(6));
+  const auto batches = fixture.control->batch_sizes();
+  CHECK(batches == (std::vector<std::int64_t>{1, 3, 1, 4, 2}));
+  for (const std::uint64_t tag : {0U, 2U, 4U}) CHECK(fixture.sink->response(tag).is_shared);
+  for (const std::uint64_t tag : {1U, 3U}) CHECK(!fixture.sink->response(tag).is_shared);
+  CHECK_EQ(first_value(fixture.sink->response(1)), 20.0);
+  CHECK_EQ(fixture.sink->response(3).outputs[0].as<double>()[5], 70.0);
+}
+
+TEST(a_split_request_tells_whether_any_of_its_parts_was_shared) {
+  ServeOptions options;
+  options.batcher.max_batch_rows = 4;
+  Fixture fixture(options);
+  fixture.occupy();
+  REQUIRE(fixture.submit(1, counting_rows(0, 5)).is_ok());
+  REQUIRE(fixture.submit(2, counting_rows(100, 1)).is_ok());
+  fixture.control->open_gate();
+  REQUIRE(fixture.sink->wait_for(3));
+  CHECK(fixture.sink->response(1).is_shared);
+  CHECK(fixture.sink->response(2).is_shared);
+  CHECK(!fixture.sink->response(1000).is_shared);
+  REQUIRE(fixture.submit(3, counting_rows(0, 9)).is_ok());  // three parts, nobody else's
+  REQUIRE(fixture.sink->wait_for(4));
+  CHECK(!fixture.sink->response(3).is_shared);
+}
+
 TEST(urgent_requests_overtake) {
   ServeOptions options;
   options.batcher.max_batch_rows = 1;
@@ -283,6 +322,8 @@ TEST(a_quick_idle_model_runs_inline) {
   }
   REQUIRE(response.has_value());
   CHECK_EQ(first_value(*response), 8.0);
+  CHECK(response->is_inline);
+  CHECK(!fixture.sink->response(1).is_inline);
   fixture.occupy();
   CHECK(!fixture.served->try_run_inline(inputs, {}).has_value());  // the instance is busy
 }

@@ -286,3 +286,41 @@ TEST(memory_comes_from_the_resource) {
   REQUIRE(!refused.is_ok());
   CHECK(refused.status().code() == StatusCode::kResourceExhausted);
 }
+
+TEST(a_text_stands_for_a_row_of_its_bytes) {
+  InputSchema schema = tensor(DType::kFloat32, {-1, -1});
+  schema.takes_text = true;
+  const Tensors inputs = good(R"([ "az" , [1, 2] , "\u00e9" ])", schema);
+  CHECK_EQ(dims(inputs[0]), "[3, 2]");
+  CHECK(values<float>(inputs[0]) == (std::vector<float>{'a', 'z', 1, 2, 0xC3, 0xA9}));
+  CHECK_EQ(dims(good(R"([[["ab"]]])",
+                     [] {
+                       InputSchema deep = tensor(DType::kUint8, {-1, 1, 1, -1});
+                       deep.takes_text = true;
+                       return deep;
+                     }())[0]),
+           "[1, 1, 1, 2]");
+  std::string large = "[\"";
+  large.append(5000, 'x');
+  large += "\"]";
+  CHECK_EQ(dims(good(large, schema)[0]), "[1, 5000]");
+  CHECK_REFUSED(R"(["ab", "abc"])", schema, StatusCode::kInvalidArgument, "has 3 values");
+  CHECK_REFUSED(R"("ab")", schema, StatusCode::kInvalidArgument, "expected a list, got a string");
+  CHECK_REFUSED(R"([["a"]])", schema, StatusCode::kInvalidArgument, "expected a number");
+  CHECK_REFUSED("[\"\xff\"]", schema, StatusCode::kMalformed, "");
+  CHECK_REFUSED(R"(["a)", schema, StatusCode::kMalformed, "");
+  schema.inputs[0].dims = {-1, 3};
+  CHECK_REFUSED(R"(["ab"])", schema, StatusCode::kInvalidArgument, "has 2 values, expected 3");
+  schema.inputs[0].dtype = DType::kInt8;  // has no room for every byte
+  CHECK_REFUSED(R"(["abc"])", schema, StatusCode::kInvalidArgument, "got a string");
+}
+
+TEST(texts_for_rows_are_bounded) {
+  InputSchema schema = tensor(DType::kFloat64, {-1, -1});
+  schema.takes_text = true;
+  DecodeLimits limits;
+  limits.max_elements = 8;
+  CHECK(decode(R"(["abcd", "efgh"])", schema, limits).is_ok());
+  const auto refused = decode(R"(["abcde", "fghij"])", schema, limits);
+  CHECK(refused.status().code() == StatusCode::kInvalidArgument);
+}

@@ -90,7 +90,7 @@ bool Batcher::form(Batch& batch, Nanoseconds now) {
     begin_batch(forming, *head);
     // Most requests of a quiet model are alone: they pay for no more than this.
     Nanoseconds execute_ns = forming.curve->learned_ns(batch.rows);
-    if (!approx_empty() && batchable_.load()) {
+    if (!approx_empty() && batchable_.load() && !head->options.is_alone) {
       set_limits(forming, *head);
       join_deferred(forming);
       join_queued(forming);
@@ -340,7 +340,8 @@ bool Batcher::try_join(Forming& forming, Request& candidate) {
                       .batch_row_limit = limit,
                       .candidate_rows = rows_left(candidate),
                       .candidate_row_limit = row_limit(candidate),
-                      .same_shape = same_shape(*batch.parts.front().request, candidate)});
+                      .same_shape = same_shape(*batch.parts.front().request, candidate),
+                      .is_alone = candidate.options.is_alone});
   if (rows == 0) return false;
   take_rows(forming, candidate, rows);
   return true;

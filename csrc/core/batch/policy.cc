@@ -27,7 +27,7 @@ std::size_t choose_lane(const HeadTimes& heads, Nanoseconds now,
 }
 
 std::int64_t rows_that_join(const JoinQuestion& question) noexcept {
-  if (!question.same_shape) return 0;
+  if (!question.same_shape || question.is_alone) return 0;
   const std::int64_t limit = std::min(question.batch_row_limit, question.candidate_row_limit);
   const std::int64_t room = limit - question.batch_rows;
   if (room <= 0) return 0;

@@ -56,6 +56,7 @@ struct JoinQuestion {
   std::int64_t candidate_rows = 0;   // rows still to run
   std::int64_t candidate_row_limit = 0;
   bool same_shape = false;
+  bool is_alone = false;  // the candidate's executions are for nobody else
 };
 
 // Rows of the candidate that may join now; 0 when none. A request is taken in part only if it would

@@ -89,6 +89,7 @@ bool CompositeRun::complete(std::uint64_t member, Response&& response) noexcept 
   }
   execute_ns_.fetch_add(response.execute_ns);
   batch_rows_.store(response.batch_rows);
+  if (response.is_shared) is_shared_.store(true);
   Status status = run_step(
       [&] { return composite_.plan().advance(*this, index, std::move(response.outputs)); });
   if (!status.is_ok()) (void)fail(std::move(status));
@@ -114,7 +115,8 @@ void CompositeRun::answer(Status status, std::vector<Tensor>&& outputs) noexcept
                     .outputs = std::move(outputs),
                     .total_ns = total_ns,
                     .execute_ns = execute_ns_.load(),
-                    .batch_rows = batch_rows_.load()};
+                    .batch_rows = batch_rows_.load(),
+                    .is_shared = is_shared_.load()};
   if (sink->complete(tag_, std::move(response))) sink->flush();
 }
 

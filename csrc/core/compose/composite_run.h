@@ -63,6 +63,7 @@ class CompositeRun : public CompletionSink, public std::enable_shared_from_this<
   std::atomic<std::size_t> unanswered_;
   std::atomic<Nanoseconds> execute_ns_{0};
   std::atomic<std::int64_t> batch_rows_{0};
+  std::atomic<bool> is_shared_{false};
   std::vector<std::vector<Tensor>> answers_;  // each written by its member's completion
   std::mutex tickets_mutex_;
   std::vector<Ticket> tickets_;  // guarded by tickets_mutex_

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal, NamedTuple
 
 from slipstream.api.call import Call
+from slipstream.api.either import Form, lifted
 from slipstream.api.version import Version
 from slipstream.engine.answers import Answers, RawTensor
 from slipstream.engine.recurrence import Memory
@@ -28,6 +29,25 @@ class Body(NamedTuple):
     """Of a ``tensor``."""
     memory: Memory | None = None
     """What a stream keeps of requests to a model with states; None: it stands alone."""
+    either: bool = False
+    """Of ``json``: one input or several, as the rank of the model's inputs says."""
+
+
+Way = Literal["inline", "queued", "batched", "remembered"]
+"""On its caller's thread; by a worker of the model, alone; by a worker, in an execution that held
+rows of other requests, too; not at all: the answer to the same rows was remembered."""
+
+
+class Asked(NamedTuple):
+    """How a body that was ``either`` was taken, and by what."""
+
+    form: Form
+    device: str
+    """Where the model computes."""
+    is_batching: bool
+    """Whether the model's executions may hold rows of several requests."""
+    instances: int
+    """Executions that may run side by side."""
 
 
 class EncodedAnswer(NamedTuple):
@@ -40,6 +60,10 @@ class EncodedAnswer(NamedTuple):
     """From admission to completion."""
     variant: str | None = None
     """The model that answered for an experiment; None where a model was asked itself."""
+    way: Way = "inline"
+    """How it was computed."""
+    asked: Asked | None = None
+    """Of a body that was ``either``."""
 
 
 def decode_body(version: Version, body: Body) -> CoreInputs:
@@ -48,6 +72,8 @@ def decode_body(version: Version, body: Body) -> CoreInputs:
         given = version.decoder.decode_msgpack(body.data)
     elif body.kind == "tensor":
         given = version.decoder.decode_tensor(body.data, body.dtype, body.shape)
+    elif body.either:
+        given = version.decoder.decode(lifted(version, body.data)[0])
     else:
         given = version.decoder.decode(body.data)
     return version.completed(given, body.memory)
@@ -67,6 +93,37 @@ def remembering(memory: Memory, encode: Encode) -> Encode:
     return keep_and_encode
 
 
+def asked_of(version: Version, body: Body) -> Asked:
+    """How this version takes a body that is ``either``."""
+    core = version.running
+    return Asked(
+        lifted(version, body.data)[1],
+        device_of(version.manifest.backend_options),
+        core.is_batching,
+        core.instances,
+    )
+
+
+def describing(body: Body, encode: Encode) -> Encode:
+    """``encode`` that tells how the body was taken."""
+
+    def encode_and_describe(call: Call, result: CoreResult) -> EncodedAnswer | Exception:
+        answer = encode(call, result)
+        if isinstance(answer, Exception):
+            return answer
+        return answer._replace(asked=asked_of(call.version, body))
+
+    return encode_and_describe
+
+
+def device_of(backend_options: Mapping[str, str]) -> str:
+    """Where a model with these options computes: ``cpu``, ``cuda:0``."""
+    if "device" in backend_options:
+        return backend_options["device"]
+    first = backend_options.get("providers", "cpu").partition(",")[0]
+    return "cpu" if first == "cpu" else f"cuda:{backend_options.get('device_id', '0')}"
+
+
 def encoder(kind: BodyKind) -> Encode:
     """What `Model.start` answers in that form. It raises nothing: who waits must hear of it."""
 
@@ -82,6 +139,7 @@ def encoder(kind: BodyKind) -> Encode:
                 read_probabilities(result) if call.probabilities else None,
                 call.rows,
                 result.total_ns / 1e9,
+                way="inline" if result.is_inline else "batched" if result.is_shared else "queued",
             )
         except MemoryError:
             return QueueFullError("Out of memory while writing the answer; ask for fewer rows")

@@ -41,6 +41,7 @@ class Call(NamedTuple):
     priority: int
     timeout_ms: float | None
     max_batch_rows: int
+    is_alone: bool = False
 
     @property
     def rows(self) -> int:
@@ -56,6 +57,7 @@ class Call(NamedTuple):
             timeout_ms=self.timeout_ms,
             max_batch_rows=self.max_batch_rows,
             outputs_wanted=self.outputs_wanted,
+            is_alone=self.is_alone,
         )
         result.raise_for_status()
         return result
@@ -68,6 +70,7 @@ class Call(NamedTuple):
             timeout_ms=self.timeout_ms,
             max_batch_rows=self.max_batch_rows,
             outputs_wanted=self.outputs_wanted,
+            is_alone=self.is_alone,
         )
 
     def start(self, completions: Completions, done: Callable[[CoreResult], None]) -> int:
@@ -81,6 +84,7 @@ class Call(NamedTuple):
                 timeout_ms=self.timeout_ms,
                 max_batch_rows=self.max_batch_rows,
                 outputs_wanted=self.outputs_wanted,
+                is_alone=self.is_alone,
             ),
             done,
         )

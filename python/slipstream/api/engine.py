@@ -106,13 +106,13 @@ class Engine(Declaring):
         cache_predictions: bool = False,
         tuning: Tuning | None = None,
         declared: Declared = UNDECLARED,
+        is_extra: bool = False,
     ) -> Model:
         """Loads a model file; blocks until the model can answer.
 
         Args:
             path: The file. A pickle is opened in a converter child only.
-            model_type: ``"sklearn"``, ``"xgboost"``, ``"lightgbm"``, ``"onnx"``, ``"custom"``, or
-                ``"auto"``: by content.
+            model_type: ``"sklearn"``, ``"onnx"``, …, or ``"auto"``: by content.
             model_id: How to call it; None derives an id from path and content.
             compile_model: Convert to a compiled artifact if that can be proven right.
             instances: Parallel executions; None: one per core for compiled models, else one.
@@ -124,6 +124,8 @@ class Engine(Declaring):
             cache_predictions: Remember answers of `Model.start`: those of requests over HTTP.
             tuning: What was chosen for it before, by quantizing or by a search.
             declared: What else its operator says of it.
+            is_extra: It counts neither for ``model_cache_size`` nor for ``max_workers``, and who
+                names no model does not mean it.
 
         Raises:
             ModelNotFoundError: no file there.
@@ -136,9 +138,8 @@ class Engine(Declaring):
         file = resolve_model_path(str(path), wall)
         model_id = checked_id(model_id, file)
         with self._reserved(model_id, file), self._promised() as promise:
-            options = LoadOptions(
-                *(model_type, compile_model, instances, walled, ensemble_method, declared)
-            )
+            given = (model_type, compile_model, instances, walled, ensemble_method, declared)
+            options = LoadOptions(*given)
             version, size_bytes = self._load_version(
                 model_id, file, options, promise, tuning=tuning or UNTUNED
             )
@@ -146,6 +147,7 @@ class Engine(Declaring):
                 *(model_id, str(path), file, version, self._completions, time.time(), size_bytes),
                 wake=self._wake,
             )
+            model.is_extra = is_extra
             model.load_options, model.pinned, model.tuning = options, pinned, tuning or UNTUNED
             model.cache, model.cache_predictions = self.prediction_cache, cache_predictions
             entry = entry_of(
@@ -331,7 +333,7 @@ class Engine(Declaring):
         # Without the lock: reading a dict that others replace items of is atomic under the GIL.
         models = self._models
         if model_id is None:
-            loaded = list(models.values())
+            loaded = [model for model in list(models.values()) if not model.is_extra]
             if len(loaded) == 1:
                 return loaded[0]
             names = sorted(model.model_id for model in loaded)
@@ -344,6 +346,11 @@ class Engine(Declaring):
         if found is None:
             raise self._not_found(model_id)
         return found
+
+    @property
+    def models_on_their_way(self) -> int:
+        """How many are being loaded now, those that come back into memory included."""
+        return len(self._loading) + sum(model.is_returning for model in self.models())
 
     def predict_route(self, *, is_batch: bool) -> PredictRoute:
         """The short way from a request's body to its answer, for the HTTP layer.

@@ -183,6 +183,7 @@ class Experiment:
         on_done: Callable[[EncodedAnswer | Exception], None],
         routing_key: str | None = None,
         watch: Watch | None = None,
+        is_alone: bool = False,
     ) -> int:
         """`Model.start` of the variant that is drawn; the answer names it.
 
@@ -217,6 +218,7 @@ class Experiment:
                 batch_size=batch_size,
                 on_done=done,
                 watch=see if turn.copies else watch,
+                is_alone=is_alone,
             )
             return DrawnTicket.of(model, ticket) if ticket else 0
 

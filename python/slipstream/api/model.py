@@ -13,7 +13,10 @@ from slipstream.api.bodies import (
     Body,
     BodyKind,
     EncodedAnswer,
+    asked_of,
     decode_body,
+    describing,
+    device_of,
     encoder,
     remembering,
 )
@@ -133,6 +136,11 @@ class Model(Resident):
     def backend(self) -> str:
         """What computes: ``"forest"``, ``"onnx"``, ``"process"`` or ``"ensemble"``."""
         return self.manifest.backend
+
+    @property
+    def device(self) -> str:
+        """Where it computes: ``"cpu"``, ``"cuda:0"``."""
+        return device_of(self.manifest.backend_options)
 
     @property
     def quantization(self) -> str | None:
@@ -319,6 +327,7 @@ class Model(Resident):
         on_done: Callable[[EncodedAnswer | Exception], None],
         routing_key: str | None = None,
         watch: Watch | None = None,
+        is_alone: bool = False,
     ) -> int:
         """Starts a request from the bytes of its rows; for the HTTP layer, on an event loop.
 
@@ -326,7 +335,8 @@ class Model(Resident):
         inline, else when the loop drains completions. Returns a ticket for `cancel`.
 
         ``routing_key`` means nothing to a model, only to an `Experiment`. ``watch`` sees a result
-        before it is encoded, also a failure, and must not raise.
+        before it is encoded, also a failure, and must not raise. Executions of a request that
+        ``is_alone`` hold no rows of others.
 
         Raises:
             MalformedInputError: ``body`` is not of its form.
@@ -340,7 +350,9 @@ class Model(Resident):
                 version.answers.require_raw(probabilities=probabilities)
             inputs = known.get(version.serial)
             return call_of_body(
-                *(version, body, probabilities, priority, timeout_ms, batch_size), inputs=inputs
+                *(version, body, probabilities, priority, timeout_ms, batch_size),
+                inputs=inputs,
+                is_alone=is_alone,
             )
 
         encode = encoder(answer)
@@ -348,16 +360,20 @@ class Model(Resident):
             encode = _watched(encode, watch)
         if body.memory is not None:
             encode = remembering(body.memory, encode)
+        if body.either:
+            encode = describing(body, encode)
 
         cache = self.cache
-        is_alone = watch is None and not (body.memory is not None and self.is_stateful)
-        if cache is not None and self.caches and is_alone:
+        may_be_known = watch is None and not (body.memory is not None and self.is_stateful)
+        if cache is not None and self.caches and may_be_known:
             began_s, version = time.perf_counter(), self._version
             inputs = known[version.serial] = make(version).inputs
             key = key_of(version.serial, inputs, answer, probabilities)
             found = cache.get(key)
             if found is not None:
-                on_done(found._replace(inference_time_s=time.perf_counter() - began_s))
+                took_s = time.perf_counter() - began_s
+                asked = asked_of(version, body) if body.either else None
+                on_done(found._replace(inference_time_s=took_s, way="remembered", asked=asked))
                 return 0
             on_done = cache.remembering(key, on_done)
 
@@ -390,6 +406,7 @@ def call_of_body(
     batch_size: int | None,
     *,
     inputs: CoreInputs | None = None,
+    is_alone: bool = False,
 ) -> Call:
     """The call that a body asks for. For `Model.start` and copies of it.
 
@@ -406,6 +423,7 @@ def call_of_body(
         priority=priority,
         timeout_ms=timeout_ms,
         max_batch_rows=batch_size or 0,
+        is_alone=is_alone,
     )
 
 

@@ -210,7 +210,7 @@ class Residency(ABC):
     def _keep_count(self, keep: str | None, coming: int) -> None:
         most = self.settings.model_cache_size
         while most:
-            present = [model for model in self.models() if not model.is_resting]
+            present = [one for one in self.models() if not (one.is_resting or one.is_extra)]
             surplus = len(present) + coming - most
             victim = self._victim(present, keep) if surplus > 0 else None
             if victim is None:
@@ -430,7 +430,7 @@ class Residency(ABC):
         used = sum(other.instances for other in self._promises) + sum(
             model.version.core.instances
             for model in self._models.values()
-            if model.version is not replaced
+            if model.version is not replaced and not model.is_extra
         )
         return self.settings.max_workers - used
 

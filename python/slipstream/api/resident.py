@@ -29,6 +29,8 @@ class Resident:
         self.model_id = model_id
         self.pinned = False
         """Whether it stays in memory whatever the limits say."""
+        self.is_extra = False
+        """Whether it takes nothing from other models, and counts for none of their limits."""
         self.is_returning = False
         """Whether it is being loaded again."""
         self.return_error: str | None = None

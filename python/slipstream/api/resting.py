@@ -48,6 +48,7 @@ class RestingCore:
         timeout_ms: float | None = None,
         max_batch_rows: int = 0,
         outputs_wanted: int = 0,
+        is_alone: bool = False,
     ) -> CoreResult:
         """As the core's; so are all below."""
         raise RestingError(priority, timeout_ms)
@@ -60,6 +61,7 @@ class RestingCore:
         timeout_ms: float | None = None,
         max_batch_rows: int = 0,
         outputs_wanted: int = 0,
+        is_alone: bool = False,
     ) -> NoReturn:
         """See `run`."""
         raise RestingError(priority, timeout_ms)
@@ -74,6 +76,7 @@ class RestingCore:
         timeout_ms: float | None = None,
         max_batch_rows: int = 0,
         outputs_wanted: int = 0,
+        is_alone: bool = False,
     ) -> NoReturn:
         """See `run`."""
         raise RestingError(priority, timeout_ms)

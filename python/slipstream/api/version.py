@@ -192,7 +192,7 @@ def version_of(
         ModelLoadError: the model has not the states or constants that it is said to have.
     """
     recurrence = recurrence_of(manifest, core, str(folder))
-    signature = signature_of(manifest, core, recurrence)
+    signature = signature_of(manifest, core, recurrence, takes_text=sidecar.text is not None)
     answers = Answers(manifest, signature)
     decoder = signature.decoder()
     return Version(

@@ -12,6 +12,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from slipstream.cli.example import load_example
 from slipstream.cli.hangup import Hangups
 from slipstream.cli.logs import configure_logging
 from slipstream.cli.startup import (
@@ -20,16 +21,18 @@ from slipstream.cli.startup import (
     listed_models,
     parse_load,
     say,
+    say_privately,
     startup_loads,
 )
 from slipstream.http.app import App
+from slipstream.http.auth import Access
 from slipstream.http.clock import Clock
 from slipstream.http.front import FrontLoop
 from slipstream.http.routes.context import Context
 from slipstream.http.routes.table import all_routes
 from slipstream.http.rsgi import RsgiAdapter
 from slipstream.http.server import bind, serve
-from slipstream.settings import Settings, load_settings, stored_settings
+from slipstream.settings import Settings, forget_secrets, load_settings, stored_settings
 
 if TYPE_CHECKING:
     from slipstream.api import Engine
@@ -75,6 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
     names = ("host", "port", "uds", "model_dir", "ssl_certificate", "ssl_keyfile", "debug")
     settings = _settings(arguments.config, {name: getattr(arguments, name) for name in names})
     configure_logging(settings)
+    forget_secrets(os.environ)
     with asyncio.Runner(loop_factory=FrontLoop) as runner:
         orderly = runner.run(_serve(settings, arguments.load))
         if not orderly:
@@ -97,6 +101,7 @@ async def _serve(settings: Settings, asked: list[StartupLoad]) -> bool:
     """The whole life of the server; returns whether it left nothing running."""
     stop = stop_on_signals()
     hangups = Hangups(stop)
+    access = Access(settings)
     sock = bind(settings)
     try:
         from slipstream.api import Engine  # here: a port in use should not cost the imports
@@ -123,7 +128,8 @@ async def _serve(settings: Settings, asked: list[StartupLoad]) -> bool:
             sock.close()
             return False
         listed.settle()
-        orderly = await _answer_requests(engine, settings, listed, sock, stop, hangups)
+        await asyncio.to_thread(load_example, engine)
+        orderly = await _answer_requests(engine, settings, listed, sock, stop, hangups, access)
         orderly = orderly and not listed.is_changing
     finally:
         closed = await _close(engine)
@@ -139,21 +145,25 @@ async def _answer_requests(
     sock: socket.socket,
     stop: asyncio.Event,
     hangups: Hangups,
+    access: Access,
 ) -> bool:
     """Serves until told to stop; returns whether everything in progress came to its end."""
     from slipstream.http.routes.tasks import start_tasks  # here: as the engine, not before `bind`
 
     clock = Clock()
-    context = Context(engine, settings, clock)
+    context = Context(engine, settings, clock, access)
     context.listed = listed
     context.on_hangup.append(listed.reread)
-    app = App(all_routes(context), settings, clock, context.traffic, context.limits)
+    app = App(all_routes(context), settings, clock, context.traffic, context.limits, access)
+    if sock.family != socket.AF_UNIX:
+        context.port = sock.getsockname()[1]
     context.level = app.gate.level
     context.gate_is_full = lambda: app.gate.full
     context.active_requests = lambda: app.gate.active
     context.on_settings = lambda now: app.gate.allow(now.max_concurrent_requests)
     adapter = RsgiAdapter(app)
     context.tasks = tasks = await start_tasks(context)
+    show_start_token(access)
     closing = asyncio.ensure_future(_mark_closing(stop, context))
     beside = (_look(context), _keep_limits(engine), hangups.heed(context.on_hangup))
     looking = [asyncio.ensure_future(one) for one in beside]
@@ -204,6 +214,17 @@ async def _keep_limits(engine: Engine) -> None:
     while True:
         await loop.run_in_executor(None, engine.keep_limits)
         await asyncio.sleep(_LOOK_S)
+
+
+def show_start_token(access: Access) -> None:
+    """Shows whoever started the server the token that it made up for this life of it, if it did."""
+    if access.start_secret is None:
+        return
+    from slipstream.auth.mint import Signer  # here: other servers need no library for tokens
+
+    signer = Signer.of_secret(access.start_secret, "the secret of this start")
+    token = signer.token(expires_s=None)
+    say_privately(f"GET /stats takes this token until the server ends: {token}")
 
 
 def announce(address: str) -> None:

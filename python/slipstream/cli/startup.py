@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from slipstream.cli.logs import PROGRESS
+from slipstream.cli.logs import PRIVATE, PROGRESS
 from slipstream.errors import SlipstreamError
 from slipstream.models.catalog import Catalog, ModelEntry
 from slipstream.models.catalog_file import CatalogError, read_catalog
@@ -142,6 +142,11 @@ def _file_of(path: str, model_dir: Path) -> Path | None:
 def say(text: str) -> None:
     """Progress, for whoever watches."""
     _progress.info("%s", text)
+
+
+def say_privately(text: str) -> None:
+    """The same, and no log file keeps it."""
+    _progress.info("%s", text, extra=PRIVATE)
 
 
 class Loader:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from slipstream.errors import (
@@ -46,11 +47,29 @@ class HttpError(SlipstreamError):
     close = False
 
 
+_CHALLENGE = 'Bearer realm="slipstream"'
+
+
 class AuthenticationError(HttpError):
-    """No API key, or one that is not known."""
+    """No API key and no token, or one that is not known."""
 
     status = 401
-    headers = (("www-authenticate", 'Bearer realm="slipstream"'),)
+
+    def __init__(self, message: str, *, challenge: str = "", **details: Any) -> None:
+        super().__init__(message, **details)
+        parts = ", ".join(part for part in (_CHALLENGE, challenge) if part)
+        self.headers = (("www-authenticate", parts),)
+
+
+class ForbiddenError(HttpError):
+    """The API key or the token is known, and lacks the scope for this."""
+
+    status = 403
+
+    def __init__(self, message: str, *, needed_scope: str, scopes: Sequence[str]) -> None:
+        super().__init__(message, needed_scope=needed_scope, scopes=list(scopes))
+        missing = f'error="insufficient_scope", scope="{needed_scope}"'  # RFC 6750, 3.1
+        self.headers = (("www-authenticate", f"{_CHALLENGE}, {missing}"),)
 
 
 class EndpointNotFoundError(HttpError):

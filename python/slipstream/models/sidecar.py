@@ -7,13 +7,16 @@
 
     [cache]
     predictions = true
+
+    [text]
+    rows = "utf-8"  # a string stands for a row of numbers: its bytes
 """
 
 from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -37,11 +40,18 @@ class Cache(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     predictions: bool = False
 
 
+class Text(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a string means where a row of numbers is due."""
+
+    rows: Literal["utf-8"]
+
+
 class _Tables(msgspec.Struct, frozen=True):
     """Those that are read here; others are somebody else's."""
 
     warmup: Warmup | None = None
     cache: Cache = Cache()
+    text: Text | None = None
 
 
 class Sidecar(msgspec.Struct, frozen=True):
@@ -51,6 +61,7 @@ class Sidecar(msgspec.Struct, frozen=True):
     cache: Cache = Cache()
     source: str = ""
     """Where ``warmup`` stands, for messages."""
+    text: Text | None = None
     batching: bool = True
     """Whether rows of several requests may share an execution."""
 
@@ -80,7 +91,7 @@ def read_sidecar(file: Path) -> Sidecar:
         return Sidecar()
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.MsgspecError) as error:
         raise ModelLoadError(f"{path.name} cannot be read: {error}") from error
-    return Sidecar(tables.warmup, tables.cache, path.name)
+    return Sidecar(tables.warmup, tables.cache, path.name, tables.text)
 
 
 def sidecar_of(file: Path, declared: Declared) -> Sidecar:

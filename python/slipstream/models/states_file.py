@@ -28,7 +28,7 @@ from slipstream.errors import ModelLoadError, UnsafeModelError
 from slipstream.models.manifest import Constant, State
 
 _MOST_BYTES = 1 << 20
-_OTHER_TABLES = frozenset(("cache", "warmup"))
+_OTHER_TABLES = frozenset(("cache", "text", "warmup"))
 
 
 class StateTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

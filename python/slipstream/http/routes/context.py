@@ -6,11 +6,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 from slipstream.errors import ModelNotFoundError
+from slipstream.http.answer_cache import AnswerCache
+from slipstream.http.auth import Access
 from slipstream.http.clock import Clock
 from slipstream.http.health import RecentCounts
 from slipstream.http.limits import Limits
 from slipstream.http.machine import Machine
-from slipstream.http.routes.interfaces import NO_SPEECH, Speech, SpeechFigures
+from slipstream.http.routes.interfaces import NO_SPEECH, Autoscaler, Speech, SpeechFigures
 from slipstream.http.slow import SlowLane
 from slipstream.http.traffic import Level, Traffic
 from slipstream.http.window import SlidingWindow
@@ -35,7 +37,9 @@ class Context:
     ``settings`` are those in force at that moment: some change while the server runs.
     """
 
-    def __init__(self, engine: Engine, settings: Settings, clock: Clock) -> None:
+    def __init__(
+        self, engine: Engine, settings: Settings, clock: Clock, access: Access | None = None
+    ) -> None:
         from slipstream.downloads.service import Downloads  # here: as the engine is
         from slipstream.tune.searches import Searches
 
@@ -62,17 +66,23 @@ class Context:
         """What ``models.json`` lists; there from the moment the server begins to serve."""
         self.tasks: Tasks | None = None
         """Async predictions; there from the moment the server begins to serve."""
+        self.answers = AnswerCache(settings.answer_cache_s)
+        """Of endpoints that many ask and that change rarely."""
+        self.port: int | None = None if settings.uds is not None else settings.port
+        """That the server listens on; None on a Unix socket."""
+        self.autoscaler: Autoscaler | None = None
         self.speech: Speech | None = None
         """Synthesis and transcription, where this server has them."""
         self.gate_is_full: Callable[[], bool] = lambda: False
         self.traffic = Traffic()
         self.limits = Limits(settings)
-        """Both to be shared with the server's `App`."""
+        self.access = access or Access(settings)
+        """All three to be shared with the server's `App`."""
         self.level: Callable[[], Level] = lambda: Level(0, 0, 0)
         self.active_requests: Callable[[], int] = lambda: 0
         self.on_settings: Callable[[Settings], None] = lambda settings: None
         """Puts what the HTTP layer itself has to change in force."""
-        self.on_hangup: list[Callable[[], None]] = []
+        self.on_hangup: list[Callable[[], None]] = [self.access.read_again]
         """What is read again on SIGHUP, one after the other, on a thread beside the event loop's.
         Each takes the new state over as a whole, or raises and leaves the old one in force."""
 

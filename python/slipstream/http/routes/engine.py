@@ -123,8 +123,8 @@ def performance(context: Context, request: Request) -> Response:
                 successful_requests=totals.answered,
                 failed_requests=totals.failed + totals.not_run,
                 average_response_time=recent.average_s,
-                p95_response_time=_percentile_s(latencies, 95),
-                p99_response_time=_percentile_s(latencies, 99),
+                p95_response_time=percentile_s(latencies, 95),
+                p99_response_time=percentile_s(latencies, 99),
                 requests_per_second=recent.answered / seconds if seconds > 0 else 0.0,
             ),
             ResourceMetrics(
@@ -138,7 +138,8 @@ def performance(context: Context, request: Request) -> Response:
     )
 
 
-def _percentile_s(latencies: CoreLatencies, percent: float) -> float | None:
+def percentile_s(latencies: CoreLatencies, percent: float) -> float | None:
+    """Seconds; None where nothing ran."""
     return latencies.percentile_ns(percent) / 1e9 if latencies.count else None
 
 

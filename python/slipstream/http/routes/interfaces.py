@@ -36,3 +36,24 @@ class Speech(Protocol):
 
 NO_SPEECH = SpeechFigures("unavailable", (), (), (), (), (), None, 0, None, is_real_time=False)
 """Of a server that has none."""
+
+
+class ScalerState(NamedTuple):
+    """The autoscaler, as it is at one moment."""
+
+    state: Literal["running", "stopping", "disabled"]
+    is_healthy: bool
+    zero_scaler: Literal["healthy", "degraded", "disabled"]
+    last_activity: float | None
+    """Seconds since the epoch; None while it did nothing."""
+
+
+class Autoscaler(Protocol):
+    """Tells its state; the event loop's thread."""
+
+    def scaler_state(self) -> ScalerState:
+        """As it is now."""
+
+
+NO_SCALER = ScalerState("disabled", is_healthy=True, zero_scaler="disabled", last_activity=None)
+"""Of a server that has none."""

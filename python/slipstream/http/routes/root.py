@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from slipstream._version import __version__
 from slipstream.http.codec import json_response
+from slipstream.http.routes.cached import serve_cached
 from slipstream.http.routes.context import Context
 from slipstream.http.schemas.root import (
     AudioEndpoints,
@@ -38,7 +39,9 @@ class Root:
 
     def root(self, request: Request) -> Response:
         """GET /: what this server is, and the paths of its endpoints by area."""
-        context = self._context
+        return serve_cached(self._context, request, self._make)
+
+    def _make(self, context: Context, request: Request) -> Response:
         speech = context.speech_figures()
         return json_response(
             RootAnswer(

@@ -36,6 +36,11 @@ Priority: TypeAlias = Annotated[
     str, Meta(extra_json_schema={"enum": ["low", "normal", "high", "urgent"]})
 ]
 
+TimeoutS: TypeAlias = Annotated[float, Meta(extra_json_schema={"exclusiveMinimum": 0})]
+Level: TypeAlias = Annotated[int, Meta(extra_json_schema={"minimum": 0, "maximum": 10})]
+Inputs: TypeAlias = Annotated[Raw, Meta(extra_json_schema={"$ref": _REF + "Inputs"})]
+PredictedResult: TypeAlias = Annotated[Raw, Meta(extra_json_schema={"$ref": _REF + "Result"})]
+
 _CELL = {"type": ["number", "string", "null"]}
 _OUTPUT = {
     "type": "array",
@@ -74,6 +79,22 @@ VALUES: dict[str, dict[str, Any]] = {
         ],
         "description": "What the model is asked about: 1 to 1,000,000 rows.",
         "examples": [[[5.1, 3.5, 1.4, 0.2], [6.2, None, 4.3, 1.3]], [{"age": 31, "city": "Ulm"}]],
+    },
+    "Inputs": {
+        "anyOf": [
+            {"$ref": _REF + "Data"},
+            {"$ref": _REF + "NamedRow"},
+            {"$ref": _REF + "Cell"},
+        ],
+        "description": "One input, or a batch: a list of them. Of models with several inputs an "
+        "object of these by name. A value, or a string, may stand for a row.",
+        "examples": [[1, 2, 3], [[1, 2, 3], [4, 5, 6]], "Hello world"],
+    },
+    "Result": {
+        "anyOf": [{"$ref": _REF + "Predictions"}, {"$ref": _REF + "Cell"}],
+        "description": "What the model answers: of one input a number, a label or a list; of a "
+        "batch a list of these. An object by name of models with several outputs.",
+        "examples": [0.75, [0.75, 0.25]],
     },
     "Output": {
         "type": "array",

@@ -1,0 +1,32 @@
+"""The model `example`, which a server has unless it is told otherwise."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from slipstream.cli.startup import say
+from slipstream.errors import SlipstreamError
+
+if TYPE_CHECKING:
+    from slipstream.api import Engine
+
+
+def load_example(engine: Engine) -> None:
+    """Loads it, behind everything else, if nothing else is called so. Blocks.
+
+    One that does not load is said and missed by nobody: it is there to be tried, not to be used.
+    """
+    from slipstream.example.place import EXAMPLE_ID, graph_file  # here: as the engine is
+
+    settings = engine.settings
+    taken = {model.model_id for model in engine.models()}
+    taken |= {experiment.model_id for experiment in engine.experiments.all()}
+    if not settings.example_model or EXAMPLE_ID in taken:
+        return
+    try:
+        model = engine.load(
+            graph_file(settings), "onnx", model_id=EXAMPLE_ID, instances=1, is_extra=True
+        )
+        model.model_path = model.file.name
+    except SlipstreamError as error:
+        say(f"the model '{EXAMPLE_ID}' is not served: {error.message}")

@@ -1,0 +1,67 @@
+"""GET /health: open to everybody, whatever the load."""
+
+from __future__ import annotations
+
+import time
+
+from slipstream.http.codec import json_response
+from slipstream.http.health import overall
+from slipstream.http.routes.assessed import assessed
+from slipstream.http.routes.context import Context
+from slipstream.http.routes.interfaces import NO_SCALER
+from slipstream.http.schemas.core_health import (
+    AutoscalerAnswer,
+    CoreHealthAnswer,
+    EngineFigures,
+    HealthChecks,
+    ModelLoader,
+    ScalerComponents,
+    ZeroScaler,
+)
+from slipstream.http.types import Request, Response
+
+
+def health(context: Context, request: Request) -> Response:
+    """GET /health: 200 while it makes sense to send traffic here, else 503."""
+    checks = assessed(context)
+    is_healthy = overall(checks) != "unhealthy"
+    totals = context.engine.totals()
+    answer = CoreHealthAnswer(
+        healthy=is_healthy,
+        checks=HealthChecks(
+            inference_engine=checks["engine_status"] != "unhealthy",
+            model=checks["model_loading"] == "healthy",
+            device=sees_devices(context),
+            memory=checks["memory_usage"] == "healthy",
+            performance=checks["inference_performance"] == "healthy",
+        ),
+        timestamp=round(time.time(), 3),
+        engine_stats=EngineFigures(
+            totals.latencies.count, totals.average_s, context.active_requests()
+        ),
+        autoscaler=_autoscaler(context, checks["model_loading"] == "healthy"),
+    )
+    return json_response(answer, 200 if is_healthy else 503)
+
+
+def sees_devices(context: Context) -> bool:
+    """Whether the machine still shows a GPU where a model in memory computes on one."""
+    needs_gpu = any(
+        model.device != "cpu" for model in context.engine.models() if not model.is_resting
+    )
+    return not needs_gpu or context.machine.gpus().number > 0
+
+
+def _autoscaler(context: Context, has_all_models: bool) -> AutoscalerAnswer:
+    scaler = context.autoscaler
+    state = NO_SCALER if scaler is None else scaler.scaler_state()
+    return AutoscalerAnswer(
+        state.is_healthy,
+        state.state,
+        ScalerComponents(
+            ZeroScaler(state.zero_scaler, state.last_activity),
+            ModelLoader(
+                "healthy" if has_all_models else "degraded", context.engine.models_on_their_way
+            ),
+        ),
+    )

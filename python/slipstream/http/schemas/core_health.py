@@ -1,0 +1,76 @@
+"""GET /health: whether to send traffic here, with the state of what scales."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+
+class HealthChecks(msgspec.Struct):
+    """Whether each part can serve."""
+
+    inference_engine: bool
+    """It accepts requests."""
+    model: bool
+    """Every model that should be there is."""
+    device: bool
+    """The devices that loaded models compute on can be seen."""
+    memory: bool
+    """There is some left."""
+    performance: bool
+    """Few requests fail, and queues have room."""
+
+
+class EngineFigures(msgspec.Struct):
+    """Since the start."""
+
+    requests_processed: int
+    """That ran to an end."""
+    avg_processing_time: float | None
+    """Seconds from acceptance to the answer; null before the first request."""
+    active_requests: int
+
+
+class ZeroScaler(msgspec.Struct):
+    """Unloads models that nobody asks, and brings them back."""
+
+    status: Literal["healthy", "degraded", "disabled"]
+    last_activity: float | None
+    """Seconds since the epoch; null while it did nothing."""
+
+
+class ModelLoader(msgspec.Struct):
+    """Loads models side by side."""
+
+    status: Literal["healthy", "degraded"]
+    """Degraded: a model that should be there could not be loaded."""
+    active_loaders: int
+    """Models that are being loaded now."""
+
+
+class ScalerComponents(msgspec.Struct):
+    """Parts of the autoscaler."""
+
+    zero_scaler: ZeroScaler
+    model_loader: ModelLoader
+
+
+class AutoscalerAnswer(msgspec.Struct):
+    """Of GET /health."""
+
+    healthy: bool
+    state: Literal["running", "stopping", "disabled"]
+    components: ScalerComponents
+
+
+class CoreHealthAnswer(msgspec.Struct):
+    """GET /health."""
+
+    healthy: bool
+    """Whether to send traffic here; false comes with status 503."""
+    checks: HealthChecks
+    timestamp: float
+    """Seconds since the epoch."""
+    engine_stats: EngineFigures
+    autoscaler: AutoscalerAnswer
