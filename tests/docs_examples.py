@@ -2,7 +2,8 @@
 
 A fenced block's language says what it is:
 
-* ``bash``: curl commands; an ``http`` block (``curl -i``) or a ``json`` block right below holds
+* ``bash``: curl commands, in which ``YOUR_JWT_TOKEN`` stands for the token that the server printed
+  when it started; an ``http`` block (``curl -i``) or a ``json`` block right below holds
   their answers, one after the other;
 * ``python``: a program, run in a folder with ``models/`` in it; a ``text`` block right below holds
   what it prints, in which ``…`` stands for anything. If its first line is a comment that names a
@@ -46,6 +47,7 @@ _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _FILE_NAME = re.compile(r"# ([\w/]+\.py)\n")
 _ASSIGNMENT = re.compile(r"[A-Z_]+=")
 _FRACTION = re.compile(r"-?\d+\.\d+(?:e[+-]?\d+)?")
+_TOKEN = re.compile(r"takes this token until the server ends: (\S+)")
 _WIDTH = 110
 
 _MEASURED = frozenset(
@@ -54,16 +56,23 @@ _MEASURED = frozenset(
     "requests_per_second mean p50 p95 p99 size_reduction_percent speed_improvement_percent "
     "accuracy_loss_percent "
     "size_before_mb size_after_mb latency_before_ms latency_after_ms compile_time "
-    "optimize_time reached short_by_percent retry_after_s".split()
+    "optimize_time reached short_by_percent retry_after_s "
+    "timestamp processing_time total_processing_time memory_percent memory_available_gb "
+    "throughput_fps size_mb".split()
 )
 _MEASURED_OR_NULL = frozenset(
     "memory_usage_mb total_memory_usage_mb memory_freed_mb total_model_memory_mb cpu_usage "
-    "gpu_usage usage_percent gpu_memory_mb estimated_completion".split()
+    "gpu_usage usage_percent gpu_memory_mb estimated_completion "
+    "avg_processing_time cache_hit_rate cpu_percent memory_allocated_mb gpu_utilization "
+    "latency_p50 latency_p95 latency_p99 device_utilization".split()
 )
-_OF_THE_MACHINE = frozenset("cores load_average gpu queued".split())
+_OF_THE_MACHINE = frozenset(
+    "cores load_average gpu queued port processing_path concurrent_optimization gpu_available "
+    "gpu_count".split()
+)
 _OF_THE_SEARCH = frozenset("applied before best candidates configuration".split())
 """What `optimize` finds differs from machine to machine, and so does how much it has time for."""
-_VOLATILE_HEADERS = frozenset(("date", "content-length", "retry-after"))
+_VOLATILE_HEADERS = frozenset(("date", "content-length", "retry-after", "etag"))
 _TASK_ID = re.compile(r"\b(?:task_[0-9a-f]{32}|download_[0-9a-f]{16})\b")
 _PORT = re.compile(r"\bhttp://127\.0\.0\.1:\d+\b")
 _VOLATILE_TEXT = (
@@ -374,7 +383,7 @@ def serving(text: str, samples: Path, folder: Path) -> Iterator[Server]:
         for sample in SAMPLES
         for word in ("--load", f"{sample.model_id}{sample.suffix}={sample.model_id}")
     ]
-    environment = server_settings(text)
+    environment = {"EXAMPLE_MODEL": "True", **server_settings(text)}
     with contextlib.ExitStack() as stack:
         if "HF_ENDPOINT" in environment:  # a hub of one's own: ours
             hub = stack.enter_context(hub_server())
@@ -402,12 +411,20 @@ def run_page(text: str, samples: Path, folder: Path) -> list[Outcome]:
         return []
     tasks: dict[str, str] = {}
     with serving(text, samples, folder) as server:
+        printed = _TOKEN.search(server.log)
+        if printed is not None:
+            found = [_with_token(example, printed[1]) for example in found]
         return [
             run_curl_block(example, server.address, tasks)
             if example.block.language == "bash"
             else run_python_block(example, server.address, folder)
             for example in found
         ]
+
+
+def _with_token(example: Example, token: str) -> Example:
+    asked = example.block.text.replace("YOUR_JWT_TOKEN", token)
+    return example._replace(block=example.block._replace(text=asked))
 
 
 def rewritten(text: str, outcomes: list[Outcome], afresh: bool = False) -> str:
