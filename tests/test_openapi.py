@@ -199,14 +199,26 @@ class TestRealAnswersFit:
             ("get", "/metrics/performance", None),
             ("get", "/metrics/resources", None),
             ("get", "/health", None),
+            ("post", "//predict", {"model_name": "wine", "inputs": ENTRY["data"]}),
+            ("post", "//predict", {"model_name": "wine", "inputs": ENTRY["data"][0]}),
+            ("post", "//predict", {"model_name": "nobody", "inputs": [1]}),
+            ("post", "//predict", {"model_name": "wine", "inputs": [1], "timeout": 0}),
+            ("post", "//predict", {"model_name": "wine", "inputs": ENTRY["data"], "timeout": 1e-9}),
+            ("get", "//", None),
+            ("get", "//health", None),
+            ("get", "//info", None),
+            ("get", "//stats", None),
+            ("get", "//config", None),
         ],
     )
     def test_each(
         self, client: httpx.Client, served: dict[str, Any], method: str, path: str, body: Any
     ) -> None:
-        response = client.request(method, f"/api/inference{path}", json=body)
-        template = re.sub(r"/models/(wine|nobody|cancer)", "/models/{model_id}", path)
-        operation = served["paths"][f"/api/inference{template}"][method]
+        is_core = path.startswith("//")
+        full = path[1:] if is_core else f"/api/inference{path}"
+        response = client.request(method, full, json=body)
+        template = re.sub(r"/models/(wine|nobody|cancer)", "/models/{model_id}", full)
+        operation = served["paths"][template][method]
         described = operation["responses"][str(response.status_code)]
         if "$ref" in described:
             described = served["components"]["responses"][described["$ref"].split("/")[-1]]

@@ -57,6 +57,15 @@ def test_what_is_known_to_have_changed_is_not_kept(client: httpx.Client) -> None
         assert "more" not in listed
 
 
+def test_the_document_knows_which(client: httpx.Client) -> None:
+    served = answer(client.get("/openapi.json"))["paths"]
+    kept = {
+        path for path, item in served.items() for one in item.values() if "304" in one["responses"]
+    }
+    assert {path.replace("/wine/", "/{model_id}/") for path in KEPT} <= kept
+    assert not kept & {"/stats", "/health", "/predict"}
+
+
 def test_hits_are_counted(client: httpx.Client) -> None:
     for _ in range(50):
         answer(client.get("/config"))

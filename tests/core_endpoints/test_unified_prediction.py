@@ -266,6 +266,7 @@ class TestRefusals:
             ({"enable_batching": "yes"}, "enable_batching"),
             ({"token": 7}, "token"),
             ({"model_name": 7}, "model_name"),
+            ({"model_name": "x" * 257}, "model_name"),
             ({"inputs": []}, "inputs"),
             ({"inputs": [[]]}, "inputs"),
             ({"inputs": ""}, "inputs"),

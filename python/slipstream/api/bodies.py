@@ -94,13 +94,12 @@ def remembering(memory: Memory, encode: Encode) -> Encode:
 
 
 def asked_of(version: Version, body: Body) -> Asked:
-    """How this version takes a body that is ``either``."""
-    core = version.running
+    """How this version takes a body that is ``either``; it may rest."""
     return Asked(
         lifted(version, body.data)[1],
         device_of(version.manifest.backend_options),
-        core.is_batching,
-        core.instances,
+        version.core.is_batching,
+        version.core.instances,
     )
 
 

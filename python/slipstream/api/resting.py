@@ -39,6 +39,7 @@ class RestingCore:
 
     instances = 0
     is_busy = False
+    is_batching = False
 
     def run(
         self,

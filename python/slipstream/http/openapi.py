@@ -73,7 +73,7 @@ def document(routes: Iterable[Route], *, keys_required: bool) -> Schema:
             "schemas": components(kinds),
             "responses": {_failure_name(*one): _failure(*one) for one in failures},
             "headers": _HEADERS,
-            "parameters": {"RequestId": _REQUEST_ID},
+            "parameters": {"RequestId": _REQUEST_ID, "IfNoneMatch": _IF_NONE_MATCH},
             "securitySchemes": {
                 "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
                 "bearer": {
@@ -123,6 +123,8 @@ def _operation(route: Route, about: About, keys_required: bool) -> Schema:
     for status in statuses_of(route, about):
         name = _failure_name(status, route.family)
         operation["responses"][str(status)] = {"$ref": f"#/components/responses/{name}"}
+    if about.is_kept:
+        operation["responses"]["304"] = _NOT_MODIFIED
     for status, kind in about.others:
         operation["responses"][str(status)] = _success(about, kind)
     operation["security"] = _security(route, keys_required)
@@ -142,6 +144,8 @@ def _security(route: Route, keys_required: bool) -> list[Schema]:
 
 def _operation_id(route: Route) -> str:
     words = re.findall(r"\w+", route.path.removeprefix(_BASE)) or ["root"]
+    if route.family == "core":  # both families have a `predict` and a `health`
+        words = ["core", *words]
     return "_".join((route.method.lower(), *words)).replace(".", "_")
 
 
@@ -170,6 +174,8 @@ def _parameters(route: Route, about: About) -> Iterator[Schema]:
             text = schema.pop("description", _BESIDE_TENSOR if about.binary else None)
             yield {**parameter, "description": text} if text else parameter
     yield {"$ref": "#/components/parameters/RequestId"}
+    if about.is_kept:
+        yield {"$ref": "#/components/parameters/IfNoneMatch"}
     if about.binary:
         for name, example, text in (
             ("X-Tensor-Dtype", "float32", "The dtype of a tensor's body; it needs both headers."),
@@ -202,6 +208,8 @@ def _success(about: About, kind: Struct | None = None) -> Schema:
         schema = {"type": "object"}
     content: dict[str, Schema] = {about.media_type: {"schema": schema}}
     headers = {"X-Request-ID": {"$ref": "#/components/headers/RequestId"}}
+    if about.is_kept:
+        headers["ETag"] = {"$ref": "#/components/headers/ETag"}
     if about.binary:
         content |= {_BINARY[0]: {"schema": schema}, _BINARY[1]: {"schema": {}}}
         headers |= {
@@ -240,6 +248,20 @@ _REQUEST_ID: Schema = {
     "description": "An id of your own, 1 to 128 visible ASCII characters, that the answer repeats.",
     "schema": _ID_SCHEMA,
 }
+_IF_NONE_MATCH: Schema = {
+    "name": "If-None-Match",
+    "in": "header",
+    "required": False,
+    "description": "The ETag of an answer that the client has: 304 if it is still the answer.",
+    "schema": {"type": "string"},
+}
+_NOT_MODIFIED: Schema = {
+    "description": "The answer that the client has still holds.",
+    "headers": {
+        "X-Request-ID": {"$ref": "#/components/headers/RequestId"},
+        "ETag": {"$ref": "#/components/headers/ETag"},
+    },
+}
 _HEADERS: dict[str, Schema] = {
     "RequestId": {
         "description": "Names the request in logs: yours, or one made up.",
@@ -249,6 +271,10 @@ _HEADERS: dict[str, Schema] = {
     "RetryAfter": {
         "description": "Whole seconds after which trying again makes sense.",
         "schema": {"type": "integer", "minimum": 1},
+    },
+    "ETag": {
+        "description": "Names what the answer says, but for the moment it was made at.",
+        "schema": {"type": "string"},
     },
     "WwwAuthenticate": {"schema": {"type": "string"}},
     "TensorDtype": {

@@ -180,6 +180,8 @@ class About(msgspec.Struct, frozen=True):
     """Of success."""
     media_type: str = "application/json"
     """Of success."""
+    is_kept: bool = False
+    """Whether answers have an entity tag, and conditional requests get 304."""
 
 
 class Route(msgspec.Struct, frozen=True):

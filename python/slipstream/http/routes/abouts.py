@@ -70,8 +70,8 @@ def _prediction(summary: str, gives: type[msgspec.Struct]) -> About:
 
 ABOUTS: dict[str, About] = {
     "POST /models/load": About("Load a model file", LoadAnswer, LoadRequest, fails=(404, 409)),
-    "GET /models/list": About("What is loaded", ModelList),
-    "GET /models/{model_id}/info": About("What a model is", ModelInfo),
+    "GET /models/list": About("What is loaded", ModelList, is_kept=True),
+    "GET /models/{model_id}/info": About("What a model is", ModelInfo, is_kept=True),
     "GET /models/{model_id}/metrics": About("What a model did", ModelMetricsAnswer),
     "POST /models/{model_id}/reload": About(
         "Read a model's file again", LoadAnswer, fails=(409, 422)

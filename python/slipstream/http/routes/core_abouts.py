@@ -15,9 +15,9 @@ CORE_ABOUTS: dict[str, About] = {
     "GET /health": About(
         *("Whether to send traffic here", CoreHealthAnswer), others=((503, CoreHealthAnswer),)
     ),
-    "GET /info": About("What the server can do, and how it is doing", InfoAnswer),
+    "GET /info": About("What the server can do, and how it is doing", InfoAnswer, is_kept=True),
     "GET /stats": About("How much the engine did, and how fast", StatsAnswer),
-    "GET /config": About("The configuration in force", ConfigAnswer),
+    "GET /config": About("The configuration in force", ConfigAnswer, is_kept=True),
     "POST /predict": About(
         *("Answer one input or several", CorePredictAnswer, CorePredictRequest), fails=(404, 504)
     ),

@@ -30,7 +30,7 @@ class Root:
 
     def route(self) -> Route:
         """The row of the route table."""
-        about = About("What this server is", RootAnswer)
+        about = About("What this server is", RootAnswer, is_kept=True)
         return Route("GET", "/", self.root, open=True, about=about, family="core")
 
     def describe(self, table: Iterable[Route]) -> None:

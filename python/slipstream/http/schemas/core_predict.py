@@ -7,13 +7,13 @@ from typing import Any, ClassVar, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from slipstream.http.schemas.values import Inputs, Level, PredictedResult, TimeoutS
+from slipstream.http.schemas.values import Inputs, Level, ModelName, PredictedResult, TimeoutS
 
 
 class CorePredictRequest(msgspec.Struct, gc=False):
     """``inputs`` stays as it came."""
 
-    model_name: str
+    model_name: ModelName
     """The id of a model that is loaded, or of an experiment."""
     inputs: Inputs
     token: str | None = None

@@ -36,6 +36,7 @@ Priority: TypeAlias = Annotated[
     str, Meta(extra_json_schema={"enum": ["low", "normal", "high", "urgent"]})
 ]
 
+ModelName: TypeAlias = Annotated[str, Meta(max_length=256)]
 TimeoutS: TypeAlias = Annotated[float, Meta(extra_json_schema={"exclusiveMinimum": 0})]
 Level: TypeAlias = Annotated[int, Meta(extra_json_schema={"minimum": 0, "maximum": 10})]
 Inputs: TypeAlias = Annotated[Raw, Meta(extra_json_schema={"$ref": _REF + "Inputs"})]
