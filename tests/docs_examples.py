@@ -36,7 +36,7 @@ from typing import Any, NamedTuple
 import httpx
 
 from http_server import Server, clean_environment, slipstream_server
-from hub_server import hub_server, pattern
+from hub_server import example_hub
 
 ROOT = Path(__file__).resolve().parent.parent
 ADDRESS = "http://127.0.0.1:8000"
@@ -74,10 +74,9 @@ _OF_THE_SEARCH = frozenset("applied before best candidates configuration".split(
 """What `optimize` finds differs from machine to machine, and so does how much it has time for."""
 _VOLATILE_HEADERS = frozenset(("date", "content-length", "retry-after", "etag"))
 _TASK_ID = re.compile(r"\b(?:task_[0-9a-f]{32}|download_[0-9a-f]{16})\b")
-_PORT = re.compile(r"\bhttp://127\.0\.0\.1:\d+\b")
 _VOLATILE_TEXT = (
     (_TASK_ID, "task_*"),
-    (_PORT, "http://127.0.0.1:*"),
+    (re.compile(r"\bhttp://127\.0\.0\.1:\d+\b"), "http://127.0.0.1:*"),
     (re.compile(r"\b[0-9a-f]{64}\b"), "(digest)"),
     (re.compile(r"\b(req|batch)_[0-9a-f]{14}\b"), r"\1_*"),
     (re.compile(r"\bmodel_[0-9a-f]{10}\b"), "model_*"),
@@ -386,22 +385,9 @@ def serving(text: str, samples: Path, folder: Path) -> Iterator[Server]:
     environment = {"EXAMPLE_MODEL": "True", **server_settings(text)}
     with contextlib.ExitStack() as stack:
         if "HF_ENDPOINT" in environment:  # a hub of one's own: ours
-            hub = stack.enter_context(hub_server())
-            hub.add("acme/digits", digits_repository())
-            environment["HF_ENDPOINT"] = hub.url
-        yield stack.enter_context(
-            slipstream_server("--model-dir", "./models", *loads, env=environment, cwd=folder)
-        )
-
-
-def digits_repository() -> dict[str, bytes]:
-    """What stands for a repository of the hub: the same bytes every time."""
-    return {
-        "README.md": b"# digits",
-        "config.json": b'{"model_type": "digits"}',
-        "model.safetensors": pattern(20_000),
-        "pytorch_model.bin": pattern(20_000, seed=1),
-    }
+            environment["HF_ENDPOINT"] = stack.enter_context(example_hub()).url
+        serve = slipstream_server("--model-dir", "./models", *loads, env=environment, cwd=folder)
+        yield stack.enter_context(serve)
 
 
 def run_page(text: str, samples: Path, folder: Path) -> list[Outcome]:

@@ -300,3 +300,19 @@ def pattern(count: int, seed: int = 0) -> bytes:
     """Bytes that differ from place to place, so that a gap or an overlap shows."""
     block = hashlib.shake_256(str(seed).encode()).digest(min(count, 1 << 20))
     return (block * (count // len(block) + 1))[:count]
+
+
+@contextmanager
+def example_hub() -> Iterator[Hub]:
+    """With the repository of the documentation's examples: the same bytes every time."""
+    with hub_server() as hub:
+        hub.add(
+            "acme/digits",
+            {
+                "README.md": b"# digits",
+                "config.json": b'{"model_type": "digits"}',
+                "model.safetensors": pattern(20_000),
+                "pytorch_model.bin": pattern(20_000, seed=1),
+            },
+        )
+        yield hub

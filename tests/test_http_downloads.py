@@ -6,6 +6,7 @@ import hashlib
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -382,6 +383,39 @@ class TestWhatGoesWrong:
             hub.large.release()
             assert ended(client, ask(client, model_name=NAME))["status"] == "completed"
             assert hub.large.seen[-1].range is not None, "what was there was gone on with"
+
+    def test_cancelled_and_asked_again_at_once(self, hub: Hub, folder: Path) -> None:
+        """Two processes never write one file."""
+        hub.add(NAME, {"model.safetensors": LARGE})
+        hub.large.hold_after = HELD_AFTER
+        with serving(hub, folder) as server, server.client() as client:
+            for _ in range(3):
+                job = ask(client, model_name=NAME)
+                eventually(lambda job=job: look(client, job)["bytes_done"] > 0)  # type: ignore[misc]
+                client.delete(f"/models/download/{job['job_id']}")
+            hub.large.release()
+            done = ended(client, ask(client, model_name=NAME))
+            assert done["status"] == "completed", done
+            assert (folder / done["files"][0]["path"]).read_bytes() == LARGE
+
+    def test_a_place_that_is_taken(self, hub: Hub, folder: Path) -> None:
+        (folder / "downloads").write_text("a file where the folder should be")
+        hub.add(NAME, {"a.onnx": b"a"})
+        with serving(hub, folder) as server, server.client() as client:
+            status, kind, said = refused(client, model_name=NAME)
+            assert (status, kind) == (503, "UnavailableError")
+            assert "downloads" in said
+
+    def test_waiting_for_the_end(self, hub: Hub, folder: Path) -> None:
+        hub.add(NAME, {"model.safetensors": LARGE})
+        hub.large.hold_after = HELD_AFTER
+        with serving(hub, folder) as server, server.client() as client:
+            job = ask(client, model_name=NAME)
+            where = f"/models/download/{job['job_id']}"
+            assert client.get(f"{where}?wait_ms=50").json()["ended_at"] is None
+            threading.Timer(0.2, hub.large.release).start()
+            assert client.get(f"{where}?wait_ms=30000").json()["status"] == "completed"
+            assert client.get(f"{where}?wait_ms=-1").status_code == 422
 
     def test_a_server_that_ends(self, hub: Hub, folder: Path) -> None:
         hub.add(NAME, {"model.safetensors": LARGE})

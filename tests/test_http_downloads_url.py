@@ -108,6 +108,7 @@ def test_a_file(
     digest = hashlib.sha256(graph).hexdigest()
     job = ended(client, f"{files.url}/latest/pair.onnx?token=x", sha256=digest)
     assert (job["status"], job["error"]) == ("completed", None)
+    assert job["url"] == f"{files.url}/latest/pair.onnx", "a query may hold a secret"
     (file,) = job["files"]
     assert file["sha256"] == digest
     assert (folder / file["path"]).read_bytes() == graph

@@ -287,6 +287,20 @@ class TestReadAgain:
             reread(server, "nothing has changed")
             eventually(lambda: health(client) == "healthy")
 
+    def test_one_that_was_loaded_over_http_is_taken_over(
+        self, folder: Path, server: Server
+    ) -> None:
+        with server.client() as client:
+            load = {"model_path": "pair.onnx", "model_id": "pair"}
+            assert client.post(f"{BASE}/load", json=load).status_code == 200
+            write(folder, WINE, CANCER, PAIR | {"aliases": ["both"]})
+            reread(server, "pair was loaded")
+            eventually(lambda: client.get(f"{BASE}/both/info").status_code == 200)
+            assert health(client) == "healthy"
+            write(folder, WINE, CANCER)
+            reread(server, "pair was unloaded")
+            assert ids(client) == ["cancer", "wine"]
+
     def test_a_member_of_an_experiment_stays(self, folder: Path, server: Server) -> None:
         with server.client() as client:
             drawn = {"variants": [{"model_id": "cancer", "weight": 1}]}

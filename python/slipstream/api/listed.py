@@ -179,8 +179,12 @@ class Listed:
                     self._try(entry, "loaded", partial(_judged, entry, failure))
 
     def _failure_of_load(self, entry: ModelEntry) -> SlipstreamError | None:
+        model = self.model_of(entry)
         try:
-            load_entry(self._engine, entry)
+            if model is None:
+                load_entry(self._engine, entry)
+            else:  # it was loaded over HTTP, and belongs to the list from now on
+                self._redefine_as(model, entry, tuning_of(entry))
         except SlipstreamError as error:
             absences = self._engine.absences
             absences.give_up(entry.model_id, entry.model_path)  # as it was noted before
@@ -193,18 +197,20 @@ class Listed:
         try:
             if model is None:
                 raise ModelNotFoundError(f"{new.name} is not loaded")
-            tuning = self._tuning(changed, model)
-            self._engine.redefine(
-                *(model.model_id, new.model_path, options_of(new)),
-                tuning=tuning,
-                pinned=new.pinned,
-                cache_predictions=new.cache_predictions,
-            )
+            self._redefine_as(model, new, self._tuning(changed, model))
         except ModelNotFoundError:
             if model is not None and self.model_of(changed.old) is not None:
                 raise  # its file is not there
             load_entry(self._engine, new)  # it was unloaded over HTTP, and is wanted again
         return new
+
+    def _redefine_as(self, model: Model, entry: ModelEntry, tuning: Tuning) -> None:
+        self._engine.redefine(
+            *(model.model_id, entry.model_path, options_of(entry)),
+            tuning=tuning,
+            pinned=entry.pinned,
+            cache_predictions=entry.cache_predictions,
+        )
 
     def _adjust(self, changed: Changed) -> ModelEntry:
         model, new = self.model_of(changed.old), changed.new

@@ -22,6 +22,7 @@ from slipstream.downloads.hub import Hub
 from slipstream.downloads.link import Link
 from slipstream.downloads.partial import Partial
 from slipstream.downloads.plan import Order, order_of
+from slipstream.errors import UnavailableError
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
@@ -60,7 +61,12 @@ def _work(request: dict[str, Any], say: Callable[[str], None]) -> object:
     source = Hub() if wanted.url is None else Link(order.allowed_hosts, order.private_hosts)
     if order.action == "resolve":
         return msgspec.to_builtins(source.resolve(wanted))
-    _fetch(order, source, say)
+    try:
+        _fetch(order, source, say)
+    except OSError as error:
+        raise UnavailableError(
+            f"what was fetched cannot be written ({error.strerror or error}): make room there"
+        ) from error
     return None
 
 

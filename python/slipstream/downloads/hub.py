@@ -7,6 +7,7 @@ keeps no partial file of an attempt that failed and compares sizes only.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 from collections.abc import Iterator
@@ -26,9 +27,11 @@ from slipstream.errors import (
 )
 
 CONNECT_S = 5.0
+_READ_S = 20.0
 _MOST_FILES = 2000
 _CHUNK_BYTES = 256 << 10
 _OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES)
 _TRY_LATER = (408, 429, 500, 502, 503, 504)
 
 
@@ -67,7 +70,7 @@ class Hub:
                 wanted.model_name,
                 revision=wanted.revision,
                 files_metadata=True,
-                timeout=CONNECT_S,
+                timeout=(CONNECT_S, _READ_S, _READ_S, CONNECT_S),
             )
         files = [_planned(one) for one in info.siblings or ()]
         taken, pickles = select(files, wanted.files, allow_pickle=wanted.allow_pickle)
@@ -145,8 +148,8 @@ class Hub:
                 f"'model_name' is not valid: {error}", key="model_name"
             ) from None
         except (OSError, errors.HTTPError) as error:
-            if isinstance(error, OSError) and error.errno is not None and error.filename:
-                raise  # of a file of ours
+            if isinstance(error, OSError) and error.errno in _OF_THE_DISK:
+                raise
             raise NetworkError(
                 f"the network is not there: {self._host} cannot be reached "
                 f"({str(error) or type(error).__name__})"

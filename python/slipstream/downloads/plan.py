@@ -34,8 +34,13 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def title(self) -> str:
-        """For messages."""
-        return self.url or f"{self.model_name}{'@' + self.revision if self.revision else ''}"
+        """For messages, without a query, which may hold a secret."""
+        return self.shown_url or f"{self.model_name}{'@' + self.revision if self.revision else ''}"
+
+    @property
+    def shown_url(self) -> str | None:
+        """The URL without its query."""
+        return None if self.url is None else self.url.partition("?")[0]
 
 
 class PlannedFile(msgspec.Struct, frozen=True, kw_only=True):

@@ -31,7 +31,6 @@ from slipstream.errors import (
     DownloadEndedError,
     DownloadNotFoundError,
     DownloadRefusedError,
-    MissingDependencyError,
     NetworkError,
     SlipstreamError,
     SourceNotFoundError,
@@ -67,7 +66,7 @@ CHILD = Child(
         *("http_proxy", "https_proxy", "all_proxy", "no_proxy"),
         *("SSL_CERT_FILE", "SSL_CERT_DIR"),
     ),
-    errors=(DownloadRefusedError, NetworkError, SourceNotFoundError, MissingDependencyError),
+    errors=(DownloadRefusedError, NetworkError, SourceNotFoundError, UnavailableError),
 )
 
 
@@ -80,6 +79,7 @@ class Downloads:
         self.index = Index(settings.state_path)
         self._lock = threading.Lock()
         self._jobs: dict[str, Job] = {}  # in order of creation
+        self._turns: dict[str, threading.Lock] = {}  # by folder, of jobs that are known
         self._workers = ThreadPoolExecutor(
             settings.download_max_running, "slipstream-download", call_thread, ("download",)
         )
@@ -200,7 +200,10 @@ class Downloads:
         is_stopped: Callable[[], bool],
         progress: Callable[[str], None] | None = None,
     ) -> Any:
-        self._root.mkdir(parents=True, exist_ok=True)
+        try:
+            self._root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _unwritable(error) from error
         order = msgspec.structs.replace(
             order,
             allowed_hosts=self._settings.download_allowed_hosts,
@@ -253,8 +256,19 @@ class Downloads:
             _log.info("downloaded %s into %s in %.1f s", job.wanted.title, job.folder, took_s)
 
     def _fetch(self, job: Job) -> None:
+        with self._lock:
+            turn = self._turns.setdefault(job.folder, threading.Lock())
+        with turn:  # one that was just cancelled may be at its end, and write there
+            self._fetch_in_turn(job)
+
+    def _fetch_in_turn(self, job: Job) -> None:
+        if job.is_cancelled:
+            raise UnavailableError("it was cancelled")
         partial = self._root / _PARTIAL / job.folder
-        partial.mkdir(parents=True, exist_ok=True)
+        try:
+            partial.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _unwritable(error) from error
         self._sweep(keep=partial)
         order = Order(
             action="fetch",
@@ -284,7 +298,7 @@ class Downloads:
                 model_name=job.wanted.model_name,
                 revision=job.wanted.revision,
                 commit=job.plan.commit,
-                url=job.wanted.url,
+                url=job.wanted.shown_url,
             )
         )
 
@@ -302,6 +316,15 @@ class Downloads:
         for place, job in enumerate(ended):
             if place < surplus or time.time() - (job.ended_at or 0.0) > _KEPT_S:
                 del self._jobs[job.job_id]
+        folders = {job.folder for job in self._jobs.values()}
+        self._turns = {name: turn for name, turn in self._turns.items() if name in folders}
+
+
+def _unwritable(error: OSError) -> UnavailableError:
+    return UnavailableError(
+        f"nothing can be written where downloads go ({error.strerror}): make {FOLDER} in MODEL_DIR "
+        "writable, or make room there"
+    )
 
 
 def _size_of(folder: Path) -> int:

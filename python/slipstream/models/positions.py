@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from bisect import bisect_right
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ _SPACE = re.compile(r"[ \t\n\r]*")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 _WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None}
 _MOST_DIGITS = 64
+_LARGEST = sys.float_info.max
 _read_string = json.JSONDecoder().raw_decode
 
 
@@ -117,7 +119,10 @@ class _Reader:
             if len(number[0]) > _MOST_DIGITS:
                 raise self.error(f"a number has more than {_MOST_DIGITS} characters", position)
             is_whole = number[1] is None and number[2] is None
-            return Placed(place, int(number[0]) if is_whole else float(number[0]))
+            found = int(number[0]) if is_whole else float(number[0])
+            if not -_LARGEST <= found <= _LARGEST:
+                raise self.error(f"{number[0]} is beyond the range of a double", position)
+            return Placed(place, found)
         for word, value in _WORDS.items():
             if self._text.startswith(word, position):
                 self.position = position + len(word)

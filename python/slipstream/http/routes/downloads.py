@@ -109,7 +109,7 @@ def answer_of(job: Job) -> DownloadAnswer:
         job.wanted.model_name,
         job.wanted.revision,
         job.plan.commit,
-        job.wanted.url,
+        job.wanted.shown_url,
         folder,
         sum(state.size_bytes for state in files),
         job.plan.size_bytes,
