@@ -65,7 +65,8 @@ Status check_schema(const InputSchema& schema) {
 template <class Format>
 bool take_raw(DecodeContext& context, std::size_t depth, RawTensor& raw, bool& failed) {
   const RawForm form = Format::read_raw(context.cursor, raw);
-  failed = form != RawForm::kNone && context.limits.max_depth < depth + 2;  // Format::check says so
+  // Its shape is a list in an object. A wrong one need not be so deep.
+  failed = form == RawForm::kRead && context.limits.max_depth < depth + 2;  // Format::check says so
   if (failed) return false;
   failed = form == RawForm::kWrong &&
            !context.fail(

@@ -213,3 +213,24 @@ TEST(encoded_strings_and_labels) {
                                     std::vector<std::string>{"\xA2no", "\xC3"}, out);
   CHECK_EQ(out, "\x94\xC3\xA2no\xC0\xC0"sv);
 }
+
+// {"data": "" (binary), "dtype": "int8", "shape": 255}: no list in it, so it lies less deep than a
+// tensor, and nothing but its shape is wrong.
+TEST(a_raw_tensor_whose_shape_is_no_list_is_told_so_at_any_depth) {
+  DecodeLimits limits;
+  limits.max_depth = 1;
+  const auto result = unpack(
+      "\x83\xA4"
+      "data"
+      "\xC4\0"
+      "\xA5"
+      "dtype"
+      "\xA4"
+      "int8"
+      "\xA5"
+      "shape"
+      "\xCC\xFF"sv,
+      tensor(DType::kFloat32, {}), limits);
+  CHECK(result.status().code() == StatusCode::kInvalidArgument);
+  CHECK(result.status().message().find("a tensor is an object of") != std::string::npos);
+}

@@ -1,15 +1,15 @@
 """What proves who calls, as read at one moment: API keys, and what tokens are checked with.
 
-Keys are kept and compared as digests of equal length, every one of them every time, so the time
-taken tells nothing about how much of a key was right or which key it was. Tokens that were valid
-are remembered by digest until they expire, so that a request need not verify a signature. A change
-makes new `Credentials`, and with them everything that was remembered is forgotten.
+Keys are kept and looked up as digests under a salt that nobody outside the process knows. So the
+time that a look-up takes tells nothing about how much of a key was right, and many keys cost no
+more than one. Tokens that were valid are remembered by digest until they expire, so that a request
+need not verify a signature. A change makes new `Credentials`, and with them everything that was
+remembered is forgotten.
 """
 
 from __future__ import annotations
 
 import hashlib
-import hmac
 import secrets
 import threading
 import time
@@ -48,14 +48,16 @@ class Credentials:
     """Immutable but for what it remembers. Any thread."""
 
     def __init__(self, keys: Mapping[str, Scopes], verifier: Verifier | None) -> None:
-        self._callers = [
-            (digest, Caller(f"key {digest.hex()[:16]}", scopes, has_token=False))
+        self._callers = {
+            digest: Caller(f"key {digest.hex()[:16]}", scopes, has_token=False)
             for digest, scopes in ((_digest(key), scopes) for key, scopes in keys.items())
-        ]
+        }
         self._verifier = verifier
         self._lock = threading.Lock()
         self._remembered: OrderedDict[bytes, tuple[Caller, float]] = OrderedDict()
-        self.key_marks = frozenset((digest, caller.scopes) for digest, caller in self._callers)
+        self.key_marks = frozenset(
+            (digest, caller.scopes) for digest, caller in self._callers.items()
+        )
         """Of API keys, to tell what a change changed."""
         self.token_marks = frozenset(
             _digest(mark) for mark in (() if verifier is None else verifier.marks)
@@ -68,7 +70,7 @@ class Credentials:
         Raises:
             UnknownCallerError: nobody.
         """
-        found = self._keyed(_digest(offered))
+        found = self._callers.get(_digest(offered))
         if found is None:
             raise UnknownCallerError("The API key is not valid")
         return found
@@ -80,15 +82,8 @@ class Credentials:
             UnknownCallerError: nobody, or the token is not valid.
         """
         digest = _digest(offered)
-        found = self._keyed(digest) or self._remembered_caller(digest)
+        found = self._callers.get(digest) or self._remembered_caller(digest)
         return found or self._verified(offered, digest)
-
-    def _keyed(self, digest: bytes) -> Caller | None:
-        found: Caller | None = None
-        for candidate, caller in self._callers:
-            if hmac.compare_digest(digest, candidate):
-                found = caller
-        return found
 
     def _remembered_caller(self, digest: bytes) -> Caller | None:
         with self._lock:

@@ -53,24 +53,27 @@ std::string key(const std::string& name, Random& random) {
 }
 
 std::string nested(const TensorSpec& spec, const std::vector<std::size_t>& dims, std::size_t axis,
-                   Random& random) {
+                   bool takes_text, Random& random) {
   if (axis == dims.size()) return random_value(spec.dtype, random);
+  if (takes_text && axis + 1 == dims.size() && chance(random, 3)) {  // in one byte a letter, mostly
+    return chance(random, 20) ? random_string(random) : '"' + std::string(dims[axis], 'w') + '"';
+  }
   std::string text = "[" + space(random);
   for (std::size_t i = 0; i < dims[axis]; ++i) {
     if (i > 0) text += space(random) + "," + space(random);
-    text += nested(spec, dims, axis + 1, random);
+    text += nested(spec, dims, axis + 1, takes_text, random);
   }
   return text + space(random) + "]";
 }
 
-std::string nested(const TensorSpec& spec, Random& random) {
+std::string nested(const TensorSpec& spec, bool takes_text, Random& random) {
   std::vector<std::size_t> dims;
   for (const std::int64_t dim : spec.dims) {
     const std::size_t most = dims.empty() ? (chance(random, 20) ? 60 : 5) : 4;
     const std::size_t least = chance(random, 20) ? 0 : 1;
     dims.push_back(dim >= 0 ? static_cast<std::size_t>(dim) : least + below(random, most));
   }
-  return nested(spec, dims, 0, random);
+  return nested(spec, dims, 0, takes_text, random);
 }
 
 std::string table(const InputSchema& schema, Random& random) {
@@ -148,9 +151,11 @@ InputSchema schema_of_any_layout(Random& random) {
 
 }  // namespace
 
-// At times, columns of numbers are dropped by the model.
+// At times, columns of numbers are dropped by the model, or texts stand for rows of bytes.
 InputSchema random_schema(Random& random) {
   InputSchema schema = schema_of_any_layout(random);
+  const bool has_lists = schema.layout != Layout::kColumns && schema.column_names.empty();
+  schema.takes_text = has_lists && chance(random, 3);
   const bool named = !schema.column_names.empty() && schema.inputs[0].dims.size() == 2;
   if ((schema.layout == Layout::kMatrix && !named) || !chance(random, 3)) return schema;
   if (schema.layout == Layout::kTensors) return schema;
@@ -168,11 +173,12 @@ std::string random_document(const InputSchema& schema, Random& random) {
     return table(schema, random);
   }
   if (schema.layout == Layout::kMatrix || (schema.inputs.size() == 1 && chance(random, 2))) {
-    return nested(schema.inputs[0], random);
+    return nested(schema.inputs[0], schema.takes_text, random);
   }
   std::string text = "{";
   for (const TensorSpec& input : schema.inputs) {
-    text += (text.size() > 1 ? "," : "") + key(input.name, random) + nested(input, random);
+    text += (text.size() > 1 ? "," : "") + key(input.name, random) +
+            nested(input, schema.takes_text, random);
   }
   return text + "}";
 }

@@ -106,11 +106,25 @@ std::string scalar(const Node& node, DType dtype, bool accepts_missing) {
   }
 }
 
-void nested(const Node& node, const TensorSpec& spec, bool rows, bool accepts_missing,
+// The list of numbers that a text stands for.
+Node bytes_of(const std::string& text) {
+  Node list{Kind::kList, {}, {}, {}};
+  for (const char byte : text) {
+    list.items.push_back({Kind::kNumber, std::to_string(static_cast<unsigned char>(byte)), {}, {}});
+  }
+  return list;
+}
+
+void nested(const Node& node, const TensorSpec& spec, bool rows, const InputSchema& schema,
             std::size_t axis, Expected& expected) {
   if (axis == spec.dims.size()) {
-    expected.elements.push_back(scalar(node, spec.dtype, accepts_missing));
+    expected.elements.push_back(scalar(node, spec.dtype, schema.accepts_missing));
     return;
+  }
+  const bool is_number = spec.dtype != DType::kBool && spec.dtype != DType::kString;
+  const bool has_room = is_number && spec.dtype != DType::kInt8;
+  if (node.kind == Kind::kString && schema.takes_text && has_room && axis + 1 == spec.dims.size()) {
+    return nested(bytes_of(node.text), spec, rows, schema, axis, expected);
   }
   require(node.kind == Kind::kList);
   const auto size = static_cast<std::int64_t>(node.items.size());
@@ -120,7 +134,7 @@ void nested(const Node& node, const TensorSpec& spec, bool rows, bool accepts_mi
   }
   require(size == expected.dims[axis]);
   for (const Node& item : node.items) {
-    nested(item, spec, rows, accepts_missing, axis + 1, expected);
+    nested(item, spec, rows, schema, axis + 1, expected);
   }
 }
 
@@ -129,7 +143,7 @@ Expected tensor(const Node& node, const TensorSpec& spec, bool rows, const Input
   if (rows && spec.dims.size() == 2 && !schema.column_names.empty()) {
     expected.dims[1] = static_cast<std::int64_t>(schema.column_names.size());
   }
-  nested(node, spec, rows, schema.accepts_missing, 0, expected);
+  nested(node, spec, rows, schema, 0, expected);
   for (std::int64_t& dim : expected.dims) dim = std::max<std::int64_t>(dim, 0);
   return expected;
 }
