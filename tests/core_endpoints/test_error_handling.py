@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import httpx
 import pytest
 
 from core_endpoints.contract import answer, refused
-from http_server import Server, slipstream_server
+from http_models import Gate
+from http_server import Server, eventually, read_response, slipstream_server
 
 OPEN = ("/", "/health", "/info", "/config", "/docs", "/openapi.json", "/metrics")
 
@@ -68,6 +70,31 @@ def test_ids_are_echoed(client: httpx.Client) -> None:
     assert refused(response, 422, "InvalidInputError")["request_id"] == "mine-1"
     response = client.get("/health", headers={"X-Request-ID": "mine-2"})
     assert response.headers["x-request-id"] == "mine-2"
+
+
+def test_a_server_that_waits_no_longer(tmp_path: Path) -> None:
+    """What is in progress when the drain is over gets an answer, in the format of its route."""
+    folder = tmp_path / "models"
+    folder.mkdir()
+    gate = Gate(folder, "gated")
+    environment = {"ALLOW_CUSTOM_CODE": "True", "DRAIN_TIMEOUT_S": "0.2"}
+    body = b'{"model_name": "gated", "inputs": [0, 1]}'
+    with slipstream_server(
+        *("--model-dir", str(folder), "--load", "gated.py=gated"), env=environment
+    ) as server:
+        gate.close()
+        with server.connect() as working:
+            working.sendall(
+                b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b"
+                % (len(body), body)
+            )
+            eventually(lambda: gate.ran == [0])
+            server.process.terminate()
+            status, _, answered = read_response(working)
+        gate.open()
+        found = json.loads(answered)
+    assert status == found["status_code"] == 503
+    assert (found["success"], found["error"]) == (False, "Unavailable")
 
 
 @pytest.mark.parametrize("path", ["/predictions", "/predict/", "/Predict", "/api"])
