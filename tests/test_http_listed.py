@@ -278,6 +278,18 @@ class TestReadAgain:
             eventually(lambda: "words" in ids(client))
             assert health(client) == "healthy"
 
+    def test_one_that_was_unloaded_over_http(self, folder: Path, server: Server) -> None:
+        """Stays so, until its entry changes."""
+        with server.client() as client:
+            for changed in ({"pinned": True}, {"compile_model": False}):
+                assert client.delete(f"{BASE}/cancer").status_code == 200
+                reread(server, "nothing has changed")
+                assert ids(client) == ["wine"]
+                write(folder, WINE | {"aliases": ["prod", "reds"]}, CANCER | changed)
+                reread(server, "cancer was")
+                eventually(lambda: ids(client) == ["cancer", "wine"])
+                reread(server, "nothing has changed")
+
     def test_one_that_is_missed_can_be_given_up(self, folder: Path, server: Server) -> None:
         with server.client() as client:
             write(folder, WINE, CANCER, {"model_path": "absent.pkl"})

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from slipstream.api.model import LoadOptions, Model
 from slipstream.api.tuning import UNTUNED, Tuning
-from slipstream.errors import ModelNotFoundError, SlipstreamError
+from slipstream.errors import SlipstreamError
 from slipstream.models.catalog import Catalog, ModelEntry
 from slipstream.models.catalog_changes import Changed, changes, differing
 from slipstream.models.catalog_file import read_catalog
@@ -194,14 +194,10 @@ class Listed:
 
     def _redefine(self, changed: Changed) -> ModelEntry:
         model, new = self.model_of(changed.old), changed.new
-        try:
-            if model is None:
-                raise ModelNotFoundError(f"{new.name} is not loaded")
-            self._redefine_as(model, new, self._tuning(changed, model))
-        except ModelNotFoundError:
-            if model is not None and self.model_of(changed.old) is not None:
-                raise  # its file is not there
+        if model is None:
             load_entry(self._engine, new)  # it was unloaded over HTTP, and is wanted again
+        else:
+            self._redefine_as(model, new, self._tuning(changed, model))
         return new
 
     def _redefine_as(self, model: Model, entry: ModelEntry, tuning: Tuning) -> None:
