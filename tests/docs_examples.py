@@ -36,6 +36,7 @@ from typing import Any, NamedTuple
 import httpx
 
 from http_server import Server, clean_environment, slipstream_server
+from hub_server import example_hub
 
 ROOT = Path(__file__).resolve().parent.parent
 ADDRESS = "http://127.0.0.1:8000"
@@ -51,7 +52,7 @@ _WIDTH = 110
 
 _MEASURED = frozenset(
     "inference_time total_inference_time average_inference_time last_inference_time load_time "
-    "throughput_per_second model_size_mb total_time total_mb used_mb free_mb free_gb "
+    "throughput_per_second model_size_mb size_mb total_time total_mb used_mb free_mb free_gb "
     "requests_per_second mean p50 p95 p99 size_reduction_percent speed_improvement_percent "
     "accuracy_loss_percent "
     "size_before_mb size_after_mb latency_before_ms latency_after_ms compile_time "
@@ -72,9 +73,11 @@ _OF_THE_MACHINE = frozenset(
 _OF_THE_SEARCH = frozenset("applied before best candidates configuration".split())
 """What `optimize` finds differs from machine to machine, and so does how much it has time for."""
 _VOLATILE_HEADERS = frozenset(("date", "content-length", "retry-after", "etag"))
-_TASK_ID = re.compile(r"\btask_[0-9a-f]{32}\b")
+_TASK_ID = re.compile(r"\b(?:task_[0-9a-f]{32}|download_[0-9a-f]{16})\b")
 _VOLATILE_TEXT = (
     (_TASK_ID, "task_*"),
+    (re.compile(r"\bhttp://127\.0\.0\.1:\d+\b"), "http://127.0.0.1:*"),
+    (re.compile(r"\b[0-9a-f]{64}\b"), "(digest)"),
     (re.compile(r"\b(req|batch)_[0-9a-f]{14}\b"), r"\1_*"),
     (re.compile(r"\bmodel_[0-9a-f]{10}\b"), "model_*"),
     (re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"), "(time)"),
@@ -380,8 +383,11 @@ def serving(text: str, samples: Path, folder: Path) -> Iterator[Server]:
         for word in ("--load", f"{sample.model_id}{sample.suffix}={sample.model_id}")
     ]
     environment = {"EXAMPLE_MODEL": "True", **server_settings(text)}
-    with slipstream_server("--model-dir", "./models", *loads, env=environment, cwd=folder) as one:
-        yield one
+    with contextlib.ExitStack() as stack:
+        if "HF_ENDPOINT" in environment:  # a hub of one's own: ours
+            environment["HF_ENDPOINT"] = stack.enter_context(example_hub()).url
+        serve = slipstream_server("--model-dir", "./models", *loads, env=environment, cwd=folder)
+        yield stack.enter_context(serve)
 
 
 def run_page(text: str, samples: Path, folder: Path) -> list[Outcome]:

@@ -26,6 +26,8 @@ MODELS = {
     f"POST {BASE}/models/{{model_id}}/optimize",
     f"PUT {BASE}/experiments/{{experiment_id}}",
     f"DELETE {BASE}/experiments/{{experiment_id}}",
+    "POST /models/download",
+    "DELETE /models/download/{job_id}",
 }
 ADMIN = {f"PUT {BASE}/engine/config", f"POST {BASE}/engine/restart", f"DELETE {BASE}/engine/cache"}
 ALWAYS = {"GET /stats"}

@@ -239,6 +239,12 @@ OPTIONS: dict[str, Option] = {
     "example_model": Option("EXAMPLE_MODEL", _FLAG),
     "model_cache_size": Option("MODEL_CACHE_SIZE", _whole_number(0, 10_000, "a number of models")),
     "memory_limit_mb": Option("MEMORY_LIMIT_MB", _whole_number(0, _COUNT_MAX, "mebibytes")),
+    "download_allowed_hosts": Option("DOWNLOAD_ALLOWED_HOSTS", _HOSTS),
+    "download_private_hosts": Option("DOWNLOAD_PRIVATE_HOSTS", _HOSTS),
+    "download_max_mb": Option("DOWNLOAD_MAX_MB", _whole_number(1, _COUNT_MAX, "mebibytes")),
+    "download_max_running": Option(
+        "DOWNLOAD_MAX_RUNNING", _whole_number(1, 16, "a number of downloads")
+    ),
     "prediction_cache_mb": Option("PREDICTION_CACHE_MB", _number(0, _COUNT_MAX, "mebibytes")),
     "intra_op_threads": Option("INTRA_OP_THREADS", _whole_number(1, 256, "a number of threads")),
     "execute_timeout_ms": Option(

@@ -98,6 +98,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     memory_limit_mb: int = 2048
     """Most resident memory (MiB) of the process and its workers, kept by evicting; 0: no limit."""
 
+    download_allowed_hosts: tuple[str, ...] = ()
+    """Hosts from which a file may be downloaded by its URL, over https; none: that is off."""
+    download_private_hosts: tuple[str, ...] = ()
+    """Which of these may be at private addresses."""
+    download_max_mb: int = 10_240
+    """Most (MiB) that one download may have."""
+    download_max_running: int = 2
+    """Downloads at once; more wait."""
+
     prediction_cache_mb: float = 64.0
     """Memory (MiB) for answers of models that were loaded with ``cache_predictions``."""
 

@@ -18,6 +18,7 @@ from slipstream.cli.logs import configure_logging
 from slipstream.cli.startup import (
     Loader,
     StartupLoad,
+    listed_models,
     parse_load,
     say,
     say_privately,
@@ -35,6 +36,7 @@ from slipstream.settings import Settings, forget_secrets, load_settings, stored_
 
 if TYPE_CHECKING:
     from slipstream.api import Engine
+    from slipstream.api.listed import Listed
 
 _LOOK_S = 2.0
 """Between looks at the counters, for figures of the last minute."""
@@ -104,11 +106,14 @@ async def _serve(settings: Settings, asked: list[StartupLoad]) -> bool:
     try:
         from slipstream.api import Engine  # here: a port in use should not cost the imports
         from slipstream.api.experiments_file import EXPERIMENTS_FILE
+        from slipstream.api.listed import Listed
         from slipstream.api.registry import REGISTRY_FILE, Registry
 
         registry = Registry(settings.state_path)
-        loads = startup_loads(asked, settings.model_dir, registry.all())
+        catalog = listed_models(settings.model_dir)
+        loads = startup_loads(asked, catalog, settings.model_dir, registry.all())
         engine = Engine(settings)
+        listed = Listed(engine, catalog, {one.model_id for one in asked if one.model_id})
         if registry.damage is not None:
             engine.absences.note(None, REGISTRY_FILE, registry.damage)
     except BaseException:
@@ -122,8 +127,10 @@ async def _serve(settings: Settings, asked: list[StartupLoad]) -> bool:
         if not await loader.run(settings, stop):
             sock.close()
             return False
+        listed.settle()
         await asyncio.to_thread(load_example, engine)
-        orderly = await _answer_requests(engine, settings, sock, stop, hangups, access)
+        orderly = await _answer_requests(engine, settings, listed, sock, stop, hangups, access)
+        orderly = orderly and not listed.is_changing
     finally:
         closed = await _close(engine)
     orderly = orderly and closed
@@ -134,6 +141,7 @@ async def _serve(settings: Settings, asked: list[StartupLoad]) -> bool:
 async def _answer_requests(
     engine: Engine,
     settings: Settings,
+    listed: Listed,
     sock: socket.socket,
     stop: asyncio.Event,
     hangups: Hangups,
@@ -144,6 +152,8 @@ async def _answer_requests(
 
     clock = Clock()
     context = Context(engine, settings, clock, access)
+    context.listed = listed
+    context.on_hangup.append(listed.reread)
     app = App(all_routes(context), settings, clock, context.traffic, context.limits, access)
     if sock.family != socket.AF_UNIX:
         context.port = sock.getsockname()[1]
@@ -186,6 +196,7 @@ async def _mark_closing(stop: asyncio.Event, context: Context) -> None:
     context.accepting = False
     context.searches.stop()
     context.streams.close()
+    context.downloads.close()
     if context.tasks is not None:
         context.tasks.stop()
 

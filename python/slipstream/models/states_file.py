@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -32,7 +33,7 @@ _MOST_BYTES = 1 << 20
 _OTHER_TABLES = frozenset(("cache", "text", "warmup"))
 
 
-class _StateTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class StateTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``[states.INPUT]``, as `State` describes it."""
 
     output: str
@@ -44,7 +45,7 @@ class _Tables(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The tables that are read here."""
 
     constants: dict[str, Constant] = {}
-    states: dict[str, _StateTable] = {}
+    states: dict[str, StateTable] = {}
     inputs: dict[str, InputTable] = {}
 
 
@@ -59,6 +60,9 @@ class StatesFile(msgspec.Struct, frozen=True):
     inputs: tuple[ToldInput, ...] = ()
     sha256: str = ""
     """Of what it says; "" where it says nothing."""
+
+
+_NO_INPUTS: Mapping[str, InputTable] = {}
 
 
 def states_file_of(path: Path) -> StatesFile:
@@ -83,24 +87,55 @@ def states_file_of(path: Path) -> StatesFile:
         tables = _tables(mine)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
         raise ModelLoadError(f"{file.name} is not valid: {error}") from error
-    for name, table in tables.states.items():
-        _check(file.name, name, table, tables)
-    states = tuple(
+    return states_of(file.name, tables.states, tables.constants, tables.inputs)
+
+
+def states_of(
+    file: str,
+    states: Mapping[str, StateTable],
+    constants: Mapping[str, Constant],
+    inputs: Mapping[str, InputTable] = _NO_INPUTS,
+) -> StatesFile:
+    """What such tables say, wherever they stand; ``file`` is named in messages.
+
+    Raises:
+        ModelLoadError: they contradict themselves.
+    """
+    for name, table in states.items():
+        _check(file, name, table, constants)
+    found = tuple(
         State(input=name, output=table.output, shape=table.shape, value=table.value)
-        for name, table in tables.states.items()
+        for name, table in states.items()
     )
-    inputs = tuple(told_input(file.name, name, table) for name, table in tables.inputs.items())
-    if not states and not tables.constants and not inputs:
+    told = tuple(told_input(file, name, table) for name, table in inputs.items())
+    return _sealed(found, dict(constants), told)
+
+
+def with_constants(beside: StatesFile, declared: StatesFile | None) -> StatesFile:
+    """What stands beside a model, and what was declared of it elsewhere, which wins."""
+    if declared is None:
+        return beside
+    return _sealed(
+        (*beside.states, *declared.states),
+        {**beside.constants, **declared.constants},
+        beside.inputs,
+    )
+
+
+def _sealed(
+    states: tuple[State, ...], constants: dict[str, Constant], inputs: tuple[ToldInput, ...]
+) -> StatesFile:
+    if not states and not constants and not inputs:
         return StatesFile()
-    said = msgspec.json.encode((states, tables.constants, inputs))
-    return StatesFile(states, tables.constants, inputs, hashlib.sha256(said).hexdigest())
+    said = msgspec.json.encode((states, constants, inputs))
+    return StatesFile(states, constants, inputs, hashlib.sha256(said).hexdigest())
 
 
-def _check(file: str, name: str, table: _StateTable, tables: _Tables) -> None:
+def _check(file: str, name: str, table: StateTable, constants: Mapping[str, Constant]) -> None:
     for size in table.shape or ():
         if size != "rows" and not (isinstance(size, int) and 0 <= size <= 2**31):
             raise ModelLoadError(
                 f"{file}: states.{name}.shape has {size!r}; it takes sizes and the word 'rows'"
             )
-    if name in tables.constants:
+    if name in constants:
         raise ModelLoadError(f"{file}: input {name!r} is a state and a constant; it can be one")

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from slipstream.http.routes import core_config, core_health, core_info, core_predict, core_stats
+from slipstream.http.routes import (
+    catalog,
+    core_config,
+    core_health,
+    core_info,
+    core_predict,
+    core_stats,
+    downloads,
+)
 from slipstream.http.routes.cached import cached
 from slipstream.http.routes.context import Context
 from slipstream.http.routes.core_abouts import CORE_ABOUTS
@@ -46,6 +54,10 @@ def core_routes(context: Context) -> tuple[Route, ...]:
         row("GET", "/info", cached(core_info.info), is_open=True),
         row("GET", "/stats", core_stats.stats, protected=True),
         row("GET", "/config", cached(core_config.config), is_open=True),
+        row("GET", "/models", catalog.models),
+        row("POST", "/models/download", downloads.download, scope="models"),
+        row("GET", "/models/download/{job_id}", downloads.find),
+        row("DELETE", "/models/download/{job_id}", downloads.cancel, scope="models"),
     )
     root.describe(table)
     return table
