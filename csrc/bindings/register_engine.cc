@@ -16,14 +16,15 @@ namespace {
 std::shared_ptr<ModelObject> load(const std::shared_ptr<Engine>& engine, const std::string& name,
                                   const std::string& backend, const std::string& path,
                                   std::map<std::string, std::string> options, std::size_t instances,
-                                  std::int64_t max_batch_rows, bool batching,
-                                  std::size_t queue_capacity, double inline_limit_us,
+                                  std::size_t max_instances, std::int64_t max_batch_rows,
+                                  bool batching, std::size_t queue_capacity, double inline_limit_us,
                                   int worker_nice) {
   Result<std::shared_ptr<ServedModel>> served = [&] {
     const py::gil_scoped_release release;
     ServeOptions serve;
     serve.name = name;
     serve.instances = instances;
+    serve.max_instances = max_instances;
     serve.batcher.max_batch_rows = max_batch_rows;
     serve.batcher.batchable = batching;
     serve.batcher.queue_capacity = queue_capacity;
@@ -48,8 +49,8 @@ void register_engine(py::module_& module) {
            "backend_directories"_a, "max_in_flight"_a = 8192)
       .def("load", &load, py::kw_only(), "name"_a, "backend"_a, "path"_a,
            "options"_a = std::map<std::string, std::string>{}, "instances"_a = 1,
-           "max_batch_rows"_a = 64, "batching"_a = true, "queue_capacity"_a = 1024,
-           "inline_limit_us"_a = 20.0, "worker_nice"_a = 0)
+           "max_instances"_a = 0, "max_batch_rows"_a = 64, "batching"_a = true,
+           "queue_capacity"_a = 1024, "inline_limit_us"_a = 20.0, "worker_nice"_a = 0)
       .def("available_backends", [](Engine& self) { return self.backends().available(); })
       .def(
           "backend_version",

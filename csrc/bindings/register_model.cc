@@ -122,6 +122,15 @@ void warm_up(const ModelObject& self, const InputsObject& inputs, std::uint64_t 
   raise_unless_ok(status);
 }
 
+void set_instances(const ModelObject& self, std::size_t count) {
+  Status status;
+  {
+    const py::gil_scoped_release release;
+    status = self.served->set_instances(count);
+  }
+  raise_unless_ok(status);
+}
+
 void close(const ModelObject& self, double drain_timeout_s) {
   const py::gil_scoped_release release;
   self.served->close(now_ns() +
@@ -242,6 +251,7 @@ void register_model(py::module_& module) {
           },
           "ticket"_a)
       .def("warm_up", &warm_up, "inputs"_a, py::kw_only(), "outputs_wanted"_a, "budget_s"_a)
+      .def("set_instances", &set_instances, "count"_a)
       .def(
           "set_max_batch_rows",
           [](const ModelObject& self, std::int64_t rows) { self.served->set_max_batch_rows(rows); },

@@ -60,6 +60,12 @@ class Servable {
   [[nodiscard]] virtual const std::string& name() const noexcept = 0;
   [[nodiscard]] virtual const ModelSpec& spec() const noexcept = 0;
   [[nodiscard]] virtual const ModelStats& stats() const noexcept = 0;
+  // From now on so many instances answer, 1 to what it was loaded with room for. Blocks: for new
+  // ones until they are made and warm, for the others until they have answered what they had begun.
+  // Failure: kInvalidArgument (out of that range, or no instances of its own), kUnavailable
+  // (closing), and why an instance cannot be made; then there are as many as could be.
+  [[nodiscard]] virtual Status set_instances(std::size_t count) = 0;
+
   // Of itself: instances of what a composite merely shares belong to somebody else.
   [[nodiscard]] virtual std::size_t instances() const noexcept = 0;
   // Whether rows of several requests share executions.

@@ -5,6 +5,7 @@
 #include <system_error>
 
 #include "core/executor.h"
+#include "core/shape_key.h"
 #include "core/this_thread.h"
 
 namespace slipstream {
@@ -14,22 +15,8 @@ namespace {
 // many runs.
 constexpr std::uint32_t kProbeEvery = 16;
 
-// Executions of a warm-up on each instance: those that teach nothing, and those that do.
-constexpr int kColdRuns = 2;
-constexpr int kWarmRuns = 3;
-
-// FNV-1a over dtypes and inner dimensions (all dimensions where rows are not shared).
-std::uint64_t shape_key_of(std::span<const Tensor> inputs) noexcept {
-  std::uint64_t hash = 0xcbf2'9ce4'8422'2325ULL;
-  const auto mix = [&hash](std::uint64_t value) { hash = (hash ^ value) * 0x100'0000'01b3ULL; };
-  for (const Tensor& input : inputs) {
-    mix(static_cast<std::uint64_t>(input.dtype()));
-    for (std::size_t axis = 1; axis < input.shape().rank(); ++axis) {
-      mix(static_cast<std::uint64_t>(input.shape()[axis]));
-    }
-  }
-  return hash;
-}
+// Requests of warm-ups that are kept for instances that are made later.
+constexpr std::size_t kMostWarmRequests = 4;
 
 Status check_input(const TensorSpec& spec, const Tensor& input) {
   const auto dims = input.shape().dims();
@@ -87,21 +74,13 @@ Result<std::shared_ptr<ServedModel>> ServedModel::create(RequestPool& pool, Dead
   std::shared_ptr<ServedModel> served(
       new ServedModel(pool, timer, std::move(model), std::move(options)));
   const std::size_t count = served->options_.instances;
-  for (std::size_t i = 0; i < count; ++i) {
-    Result<std::unique_ptr<Instance>> instance = served->model_->create_instance();
-    if (!instance.is_ok()) return instance.status();
+  const std::size_t room = std::max(count, served->options_.max_instances);
+  for (std::size_t i = 0; i < room; ++i) {
     served->slots_.push_back(std::make_unique<InstanceSlot>());
-    served->slots_.back()->instance = std::move(instance).value();
   }
+  const std::scoped_lock lock(served->close_mutex_);
   for (std::size_t i = 0; i < count; ++i) {
-    InstanceSlot& slot = *served->slots_[i];
-    try {
-      slot.worker = std::thread([raw = served.get(), &slot, i] { raw->run_worker(slot, i); });
-    } catch (const std::system_error& error) {
-      return resource_exhausted("model '" + served->options_.name + "' could not start worker " +
-                                std::to_string(i + 1) + " of " + std::to_string(count) + " (" +
-                                error.what() + "); ask for fewer instances");
-    }
+    if (Status status = served->start_instance(i); !status.is_ok()) return status;
   }
   return served;
 }
@@ -241,7 +220,7 @@ std::optional<Response> ServedModel::try_run_inline(std::span<const Tensor> inpu
   if (!guard.is_open() || !batcher_.approx_empty()) return std::nullopt;
   for (const auto& slot : slots_) {
     const std::unique_lock lock(slot->in_use, std::try_to_lock);
-    if (!lock.owns_lock()) continue;
+    if (!lock.owns_lock() || !slot->instance) continue;
     ExecutionContext context{model_->spec(), pool_, batcher_, latency_, stats_, options_.memory};
     Response response =
         run_once(context, *slot->instance, inputs, options.outputs_wanted, shape_key, rows);
@@ -261,22 +240,15 @@ std::optional<Response> ServedModel::try_run_inline(std::span<const Tensor> inpu
 Status ServedModel::warm_up(std::span<const Tensor> inputs, std::uint64_t outputs_wanted,
                             Nanoseconds until_ns) {
   if (Status status = validate(inputs); !status.is_ok()) return status;
-  const std::int64_t rows = model_->spec().batchable ? inputs.front().rows() : 1;
-  const std::uint64_t shape_key = shape_key_of(inputs);
-  const auto uncounted = std::make_unique<ModelStats>();
-  const auto forgotten = std::make_unique<LatencyModel>();
+  const std::scoped_lock changing(close_mutex_);
+  const WarmRequest request{{inputs.begin(), inputs.end()}, outputs_wanted};
   for (const auto& slot : slots_) {
     const std::scoped_lock lock(slot->in_use);
-    for (int run = 0; run < kColdRuns + kWarmRuns; ++run) {
-      if (run > 0 && now_ns() >= until_ns) break;
-      LatencyModel& learned = run < kColdRuns ? *forgotten : latency_;
-      ExecutionContext context{model_->spec(), pool_,      batcher_,
-                               learned,        *uncounted, options_.memory};
-      const Response response =
-          run_once(context, *slot->instance, inputs, outputs_wanted, shape_key, rows);
-      if (!response.status.is_ok()) return response.status;
-    }
+    if (!slot->instance) continue;
+    Status status = warm_up_instance(*slot->instance, request, until_ns);
+    if (!status.is_ok()) return status;
   }
+  if (warm_requests_.size() < kMostWarmRequests) warm_requests_.push_back(request);
   return Status::ok();
 }
 
@@ -305,7 +277,7 @@ void ServedModel::run_worker(InstanceSlot& slot, std::size_t number) noexcept {
   batch.parts.reserve(
       static_cast<std::size_t>(std::min<std::int64_t>(options_.batcher.max_batch_rows, 1024)));
   batch.late.reserve(64);
-  for (;;) {
+  while (!leaves_when_asked(slot)) {
     std::unique_lock lock(slot.in_use);
     Nanoseconds begin = now_ns();
     if (!batcher_.form(batch, begin)) {
@@ -315,13 +287,17 @@ void ServedModel::run_worker(InstanceSlot& slot, std::size_t number) noexcept {
       begin = now_ns();
       if (!batcher_.form(batch, begin)) {
         lock.unlock();
-        if (!stopping_.load()) {
-          work_.wait(key);
-          continue;
+        if (stopping_.load()) {
+          work_.cancel_wait();
+          slot.phase.store(Phase::kLeft);
+          return;
         }
-        work_.cancel_wait();
-        slot.has_left.store(true);
-        return;
+        if (slot.phase.load() == Phase::kAsked) {
+          work_.cancel_wait();
+        } else {
+          work_.wait(key);
+        }
+        continue;
       }
       work_.cancel_wait();
     }
@@ -332,6 +308,8 @@ void ServedModel::run_worker(InstanceSlot& slot, std::size_t number) noexcept {
     run_batch(context, *slot.instance, batch);
     slot.is_busy.set(false);
   }
+  // A notification may have woken this worker for what it does not take.
+  if (!batcher_.approx_empty()) work_.notify_one();
 }
 
 void ServedModel::close(Nanoseconds drain_until_ns) noexcept {
@@ -351,7 +329,7 @@ void ServedModel::close(Nanoseconds drain_until_ns) noexcept {
   }
   while (has_workers()) {  // one that has just taken a batch is not busy yet
     for (const auto& slot : slots_) {
-      if (slot->is_busy.value()) slot->instance->interrupt();
+      if (slot->is_busy.value()) slot->instance->interrupt();  // it stays: close_mutex_ is ours
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
@@ -362,8 +340,9 @@ void ServedModel::close(Nanoseconds drain_until_ns) noexcept {
 }
 
 bool ServedModel::has_workers() const noexcept {
-  return std::ranges::any_of(
-      slots_, [](const auto& slot) { return slot->worker.joinable() && !slot->has_left.load(); });
+  return std::ranges::any_of(slots_, [](const auto& slot) {
+    return slot->worker.joinable() && slot->phase.load() != Phase::kLeft;
+  });
 }
 
 // Ends what waits. Workers may be taking batches at the same time: each request goes to one of us.
@@ -395,17 +374,6 @@ void ServedModel::fail_unserved(Request& request, const Status& status) noexcept
                     .execute_ns = 0,
                     .batch_rows = 0};
   if (sink->complete(request.tag, std::move(response))) sink->flush();
-}
-
-std::size_t ServedModel::busy_instances() const noexcept {
-  return static_cast<std::size_t>(
-      std::ranges::count_if(slots_, [](const auto& slot) { return slot->is_busy.value(); }));
-}
-
-std::uint64_t ServedModel::restarts() const noexcept {
-  std::uint64_t restarts = 0;
-  for (const auto& slot : slots_) restarts += slot->instance->restarts();
-  return restarts;
 }
 
 }  // namespace slipstream

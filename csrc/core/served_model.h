@@ -30,6 +30,7 @@ namespace slipstream {
 struct ServeOptions {
   std::string name;  // for messages and thread names
   std::size_t instances = 1;
+  std::size_t max_instances = 0;  // room for set_instances(); no less than `instances`
   BatcherConfig batcher;  // .batchable is and-ed with the model's own, .instances is the above
   // Executions learned to take less than this run on the caller's thread when the model is idle:
   // less than waking a worker costs. 0 turns the inline path off.
@@ -63,6 +64,8 @@ class ServedModel final : public Servable {
 
   void set_max_batch_rows(std::int64_t rows) noexcept override;
 
+  [[nodiscard]] Status set_instances(std::size_t count) override;
+
   [[nodiscard]] bool is_busy() noexcept override;
 
   // Joins the workers, too. Executions that go on beyond `drain_until_ns` are interrupted, where
@@ -73,7 +76,7 @@ class ServedModel final : public Servable {
   [[nodiscard]] const ModelSpec& spec() const noexcept override { return model_->spec(); }
   [[nodiscard]] const ServeOptions& options() const noexcept { return options_; }
   [[nodiscard]] const ModelStats& stats() const noexcept override { return stats_; }
-  [[nodiscard]] std::size_t instances() const noexcept override { return options_.instances; }
+  [[nodiscard]] std::size_t instances() const noexcept override { return running_.load(); }
   [[nodiscard]] bool is_batching() const noexcept override { return batcher_.is_batching(); }
   [[nodiscard]] std::size_t approx_queue_size() const noexcept override {
     return batcher_.approx_size();
@@ -82,13 +85,21 @@ class ServedModel final : public Servable {
   [[nodiscard]] std::uint64_t restarts() const noexcept override;
 
  private:
-  // An Instance and the right to use it: a worker's own, lent to callers that run inline.
+  // Of a worker: it takes batches, is to take no more, takes none.
+  enum class Phase : std::uint8_t { kAtWork, kAsked, kLeft };
+  // An Instance and the right to use it: a worker's own, lent to callers that run inline. One
+  // without an instance is room for another.
   struct InstanceSlot {
-    std::unique_ptr<Instance> instance;
+    std::unique_ptr<Instance> instance;  // changed under in_use and instances_mutex_ both
     std::mutex in_use;
     RelaxedGauge<bool> is_busy;  // its worker executes
     std::thread worker;
-    std::atomic<bool> has_left{false};  // the worker takes no more batches
+    std::atomic<Phase> phase{Phase::kAtWork};
+  };
+  // What warm_up() ran, for instances that are made later.
+  struct WarmRequest {
+    std::vector<Tensor> inputs;
+    std::uint64_t outputs_wanted;
   };
   class AdmissionGuard;
 
@@ -103,6 +114,11 @@ class ServedModel final : public Servable {
                  std::uint64_t shape_key, const std::optional<AdmissionQuestion>& judged,
                  std::shared_ptr<CompletionSink> sink, std::uint64_t tag, Ticket* ticket);
   [[nodiscard]] bool has_workers() const noexcept;
+  Status warm_up_instance(Instance& instance, const WarmRequest& request, Nanoseconds until_ns);
+  // Both with close_mutex_.
+  Status start_instance(std::size_t number);
+  Status end_instance(InstanceSlot& slot);
+  [[nodiscard]] static bool leaves_when_asked(InstanceSlot& slot) noexcept;
   void run_worker(InstanceSlot& slot, std::size_t number) noexcept;
   void fail_queued(const Status& status) noexcept;
   void fail_unserved(Request& request, const Status& status) noexcept;
@@ -115,14 +131,18 @@ class ServedModel final : public Servable {
   LatencyModel latency_;
   Batcher batcher_;
   EventCount work_;
-  std::vector<std::unique_ptr<InstanceSlot>> slots_;
-  std::atomic<bool> closing_{false};   // admission refuses
-  std::atomic<bool> stopping_{false};  // workers leave
+  std::vector<std::unique_ptr<InstanceSlot>> slots_;  // as many as there may be instances
+  std::atomic<std::size_t> running_{0};               // those of the first slots
+  mutable std::mutex instances_mutex_;                // short: no execution waits for it
+  std::uint64_t ended_restarts_ = 0;                  // of instances that are gone; with it
+  std::atomic<bool> closing_{false};                  // admission refuses
+  std::atomic<bool> stopping_{false};                 // workers leave
   // Submitters between their check of closing_ and the push.
   std::atomic<std::int64_t> admitting_{0};
   std::atomic<std::uint32_t> too_slow_{
-      0};  // requests refused, or run as a probe, as too slow alone
-  std::mutex close_mutex_;
+      0};                   // requests refused, or run as a probe, as too slow alone
+  std::mutex close_mutex_;  // closing, and changing the number of instances
+  std::vector<WarmRequest> warm_requests_;  // with it
 };
 
 }  // namespace slipstream

@@ -325,6 +325,13 @@ class Model:
         """
     def set_max_batch_rows(self, rows: int) -> None:
         """The most rows of one execution, from now on; what waits runs as it was accepted."""
+    def set_instances(self, count: int) -> None:
+        """So many instances answer from now on, 1 to the ``max_instances`` that it was loaded with.
+
+        Blocks without the GIL: new ones are made and warmed up, the others finish what they began.
+        Raises: `InvalidInputError` out of that range; `UnavailableError` while the model closes, or
+        when an instance is busy for over a second; and why an instance cannot be made.
+        """
     @property
     def is_busy(self) -> bool:
         """Whether a request waits or runs; stale at once."""
@@ -371,6 +378,7 @@ class Engine:
         path: str,
         options: Mapping[str, str] = ...,
         instances: int = 1,
+        max_instances: int = 0,
         max_batch_rows: int = 64,
         batching: bool = True,
         queue_capacity: int = 1024,

@@ -33,6 +33,7 @@ Batcher::Batcher(RequestPool& pool, const BatcherConfig& config, const LatencyMo
       abandoned_(abandoned),
       batchable_(config.batchable),
       max_batch_rows_(config.max_batch_rows),
+      instances_(config.instances),
       lanes_(config.queue_capacity) {
   // Beyond the lookahead only rests of split requests come in, and only of ever higher priority.
   deferred_.reserve(kLookahead + 2 * kLaneCount);
@@ -70,7 +71,7 @@ AdmissionQuestion Batcher::admission_question(const RequestOptions& options, std
           .row_limit = is_batching() ? row_limit(options) : rows,
           .rows_ahead = waiting_.from(lane + 1) + rows_due_before(waiting_.in_lane(lane), due_in_ns,
                                                                   mean_due_in_ns_[lane].value()),
-          .instances = config_.instances,
+          .instances = instances_.value(),
           .instance_free_ns = instance_free_ns_.value(),
           .wait_ratio = wait_ratios_[lane].value(),
           .curve = &latency_.curve(shape_key)};
@@ -96,7 +97,7 @@ bool Batcher::form(Batch& batch, Nanoseconds now) {
       join_queued(forming);
       execute_ns = forming.curve->mean_ns(batch.rows);
     }
-    instance_free_ns_.set(now + execute_ns / config_.instances);
+    instance_free_ns_.set(now + execute_ns / instances_.value());
   }
   deferred_count_.store(deferred_.size() + ordered_, std::memory_order_release);
   return head != nullptr || !batch.late.empty();
@@ -280,7 +281,7 @@ void Batcher::set_limits(Forming& forming, const Request& head) noexcept {
   if (forming.held_back_below > 0) {
     const bool is_held_back = lane_of(head.options.priority) < forming.held_back_below;
     forming.held_back_rows = held_back_rows(curve, is_held_back ? 0 : batch.rows, batch.row_limit,
-                                            config_.instances, config_.policy);
+                                            instances_.value(), config_.policy);
   }
   forming.full_end_ns = forming.now + curve.tail_ns(batch.row_limit);
   if (head.options.deadline_ns < forming.full_end_ns) {

@@ -79,6 +79,9 @@ class Batcher {
   // The most rows one execution takes of a request with these options that arrives now.
   [[nodiscard]] std::int64_t row_limit(const RequestOptions& options) const noexcept;
 
+  // How many instances take batches, from now on.
+  void set_instances(std::int64_t instances) noexcept { instances_.set(instances); }
+
   // From now on at least 1. Requests that wait and were not split run whole, as they were accepted.
   void set_max_batch_rows(std::int64_t rows) noexcept {
     max_batch_rows_.set(std::max<std::int64_t>(rows, 1));
@@ -138,6 +141,7 @@ class Batcher {
   RelaxedCounter& abandoned_;
   std::atomic<bool> batchable_;
   RelaxedGauge<std::int64_t> max_batch_rows_;
+  RelaxedGauge<std::int64_t> instances_;
   PriorityLanes lanes_;
   WaitingRows waiting_;
   // What formers leave for admission: when the next instance is expected to be free, and how far

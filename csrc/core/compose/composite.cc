@@ -44,6 +44,10 @@ std::size_t Composite::busy_instances() const noexcept {
   return sum;
 }
 
+Status Composite::set_instances(std::size_t /*count*/) {
+  return invalid_argument("'" + name_ + "' is made of other models, whose instances answer for it");
+}
+
 void Composite::set_max_batch_rows(std::int64_t rows) noexcept {
   for (const CompositeMember& member : members_) {
     if (member.is_owned) member.model->set_max_batch_rows(rows);

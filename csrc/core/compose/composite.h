@@ -66,6 +66,7 @@ class Composite final : public Servable {
 
   // Of its own members.
   void set_max_batch_rows(std::int64_t rows) noexcept override;
+  [[nodiscard]] Status set_instances(std::size_t count) override;
 
   [[nodiscard]] bool is_busy() noexcept override { return approx_queue_size() > 0; }
 

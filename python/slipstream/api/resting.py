@@ -92,6 +92,9 @@ class RestingCore:
     def set_max_batch_rows(self, rows: int) -> None:
         """Whoever brings the model back sets it."""
 
+    def set_instances(self, count: int) -> None:
+        """So does whoever brings the model back."""
+
     def latencies(self) -> CoreLatencies:
         """None: nothing runs."""
         return CoreLatencies()
