@@ -11,7 +11,7 @@ from tidy.tree import PACKAGE, PYTHON, name_of, report, require_no_cycle, text_o
 LAYERS = (
     {"cli", "samples"},
     {"http"},
-    {"tasks", "streams", "tune", "auth", "example", "downloads"},
+    {"tasks", "streams", "tune", "auth", "autoscale", "example", "downloads"},
     {"api"},
     {"engine", "models", "adapters", "convert", "quantize", "worker", "audio"},
     {"settings"},

@@ -245,6 +245,8 @@ OPTIONS: dict[str, Option] = {
     "download_max_running": Option(
         "DOWNLOAD_MAX_RUNNING", _whole_number(1, 16, "a number of downloads")
     ),
+    "autoscaler": Option("AUTOSCALER", _FLAG),
+    "idle_unload_s": Option("IDLE_UNLOAD_S", _number(0, 31_536_000, "a number of seconds")),
     "prediction_cache_mb": Option("PREDICTION_CACHE_MB", _number(0, _COUNT_MAX, "mebibytes")),
     "intra_op_threads": Option("INTRA_OP_THREADS", _whole_number(1, 256, "a number of threads")),
     "execute_timeout_ms": Option(

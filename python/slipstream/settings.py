@@ -107,6 +107,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     download_max_running: int = 2
     """Downloads at once; more wait."""
 
+    autoscaler: bool = True
+    """Whether models get instances, and rest, by what is measured (`slipstream.autoscale`)."""
+    idle_unload_s: float = 0.0
+    """A model that is not pinned rests after so long without a request; 0: never."""
     prediction_cache_mb: float = 64.0
     """Memory (MiB) for answers of models that were loaded with ``cache_predictions``."""
 

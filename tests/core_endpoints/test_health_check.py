@@ -41,6 +41,7 @@ def test_keys(client: httpx.Client) -> None:
                 "components": {
                     "zero_scaler": {"status": str, "last_activity": number_or_null()},
                     "model_loader": {"status": "healthy", "active_loaders": 0},
+                    "instances": {"status": "healthy", "models": [], "last_actions": []},
                 },
             },
         },

@@ -55,6 +55,28 @@ class Changing(Residency):
             raise self._not_found(model_id)
         return model
 
+    def set_instances(self, model: Model, count: int) -> int:
+        """Has a model answer with more or fewer instances, within what ``max_workers`` leaves.
+
+        Blocks: new ones are made and warmed up, others finish what they have begun.
+
+        Returns:
+            How many there are now; 0 for a model that rests.
+
+        Raises:
+            InvalidInputError: below 1, or the model has no instances of its own.
+            UnavailableError: it is being unloaded, or an instance is busy for over a second.
+            SlipstreamError: an instance cannot be made.
+        """
+        version = model.version
+        with self._promised() as promise:
+            with self._lock:
+                now = version.core.instances
+                count = min(count, now + max(0, self._instances_left(None)))
+                promise.instances = max(0, count - now)
+            version.core.set_instances(count)
+        return version.core.instances
+
     def prepared(self, model: Model, options: LoadOptions, tuning: Tuning) -> Prepared:
         """The artifact of a loaded model's file, as the file is now. Raises: as `load`."""
         file = resolve_model_path(

@@ -40,12 +40,19 @@ def tuning_of(entry: ModelEntry) -> Tuning:
     return Tuning(max_batch_rows=entry.max_batch_size)
 
 
+def instances_of(entry: ModelEntry) -> int | None:
+    """How many instances a model begins with; None for the default."""
+    if entry.instances is None and entry.max_instances is not None:
+        return entry.min_instances or 1  # the load will show whether it needs more
+    return entry.instances
+
+
 def options_of(entry: ModelEntry) -> LoadOptions:
     """How an entry's model is loaded."""
     return LoadOptions(
         entry.model_type,
         entry.compile_model,
-        entry.instances,
+        instances_of(entry),
         walled=True,
         ensemble_method=entry.ensemble_method,
         declared=entry.declared(),
@@ -59,7 +66,7 @@ def load_entry(engine: Engine, entry: ModelEntry) -> Model:
         entry.model_type,
         model_id=entry.model_id,
         compile_model=entry.compile_model,
-        instances=entry.instances,
+        instances=instances_of(entry),
         ensemble_method=entry.ensemble_method,
         walled=True,
         pinned=entry.pinned,

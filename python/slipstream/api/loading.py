@@ -142,6 +142,7 @@ def started(
             | manifest.backend_options
             | tuning.backend_options(manifest.backend),
             instances=instances,
+            max_instances=max(instances, settings.max_workers),
             max_batch_rows=tuning.max_batch_rows or settings.max_batch_size,
             batching=sidecar.batching,
             queue_capacity=QUEUE_CAPACITY,

@@ -148,7 +148,8 @@ async def _answer_requests(
     access: Access,
 ) -> bool:
     """Serves until told to stop; returns whether everything in progress came to its end."""
-    from slipstream.http.routes.tasks import start_tasks  # here: as the engine, not before `bind`
+    from slipstream.http.routes.scaler import start_scaler  # here: as the engine
+    from slipstream.http.routes.tasks import start_tasks  # not before `bind`
 
     clock = Clock()
     context = Context(engine, settings, clock, access)
@@ -164,6 +165,7 @@ async def _answer_requests(
     adapter = RsgiAdapter(app)
     context.tasks = tasks = await start_tasks(context)
     show_start_token(access)
+    scaler = start_scaler(context)
     closing = asyncio.ensure_future(_mark_closing(stop, context))
     beside = (_look(context), _keep_limits(engine), hangups.heed(context.on_hangup))
     looking = [asyncio.ensure_future(one) for one in beside]
@@ -172,6 +174,7 @@ async def _answer_requests(
             *(adapter, sock, settings, stop), on_ready=announce, give_up=adapter.end_all
         )
     finally:
+        await asyncio.to_thread(scaler.close)
         await tasks.close()
     closing.cancel()
     for one in looking:

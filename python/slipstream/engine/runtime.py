@@ -76,7 +76,7 @@ def backend_options(backend: str, settings: Settings, instances: int = 1) -> dic
     if backend == "torch":
         return {
             "intra_op_threads": str(settings.intra_op_threads),
-            "runners": str(min(instances, 256)),
+            "runners": str(min(max(instances, settings.max_workers), 256)),
         }
     if backend == "process":
         package_parent = Path(__file__).resolve().parents[2]

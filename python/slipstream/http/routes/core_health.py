@@ -14,7 +14,10 @@ from slipstream.http.schemas.core_health import (
     CoreHealthAnswer,
     EngineFigures,
     HealthChecks,
+    InstanceScaler,
     ModelLoader,
+    ScaledModel,
+    ScalerActionAnswer,
     ScalerComponents,
     ZeroScaler,
 )
@@ -62,6 +65,11 @@ def _autoscaler(context: Context, has_all_models: bool) -> AutoscalerAnswer:
             ZeroScaler(state.zero_scaler, state.last_activity),
             ModelLoader(
                 "healthy" if has_all_models else "degraded", context.engine.models_on_their_way
+            ),
+            InstanceScaler(
+                state.zero_scaler,
+                [ScaledModel(*one) for one in state.models],
+                [ScalerActionAnswer(round(one.at_s, 3), *one[1:]) for one in state.actions],
             ),
         ),
     )

@@ -38,6 +38,27 @@ NO_SPEECH = SpeechFigures("unavailable", (), (), (), (), (), None, 0, None, is_r
 """Of a server that has none."""
 
 
+class Scaled(NamedTuple):
+    """A model whose number of instances may change."""
+
+    model_id: str
+    instances: int
+    """0 while it rests."""
+    least: int
+    most: int
+
+
+class ScalerAction(NamedTuple):
+    """Something that the autoscaler did."""
+
+    at_s: float
+    """Seconds since the epoch."""
+    model_id: str
+    instances: int
+    """From then on; 0 for a model that rests."""
+    reason: str
+
+
 class ScalerState(NamedTuple):
     """The autoscaler, as it is at one moment."""
 
@@ -46,6 +67,9 @@ class ScalerState(NamedTuple):
     zero_scaler: Literal["healthy", "degraded", "disabled"]
     last_activity: float | None
     """Seconds since the epoch; None while it did nothing."""
+    models: tuple[Scaled, ...] = ()
+    actions: tuple[ScalerAction, ...] = ()
+    """The last ones, oldest first."""
 
 
 class Autoscaler(Protocol):

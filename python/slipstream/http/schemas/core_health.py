@@ -49,11 +49,43 @@ class ModelLoader(msgspec.Struct):
     """Models that are being loaded now."""
 
 
+class ScaledModel(msgspec.Struct):
+    """A model whose number of instances follows its load."""
+
+    model_id: str
+    instances: int
+    """Now; 0 while it rests."""
+    min_instances: int
+    max_instances: int
+
+
+class ScalerActionAnswer(msgspec.Struct):
+    """A change that was made, and why."""
+
+    timestamp: float
+    """Seconds since the epoch."""
+    model_id: str
+    instances: int
+    """From then on; 0: it left memory."""
+    reason: str
+
+
+class InstanceScaler(msgspec.Struct):
+    """Gives models instances, and takes them, by how long requests wait."""
+
+    status: Literal["healthy", "degraded", "disabled"]
+    models: list[ScaledModel]
+    """Those with `max_instances` in models.json."""
+    last_actions: list[ScalerActionAnswer]
+    """Of this and of the zero scaler, oldest first."""
+
+
 class ScalerComponents(msgspec.Struct):
     """Parts of the autoscaler."""
 
     zero_scaler: ZeroScaler
     model_loader: ModelLoader
+    instances: InstanceScaler
 
 
 class AutoscalerAnswer(msgspec.Struct):
