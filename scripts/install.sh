@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 
 set_name=${1:?usage: scripts/install.sh serve|dev|tensorflow|transformers|audio}
 # No torch in serve: where there is no CPU build on disk, it is gigabytes.
-serve_sets=(project build sklearn lightgbm quantization)
+serve_sets=(project build sklearn lightgbm quantization hub)
 case $set_name in
   serve) sets=("${serve_sets[@]}") ;;
   dev) sets=("${serve_sets[@]}" test lint frameworks bench audio-test) ;;

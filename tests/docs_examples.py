@@ -2,7 +2,8 @@
 
 A fenced block's language says what it is:
 
-* ``bash``: curl commands; an ``http`` block (``curl -i``) or a ``json`` block right below holds
+* ``bash``: curl commands, in which ``YOUR_JWT_TOKEN`` stands for the token that the server printed
+  when it started; an ``http`` block (``curl -i``) or a ``json`` block right below holds
   their answers, one after the other;
 * ``python``: a program, run in a folder with ``models/`` in it; a ``text`` block right below holds
   what it prints, in which ``…`` stands for anything. If its first line is a comment that names a
@@ -36,6 +37,7 @@ import httpx
 
 from docs_curl import ADDRESS, run_curl
 from http_server import Server, clean_environment, slipstream_server
+from hub_server import example_hub
 from speech_models import real_folder
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -46,11 +48,12 @@ _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _FILE_NAME = re.compile(r"# ([\w/]+\.py)\n")
 _ASSIGNMENT = re.compile(r"[A-Z_]+=")
 _FRACTION = re.compile(r"-?\d+\.\d+(?:e[+-]?\d+)?")
+_TOKEN = re.compile(r"takes this token until the server ends: (\S+)")
 _WIDTH = 110
 
 _MEASURED = frozenset(
     "inference_time total_inference_time average_inference_time last_inference_time load_time "
-    "throughput_per_second model_size_mb total_time total_mb used_mb free_mb free_gb "
+    "throughput_per_second model_size_mb size_mb total_time total_mb used_mb free_mb free_gb "
     "requests_per_second mean p50 p95 p99 size_reduction_percent speed_improvement_percent "
     "accuracy_loss_percent "
     "size_before_mb size_after_mb latency_before_ms latency_after_ms compile_time "
@@ -71,9 +74,11 @@ _OF_THE_MACHINE = frozenset(
 _OF_THE_SEARCH = frozenset("applied before best candidates configuration".split())
 """What `optimize` finds differs from machine to machine, and so does how much it has time for."""
 _VOLATILE_HEADERS = frozenset(("date", "content-length", "retry-after", "etag"))
-_TASK_ID = re.compile(r"\btask_[0-9a-f]{32}\b")
+_TASK_ID = re.compile(r"\b(?:task_[0-9a-f]{32}|download_[0-9a-f]{16})\b")
 _VOLATILE_TEXT = (
     (_TASK_ID, "task_*"),
+    (re.compile(r"\bhttp://127\.0\.0\.1:\d+\b"), "http://127.0.0.1:*"),
+    (re.compile(r"\b[0-9a-f]{64}\b"), "(digest)"),
     (re.compile(r"\b(req|batch)_[0-9a-f]{14}\b"), r"\1_*"),
     (re.compile(r"\bmodel_[0-9a-f]{10}\b"), "model_*"),
     (re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"), "(time)"),
@@ -347,8 +352,11 @@ def serving(text: str, samples: Path, folder: Path) -> Iterator[Server]:
         for sample in SAMPLES
         for word in ("--load", f"{sample.model_id}{sample.suffix}={sample.model_id}")
     ]
-    with slipstream_server("--model-dir", "./models", *loads, env=environment, cwd=folder) as one:
-        yield one
+    with contextlib.ExitStack() as stack:
+        if "HF_ENDPOINT" in environment:  # a hub of one's own: ours
+            environment["HF_ENDPOINT"] = stack.enter_context(example_hub()).url
+        serve = slipstream_server("--model-dir", "./models", *loads, env=environment, cwd=folder)
+        yield stack.enter_context(serve)
 
 
 def run_page(text: str, samples: Path, folder: Path) -> list[Outcome]:
@@ -358,12 +366,20 @@ def run_page(text: str, samples: Path, folder: Path) -> list[Outcome]:
         return []
     tasks: dict[str, str] = {}
     with serving(text, samples, folder) as server:
+        printed = _TOKEN.search(server.log)
+        if printed is not None:
+            found = [_with_token(example, printed[1]) for example in found]
         return [
             run_curl_block(example, server.address, folder, tasks)
             if example.block.language == "bash"
             else run_python_block(example, server.address, folder)
             for example in found
         ]
+
+
+def _with_token(example: Example, token: str) -> Example:
+    asked = example.block.text.replace("YOUR_JWT_TOKEN", token)
+    return example._replace(block=example.block._replace(text=asked))
 
 
 def rewritten(text: str, outcomes: list[Outcome], afresh: bool = False) -> str:

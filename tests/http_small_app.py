@@ -14,8 +14,9 @@ from collections.abc import AsyncGenerator
 import msgspec
 import uvloop
 
+from slipstream.cli.hangup import Hangups
 from slipstream.cli.logs import configure_logging
-from slipstream.cli.serve import announce, stop_on_signals
+from slipstream.cli.serve import announce, show_start_token, stop_on_signals
 from slipstream.errors import DeadlineExceededError, QueueFullError
 from slipstream.http.app import App
 from slipstream.http.clock import Clock
@@ -30,6 +31,7 @@ from slipstream.settings import load_settings
 decode_predict = JsonBody(PredictRequest)
 cancelled = 0
 open_pieces = 0
+hangups = 0
 waiting: set[Pending] = set()
 
 
@@ -119,7 +121,21 @@ def parameters(request: Request) -> Response:
 
 
 def state(request: Request) -> Response:
-    return Response(200, encode_json({"cancelled": cancelled, "open_pieces": open_pieces}))
+    counts = {"cancelled": cancelled, "open_pieces": open_pieces, "hangups": hangups}
+    return Response(200, encode_json(counts))
+
+
+def refused_step() -> None:
+    raise QueueFullError("this file is damaged")
+
+
+def faulty_step() -> None:
+    raise RuntimeError("a fault of a step")
+
+
+def counting_step() -> None:
+    global hangups
+    hangups += 1
 
 
 async def numbers(most: int) -> AsyncGenerator[bytes]:
@@ -159,6 +175,10 @@ ROUTES = (
     Route("GET", "/state", state, open=True),
     Route("GET", "/pieces", pieces),
     Route("GET", "/broken-pieces", broken_pieces),
+    Route("GET", "/stats", count, protected=True, family="core"),
+    Route("POST", "/told", count, scope="predict", body_token=True, family="core"),
+    Route("POST", "/change", count, scope="models"),
+    Route("POST", "/rule", count, scope="admin"),
     Route("POST", "/core/echo", echo, family="core"),
     Route("POST", "/core/later", later, family="core"),
     Route("POST", "/core/envelope", envelope, family="core"),
@@ -181,14 +201,20 @@ async def main() -> bool:
         for pending in list(waiting):
             pending.cancel()
 
-    return await serve(
+    stop = stop_on_signals()
+    steps = (refused_step, faulty_step, app.access.read_again, counting_step)
+    heeding = asyncio.ensure_future(Hangups(stop).heed(steps))
+    show_start_token(app.access)
+    ended = await serve(
         RsgiAdapter(app),
         bind(settings),
         settings,
-        stop_on_signals(),
+        stop,
         on_ready=announce,
         give_up=give_up,
     )
+    heeding.cancel()
+    return ended
 
 
 if __name__ == "__main__":

@@ -207,7 +207,8 @@ class TestSettings:
                 assert f"`{option}" in PAGES["docs/settings.md"], option
 
     def test_the_example_files_are_valid(self, tmp_path: Path) -> None:
-        from slipstream.cli.startup import MODELS_FILE, listed_loads
+        from slipstream.models.catalog import MODELS_FILE
+        from slipstream.models.catalog_file import read_catalog
         from slipstream.settings import load_settings
 
         (toml,) = (one for one in blocks(PAGES["docs/settings.md"]) if one.language == "toml")
@@ -215,7 +216,26 @@ class TestSettings:
         (tmp_path / "slipstream.toml").write_text(toml.text)
         assert load_settings(config=tmp_path / "slipstream.toml", environ={}).port == 9000
         (tmp_path / MODELS_FILE).write_text(models.text)
-        assert [load.model_id for load in listed_loads(tmp_path)] == ["digits", "churn"]
+        assert [one.model_id for one in read_catalog(tmp_path).models] == ["digits", "churn"]
+
+
+class TestModelsJson:
+    PAGE = PAGES["docs/api/models-json.md"]
+
+    def test_the_example_is_valid(self, tmp_path: Path) -> None:
+        from slipstream.models.catalog_file import parse_catalog
+
+        (example,) = (one for one in blocks(self.PAGE) if one.language == "json")
+        catalog = parse_catalog(example.text.encode(), tmp_path / "models.json")
+        assert [one.enabled for one in catalog.models] == [True, False]
+
+    def test_every_key_is_described(self) -> None:
+        from slipstream.models.catalog import RELOADING, ModelEntry
+
+        described = {key for cells in rows(self.PAGE) for key in _CODE.findall(cells[0])}
+        assert described == set(ModelEntry.__struct_fields__)
+        item = next(line for line in self.PAGE.split("\n- ") if line.startswith("A changed"))
+        assert set(_CODE.findall(item.partition("takes a new version")[0])) == RELOADING
 
 
 def shown(default: Any) -> str:

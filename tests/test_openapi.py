@@ -125,7 +125,14 @@ class TestTheDocument:
             made = document(routes, keys_required=required)
             predict = made["paths"]["/api/inference/predict"]["post"]
             assert ({} in predict["security"]) is not required
-            assert {"apiKey": []} in predict["security"]
+            assert {"apiKey": ["predict"]} in predict["security"]
+            assert {"bearer": ["predict"]} in predict["security"]
+            restart = made["paths"]["/api/inference/engine/restart"]["post"]
+            assert {"bearer": ["admin"]} in restart["security"]
+            assert "403" in restart["responses"]
+            listed = made["paths"]["/api/inference/models/list"]["get"]
+            assert {"bearer": []} in listed["security"]
+            assert "403" not in listed["responses"]
             assert made["paths"]["/api/inference/health"]["get"]["security"] == []
 
     def test_binary_forms(self, served: dict[str, Any]) -> None:

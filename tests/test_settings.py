@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from slipstream.setting_options import OPTIONS
-from slipstream.settings import Settings, SettingsError, load_settings
+from slipstream.settings import Settings, SettingsError, forget_secrets, load_settings
 
 
 @pytest.fixture(autouse=True)
@@ -148,7 +148,39 @@ def test_required_keys_without_keys_do_not_start() -> None:
 
 def test_keys_are_never_shown() -> None:
     assert "s e c r e t" not in refused(environ={"API_KEYS": "s e c r e t"})
-    assert "hunter2" not in repr(load_settings(environ={"API_KEYS": "hunter2"}))
+    assert "hunter\t2" not in refused(environ={"JWT_SECRET": "hunter\t2"})
+    secrets = {"API_KEYS": "hunter2", "JWT_SECRET": "hunter2" * 5}
+    assert "hunter2" not in repr(load_settings(environ=secrets))
+
+
+def test_children_inherit_no_secret() -> None:
+    environ = {option.env: "x" for option in OPTIONS.values()} | {"PATH": "/bin"}
+    forget_secrets(environ)
+    assert {"API_KEYS", "JWT_SECRET", "CALLBACK_SECRET"}.isdisjoint(environ)
+    assert {"PATH", "MODEL_DIR", "JWT_SECRET_FILE"} <= environ.keys()
+
+
+@pytest.mark.parametrize(
+    "credentials",
+    [
+        {"API_KEYS": "key"},
+        {"API_KEYS_FILE": "keys"},
+        {"JWT_SECRET": "x" * 32},
+        {"JWT_SECRET_FILE": "secrets"},
+        {"JWT_PUBLIC_KEY_FILE": "public.pem"},
+        {"JWT_JWKS_FILE": "jwks.json"},
+    ],
+)
+def test_any_credentials_do_where_some_are_required(credentials: dict[str, str]) -> None:
+    for name in ("REQUIRE_API_KEY", "METRICS_REQUIRE_KEY"):
+        assert load_settings(environ={**credentials, name: "True"})
+
+
+def test_scopes_of_keys_are_read_where_they_enter() -> None:
+    keys = load_settings(environ={"API_KEYS": "a,b:predict, c:predict+models,d:e:admin"}).api_keys
+    assert keys == ("a", "b:predict", "c:predict+models", "d:e:admin")
+    for wrong in ("a:all", "a:", "a:predict+", ":admin"):
+        assert "KEY:SCOPE+SCOPE" in refused(environ={"API_KEYS": wrong})
 
 
 def test_tls_needs_both_files(tmp_path: Path) -> None:

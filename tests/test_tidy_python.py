@@ -11,13 +11,13 @@ from tidy.tree import PACKAGE, PYTHON, name_of, report, require_no_cycle, text_o
 LAYERS = (
     {"cli", "samples"},
     {"http"},
-    {"tasks", "streams", "tune", "audio", "example"},
+    {"tasks", "streams", "tune", "audio", "auth", "example", "downloads"},
     {"api"},
     {"engine", "models", "adapters", "convert", "quantize", "worker"},
     {"settings"},
     {"setting_options"},
     {"ids"},
-    {"decoding", "drawing", "errors", "own_threads", "priorities"}
+    {"decoding", "drawing", "errors", "own_threads", "priorities", "scopes"}
     | {"_engine", "_engine_ensembles", "_engine_front", "_version"},
 )
 """From top to bottom; a module imports from its own layer and from those below it."""

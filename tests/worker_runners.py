@@ -125,6 +125,7 @@ class Control:
             case "signals":
                 os.kill(os.getpid(), signal.SIGINT)
                 os.kill(os.getpid(), signal.SIGTERM)
+                os.kill(os.getpid(), signal.SIGHUP)
                 text = ["survived"]
             case "wrong_dtype":
                 data = np.zeros(1, np.float32)

@@ -1,5 +1,6 @@
 // Endpoint: one loaded version of a model as JSON asks for it: how its rows are read, which outputs
-// answer, and how they are written. Immutable; made with the version.
+// answer, and how they are written. Made with the version; only the deadline of requests that name
+// none may change, while it serves.
 //
 // Threads: any, with the GIL, which is released around long reading and writing.
 #pragma once
@@ -37,6 +38,11 @@ class Endpoint {
            EndpointOutputs outputs);
 
   [[nodiscard]] Servable& served() const noexcept { return *model_->served; }
+  // What answers call the model, whichever of its names a request has used.
+  [[nodiscard]] const std::string& model_id() const noexcept { return model_->served->name(); }
+  // Of requests that name none; 0: as the route has it.
+  [[nodiscard]] double default_timeout_ms() const noexcept { return default_timeout_ms_; }
+  void set_default_timeout_ms(double timeout_ms) noexcept { default_timeout_ms_ = timeout_ms; }
   [[nodiscard]] Result<std::vector<Tensor>> decode(std::string_view data) const {
     return decoder_->decode(data);
   }
@@ -56,6 +62,7 @@ class Endpoint {
   std::shared_ptr<ModelObject> model_;
   std::shared_ptr<const InputDecoder> decoder_;
   EndpointOutputs outputs_;
+  double default_timeout_ms_ = 0;
 };
 
 }  // namespace slipstream::bindings

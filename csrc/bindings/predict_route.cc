@@ -73,9 +73,10 @@ std::shared_ptr<const Endpoint> PredictRoute::find(std::string_view model_id) co
 
 RequestOptions PredictRoute::options_of(const wire::PlainEnvelope& envelope,
                                         const Endpoint& endpoint, int priority) const {
-  const double timeout_ms = envelope.timeout_ms > 0
-                                ? std::min(envelope.timeout_ms, kLongestTimeoutMs)
-                                : default_timeout_ms_;
+  const double own_ms = endpoint.default_timeout_ms();
+  const double default_ms = own_ms > 0 ? own_ms : default_timeout_ms_;
+  const double timeout_ms =
+      envelope.timeout_ms > 0 ? std::min(envelope.timeout_ms, kLongestTimeoutMs) : default_ms;
   return {.priority = priority,
           .deadline_ns = now_ns() + static_cast<Nanoseconds>(timeout_ms * 1e6),
           .max_batch_rows = std::min(envelope.batch_size, max_batch_rows_),
@@ -106,15 +107,14 @@ Outcome PredictRoute::answer(const py::bytes& body, const py::str& request_id,
   // The GIL stays: an inline execution is shorter than giving it away and getting it back.
   if (const auto response = endpoint->served().try_run_inline(inputs, options)) {
     if (!response->status.is_ok()) return refused(response->status);
-    return answered(write(*endpoint, *response, envelope.wants_probabilities, envelope.model_id, id,
-                          view_of(timestamp), rows));
+    return answered(
+        write(*endpoint, *response, envelope.wants_probabilities, id, view_of(timestamp), rows));
   }
   return submit(std::move(inputs), options,
                 {.who = std::move(who),
                  .endpoint = endpoint,
                  .ticket = {},
                  .rows = rows,
-                 .model_id = std::string(envelope.model_id),
                  .request_id = std::string(id),
                  .wants_probabilities = envelope.wants_probabilities});
 }
@@ -137,13 +137,12 @@ Outcome PredictRoute::submit(std::vector<Tensor>&& inputs, const RequestOptions&
 }
 
 py::bytes PredictRoute::write(const Endpoint& endpoint, const Response& response,
-                              bool probabilities, std::string_view model_id,
-                              std::string_view request_id, std::string_view timestamp,
-                              std::int64_t rows) const {
+                              bool probabilities, std::string_view request_id,
+                              std::string_view timestamp, std::int64_t rows) const {
   std::string text;
   text.reserve(512);
   endpoint.append_arrays(response, probabilities, text);
-  const wire::AnswerTail tail{.model_id = model_id,
+  const wire::AnswerTail tail{.model_id = endpoint.model_id(),
                               .request_id = request_id,
                               .timestamp = timestamp,
                               .inference_time_s = static_cast<double>(response.total_ns) / 1e9,
@@ -161,7 +160,7 @@ Outcome PredictRoute::outcome_of(const Waiting& waiting, const Response& respons
   if (!response.status.is_ok()) return refused(response.status);
   try {
     return answered(write(*waiting.endpoint, response, waiting.wants_probabilities,
-                          waiting.model_id, waiting.request_id, timestamp, waiting.rows));
+                          waiting.request_id, timestamp, waiting.rows));
   } catch (const std::exception&) {  // of one answer: the others must not be lost with it
     PyErr_Clear();
     return refused(resource_exhausted("out of memory while writing the answer"));

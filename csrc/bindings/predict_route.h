@@ -40,8 +40,8 @@ struct Outcome {
 
 class PredictRoute {
  public:
-  // `endpoints` is the caller's dict of Endpoints by model id, which it changes as it loads and
-  // unloads. `default_timeout_ms` and `max_batch_rows` are what the general way applies.
+  // `endpoints` is the caller's dict of Endpoints by model id or alias, which it changes as it
+  // loads and unloads. `default_timeout_ms` and `max_batch_rows` are what the general way applies.
   // `is_batch`: answers are those of POST predict/batch.
   PredictRoute(pybind11::dict endpoints, double default_timeout_ms, std::int64_t max_batch_rows,
                bool is_batch);
@@ -70,7 +70,6 @@ class PredictRoute {
     std::shared_ptr<const Endpoint> endpoint;
     Ticket ticket;
     std::int64_t rows;
-    std::string model_id;
     std::string request_id;
     bool wants_probabilities;
   };
@@ -83,9 +82,8 @@ class PredictRoute {
   [[nodiscard]] Outcome outcome_of(const Waiting& waiting, const Response& response,
                                    std::string_view timestamp);
   [[nodiscard]] pybind11::bytes write(const Endpoint& endpoint, const Response& response,
-                                      bool probabilities, std::string_view model_id,
-                                      std::string_view request_id, std::string_view timestamp,
-                                      std::int64_t rows) const;
+                                      bool probabilities, std::string_view request_id,
+                                      std::string_view timestamp, std::int64_t rows) const;
 
   pybind11::dict endpoints_;
   double default_timeout_ms_;

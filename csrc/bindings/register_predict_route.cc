@@ -60,7 +60,8 @@ void register_predict_route(py::module_& module) {
                                  .everything_wanted = everything_wanted});
            }),
            "model"_a, "decoder"_a, py::kw_only(), "predictions"_a, "labels"_a, "probabilities"_a,
-           "predictions_wanted"_a, "everything_wanted"_a);
+           "predictions_wanted"_a, "everything_wanted"_a)
+      .def("set_default_timeout_ms", &Endpoint::set_default_timeout_ms, "timeout_ms"_a);
   py::class_<PredictRoute, std::shared_ptr<PredictRoute>>(module, "PredictRoute")
       .def(py::init<py::dict, double, std::int64_t, bool>(), "endpoints"_a, py::kw_only(),
            "default_timeout_ms"_a, "max_batch_rows"_a, "is_batch"_a)

@@ -195,12 +195,15 @@ class Endpoint:
         predictions_wanted: int,
         everything_wanted: int,
     ) -> None: ...
+    def set_default_timeout_ms(self, timeout_ms: float) -> None:
+        """Of requests that name none, from now on; 0: as the route has it."""
 
 class PredictRoute:
     """Predictions over HTTP, from the bytes of a body to the bytes of its answer. Any thread.
 
     Args:
-        endpoints: By model id; kept, and read at every request, so that the caller may change it.
+        endpoints: By model id or alias; kept, and read at every request, so that the caller may
+            change it.
         default_timeout_ms: Of requests that name none.
         max_batch_rows: Largest ``batch_size`` that is taken as it is.
         is_batch: Answers are those of POST predict/batch.

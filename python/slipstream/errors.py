@@ -120,3 +120,23 @@ class EngineRestartingError(SlipstreamError):
 
 class UnavailableError(SlipstreamError):
     """Temporarily unable: the model is unloading, the engine is closing, a child process died."""
+
+
+class NetworkError(UnavailableError):
+    """The network, or whoever is asked over it, is not there. Retry later."""
+
+
+class SourceNotFoundError(SlipstreamError, LookupError):
+    """What is to be downloaded is not where it was said to be."""
+
+
+class DownloadRefusedError(SlipstreamError):
+    """Not downloaded: too large, not allowed, or not what its source announced."""
+
+
+class DownloadNotFoundError(SlipstreamError, LookupError):
+    """No download has that id, or it ended long ago."""
+
+
+class DownloadEndedError(SlipstreamError):
+    """A download cannot be cancelled any more; ``details["status"]`` says how it ended."""

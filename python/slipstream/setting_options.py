@@ -10,8 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
+from slipstream.scopes import split_key
+
 _HOST = re.compile(r"[A-Za-z0-9._-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\]:[0-9]{1,5}|[0-9A-Fa-f:.]+")
-_API_KEY = re.compile(r"[\x21-\x2b\x2d-\x7e]+")
+API_KEY = re.compile(r"[\x21-\x2b\x2d-\x7e]+")
+"""A key, with its scopes or without: visible ASCII but the comma."""
 
 
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -104,9 +107,26 @@ def _items_of(value: object) -> list[str]:
 
 def _parse_keys(value: object) -> tuple[str, ...]:
     keys = tuple(_items_of(value))
-    if not all(_API_KEY.fullmatch(key) for key in keys):
+    if not all(API_KEY.fullmatch(key) for key in keys):
         raise ValueError
     return keys
+
+
+def _parse_scoped_keys(value: object) -> tuple[str, ...]:
+    keys = _parse_keys(value)
+    for key in keys:
+        split_key(key)
+    return keys
+
+
+def _parse_words(value: object) -> tuple[str, ...]:
+    return tuple(_items_of(value))
+
+
+def _parse_secret(value: object) -> str:
+    if not isinstance(value, str) or not value or not value.isprintable():
+        raise ValueError
+    return value
 
 
 def _parse_hosts(value: object) -> tuple[str, ...]:
@@ -152,7 +172,13 @@ def _parse_networks(value: object) -> tuple[Network, ...]:
 _FLAG = Kind("True or False", _parse_flag)
 _PATH = Kind("a path", _parse_path)
 _TEXT = Kind("a text that is not empty", _parse_text)
-_KEYS = Kind("keys separated by commas, of visible ASCII characters", _parse_keys)
+_KEYS = Kind(
+    "keys separated by commas, of visible ASCII characters, each KEY or KEY:SCOPE+SCOPE with the "
+    "scopes predict, models, admin (a ':' that belongs to a key: write KEY:admin)",
+    _parse_scoped_keys,
+)
+_WORDS = Kind("texts separated by commas", _parse_words)
+_SECRET = Kind("a text of visible characters", _parse_secret)
 _HOSTS = Kind(
     "names or addresses of hosts separated by commas, each host or host:port", _parse_hosts
 )
@@ -191,6 +217,14 @@ OPTIONS: dict[str, Option] = {
     "log_dir": Option("LOG_DIR", _PATH),
     "require_api_key": Option("REQUIRE_API_KEY", _FLAG),
     "api_keys": Option("API_KEYS", _KEYS, secret=True),
+    "api_keys_file": Option("API_KEYS_FILE", _PATH),
+    "jwt_secret": Option("JWT_SECRET", _SECRET, secret=True),
+    "jwt_secret_file": Option("JWT_SECRET_FILE", _PATH),
+    "jwt_public_key_file": Option("JWT_PUBLIC_KEY_FILE", _PATH),
+    "jwt_jwks_file": Option("JWT_JWKS_FILE", _PATH),
+    "jwt_audience": Option("JWT_AUDIENCE", _WORDS),
+    "jwt_issuer": Option("JWT_ISSUER", _WORDS),
+    "jwt_leeway_s": Option("JWT_LEEWAY_S", _number(0, 3600, "a number of seconds")),
     "metrics_require_key": Option("METRICS_REQUIRE_KEY", _FLAG),
     "rate_limit_rps": Option("RATE_LIMIT_RPS", _number(0, 1e9, "requests a second")),
     "rate_limit_burst": Option("RATE_LIMIT_BURST", _whole_number(0, 10**9, "requests")),
@@ -205,6 +239,12 @@ OPTIONS: dict[str, Option] = {
     "example_model": Option("EXAMPLE_MODEL", _FLAG),
     "model_cache_size": Option("MODEL_CACHE_SIZE", _whole_number(0, 10_000, "a number of models")),
     "memory_limit_mb": Option("MEMORY_LIMIT_MB", _whole_number(0, _COUNT_MAX, "mebibytes")),
+    "download_allowed_hosts": Option("DOWNLOAD_ALLOWED_HOSTS", _HOSTS),
+    "download_private_hosts": Option("DOWNLOAD_PRIVATE_HOSTS", _HOSTS),
+    "download_max_mb": Option("DOWNLOAD_MAX_MB", _whole_number(1, _COUNT_MAX, "mebibytes")),
+    "download_max_running": Option(
+        "DOWNLOAD_MAX_RUNNING", _whole_number(1, 16, "a number of downloads")
+    ),
     "prediction_cache_mb": Option("PREDICTION_CACHE_MB", _number(0, _COUNT_MAX, "mebibytes")),
     "intra_op_threads": Option("INTRA_OP_THREADS", _whole_number(1, 256, "a number of threads")),
     "execute_timeout_ms": Option(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import difflib
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -52,6 +52,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     require_api_key: bool = False
     api_keys: tuple[str, ...] = ()
+    """Each ``KEY``, which may do everything, or ``KEY:SCOPE+SCOPE``."""
+    api_keys_file: Path | None = None
+    """More of them, one a line; read again on SIGHUP, as the other files of this part."""
+    jwt_secret: str | None = None
+    """What tokens (JWT, HS256) are signed with."""
+    jwt_secret_file: Path | None = None
+    """The same, one a line; the first one signs new tokens."""
+    jwt_public_key_file: Path | None = None
+    """Public keys or certificates in PEM that tokens are checked with."""
+    jwt_jwks_file: Path | None = None
+    """The same as a JSON Web Key Set."""
+    jwt_audience: tuple[str, ...] = ()
+    """One of these has to be in a token's ``aud``; empty: it is not looked at."""
+    jwt_issuer: tuple[str, ...] = ()
+    """One of these has to be a token's ``iss``; empty: it is not looked at."""
+    jwt_leeway_s: float = 10.0
+    """How far the clocks of who makes tokens and of this machine may be apart."""
     metrics_require_key: bool = False
     """Whether GET /metrics needs a key, whatever the other routes do."""
 
@@ -80,6 +97,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Most models in memory at once; 0: no limit. Pinned ones count, and are never evicted."""
     memory_limit_mb: int = 2048
     """Most resident memory (MiB) of the process and its workers, kept by evicting; 0: no limit."""
+
+    download_allowed_hosts: tuple[str, ...] = ()
+    """Hosts from which a file may be downloaded by its URL, over https; none: that is off."""
+    download_private_hosts: tuple[str, ...] = ()
+    """Which of these may be at private addresses."""
+    download_max_mb: int = 10_240
+    """Most (MiB) that one download may have."""
+    download_max_running: int = 2
+    """Downloads at once; more wait."""
 
     prediction_cache_mb: float = 64.0
     """Memory (MiB) for answers of models that were loaded with ``cache_predictions``."""
@@ -162,7 +188,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         """Every field but secrets, which logs and tracebacks must not show."""
         fields = (
-            f"{name}=({len(value)} keys)" if OPTIONS[name].secret else f"{name}={value!r}"
+            f"{name}=(secret)" if OPTIONS[name].secret and value else f"{name}={value!r}"
             for name, value in msgspec.structs.asdict(self).items()
         )
         return f"Settings({', '.join(fields)})"
@@ -221,14 +247,21 @@ def _checked(entry: _Entry) -> object:
         raise SettingsError(f"{entry.source}{shown}: expected {option.kind.expected}") from None
 
 
+_CREDENTIALS = (
+    *("api_keys", "api_keys_file", "jwt_secret", "jwt_secret_file"),
+    *("jwt_public_key_file", "jwt_jwks_file"),
+)
+
+
 def _check_together(settings: Settings, sources: Mapping[str, str]) -> None:
     """Refuses combinations that would start a server other than the operator meant."""
-    if settings.require_api_key and not settings.api_keys:
+    has_credentials = any(getattr(settings, name) for name in _CREDENTIALS)
+    if settings.require_api_key and not has_credentials:
         raise SettingsError(
             f"{sources.get('require_api_key', 'require_api_key')}: keys are required but none is "
-            "set, so nobody could call the server; set API_KEYS=key1,key2"
+            "set, so nobody could call the server; set API_KEYS=key1,key2, or JWT_SECRET for tokens"
         )
-    if settings.metrics_require_key and not settings.api_keys:
+    if settings.metrics_require_key and not has_credentials:
         raise SettingsError(
             f"{sources.get('metrics_require_key', 'metrics_require_key')}: /metrics needs a key "
             "but none is set, so nobody could scrape; set API_KEYS=key1,key2"
@@ -280,6 +313,13 @@ def stored_settings(folder: Path) -> dict[str, object]:
         raise SettingsError(
             f"{file}: cannot be read as stored settings: {error}; remove it to start without them"
         ) from error
+
+
+def forget_secrets(environ: MutableMapping[str, str]) -> None:
+    """Takes secrets out of an environment: child processes run other people's code, and get it."""
+    for option in OPTIONS.values():
+        if option.secret:
+            environ.pop(option.env, None)
 
 
 def load_settings(

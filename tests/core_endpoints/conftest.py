@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from core_endpoints.contract import OWNER
 from http_models import fresh_folder
 from http_server import Server, slipstream_server
 from network_models import write_two_inputs
@@ -60,7 +61,7 @@ def server(folder: Path) -> Iterator[Server]:
         "MAX_WORKERS": "8",
         "ENVIRONMENT": "testing",
         "LOG_DIR": str(folder / "logs"),
-        "API_KEYS": "first-secret,second-secret",
+        "API_KEYS": f"{OWNER['X-API-Key']},second-secret",
     }
     loads = [word for file in LOADED for word in ("--load", f"{file}={Path(file).stem}")]
     with slipstream_server(
@@ -71,5 +72,5 @@ def server(folder: Path) -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def client(server: Server) -> Iterator[httpx.Client]:
-    with server.client() as client:
+    with server.client(headers=OWNER) as client:
         yield client

@@ -9,7 +9,10 @@ import httpx
 from http_server import core_error_of
 from inference_engine_api.contract import TIME, answer, check, number_or_null
 
-__all__ = ["TIME", "answer", "check", "number_or_null", "predict", "refused"]
+__all__ = ["OWNER", "TIME", "answer", "check", "number_or_null", "predict", "refused"]
+
+OWNER = {"X-API-Key": "first-secret"}
+"""For GET /stats, which always asks; the other endpoints do not look at it here."""
 
 
 def predict(client: httpx.Client, model_name: str, inputs: Any, **more: Any) -> dict[str, Any]:

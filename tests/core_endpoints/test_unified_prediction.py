@@ -11,7 +11,7 @@ import httpx
 import numpy as np
 import pytest
 
-from core_endpoints.contract import answer, predict, refused
+from core_endpoints.contract import OWNER, answer, predict, refused
 from http_models import json_rows, rows_of, trained
 from http_server import Server, eventually
 from slipstream.example.network import scores
@@ -190,7 +190,10 @@ class TestWhatHappened:
         held = folder / "held"
         held.touch()
         try:
-            with ThreadPoolExecutor(len(more) + 1) as pool, server.client() as client:
+            with (
+                ThreadPoolExecutor(len(more) + 1) as pool,
+                server.client(headers=OWNER) as client,
+            ):
                 blocking = pool.submit(ask, 0.0, {})
                 eventually(lambda: answer(client.get("/stats"))["stats"]["active_requests"] == 2)
                 asked = []

@@ -48,13 +48,15 @@ class SpawnParameters {
   }
   // Default handlers for everything (an embedding program may ignore SIGPIPE or SIGCHLD) and a
   // clean mask (the calling thread may block signals), except what would end the child before it
-  // can look after itself: Ctrl-C and a service manager's SIGTERM go to whole process groups.
+  // can look after itself: Ctrl-C, a terminal that goes and a service manager's SIGTERM go to whole
+  // process groups.
   void reset_signals() noexcept {
     sigset_t blocked;
     sigset_t all;
     ::sigemptyset(&blocked);
     ::sigaddset(&blocked, SIGINT);
     ::sigaddset(&blocked, SIGTERM);
+    ::sigaddset(&blocked, SIGHUP);
     ::sigfillset(&all);
     if (error_ == 0) error_ = ::posix_spawnattr_setsigmask(&attributes_, &blocked);
     if (error_ == 0) error_ = ::posix_spawnattr_setsigdefault(&attributes_, &all);

@@ -26,7 +26,7 @@ from slipstream.errors import (
 )
 from slipstream.models.paths import resolve_model_path
 from slipstream.models.prepare import Prepared
-from slipstream.models.sidecar import read_sidecar
+from slipstream.models.sidecar import sidecar_of
 
 _log = logging.getLogger("slipstream.engine")
 
@@ -43,6 +43,17 @@ class Changing(Residency):
         return ModelNotFoundError(
             f"Model with ID '{model_id}' not found", model_id=model_id, available_models=names
         )
+
+    def model(self, model_id: str) -> Model:
+        """The model of that id or alias, for what an experiment cannot do.
+
+        Raises:
+            ModelNotFoundError: no model of that id is loaded.
+        """
+        model = self._models.get(self._names.target(model_id))
+        if model is None:
+            raise self._not_found(model_id)
+        return model
 
     def prepared(self, model: Model, options: LoadOptions, tuning: Tuning) -> Prepared:
         """The artifact of a loaded model's file, as the file is now. Raises: as `load`."""
@@ -74,7 +85,7 @@ class Changing(Residency):
             version = self._start(
                 *(model.model_id, model.file, prepared, promise, model.load_options.instances),
                 began=time.monotonic() if began is None else began,
-                sidecar=read_sidecar(model.file),
+                sidecar=sidecar_of(model.file, model.declared),
                 tuning=tuning,
                 replaced=model.version,
             )

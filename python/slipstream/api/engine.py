@@ -11,12 +11,18 @@ from types import TracebackType
 from typing import Any, Self
 
 from slipstream._version import __version__
-from slipstream.api.changing import Changing
 from slipstream.api.config import changed, keep_settings
+from slipstream.api.declaring import Declaring
 from slipstream.api.ensemble_loading import Ensembles
 from slipstream.api.experiment import Experiment
 from slipstream.api.experiments import Experiments
-from slipstream.api.loading import check_ensemble, checked_id, prepared_of, user_cache_dir
+from slipstream.api.loading import (
+    check_ensemble,
+    checked_id,
+    prepared_of,
+    require_digest,
+    user_cache_dir,
+)
 from slipstream.api.members import are_current, require_unused
 from slipstream.api.memory import resident_bytes, worker_bytes
 from slipstream.api.model import LoadOptions, Model
@@ -33,13 +39,14 @@ from slipstream.errors import (
     ModelInUseError,
     UnavailableError,
 )
+from slipstream.models.declared import UNDECLARED, Declared
 from slipstream.models.ensembles import EnsembleMethod, describe
 from slipstream.models.paths import resolve_model_path
-from slipstream.models.sidecar import read_sidecar
+from slipstream.models.sidecar import sidecar_of
 from slipstream.settings import Settings, with_changes
 
 
-class Engine(Changing):
+class Engine(Declaring):
     """Loads models and answers for them; a context manager. Thread-safe.
 
     Args:
@@ -65,7 +72,7 @@ class Engine(Changing):
         self._completions = ThreadCompletions()
         self._loading: dict[str, Path] = {}  # ids and files that are being loaded now
         self._routes: list[PredictRoute] = []
-        self.experiments = Experiments(self._models, self._loading, self._lock)
+        self.experiments = Experiments(self._models, self._loading, self._lock, aliases=self._names)
         """Names for several models, of which one is drawn for each request."""
         self._ensembles = Ensembles(
             self, lambda: self._core, lambda: self._promised(is_restart=True), self._load_version
@@ -98,14 +105,14 @@ class Engine(Changing):
         pinned: bool = False,
         cache_predictions: bool = False,
         tuning: Tuning | None = None,
+        declared: Declared = UNDECLARED,
         is_extra: bool = False,
     ) -> Model:
         """Loads a model file; blocks until the model can answer.
 
         Args:
             path: The file. A pickle is opened in a converter child only.
-            model_type: ``"sklearn"``, ``"xgboost"``, ``"lightgbm"``, ``"onnx"``, ``"custom"``, or
-                ``"auto"``: by content.
+            model_type: ``"sklearn"``, ``"onnx"``, …, or ``"auto"``: by content.
             model_id: How to call it; None derives an id from path and content.
             compile_model: Convert to a compiled artifact if that can be proven right.
             instances: Parallel executions; None: one per core for compiled models, else one.
@@ -116,8 +123,9 @@ class Engine(Changing):
             pinned: It stays in memory whatever ``model_cache_size`` and ``memory_limit_mb`` say.
             cache_predictions: Remember answers of `Model.start`: those of requests over HTTP.
             tuning: What was chosen for it before, by quantizing or by a search.
-            is_extra: It takes nothing from other models: it counts neither for ``model_cache_size``
-                nor for ``max_workers``, and who names no model does not mean it.
+            declared: What else its operator says of it.
+            is_extra: It counts neither for ``model_cache_size`` nor for ``max_workers``, and who
+                names no model does not mean it.
 
         Raises:
             ModelNotFoundError: no file there.
@@ -130,7 +138,8 @@ class Engine(Changing):
         file = resolve_model_path(str(path), wall)
         model_id = checked_id(model_id, file)
         with self._reserved(model_id, file), self._promised() as promise:
-            options = LoadOptions(model_type, compile_model, instances, walled, ensemble_method)
+            given = (model_type, compile_model, instances, walled, ensemble_method, declared)
+            options = LoadOptions(*given)
             version, size_bytes = self._load_version(
                 model_id, file, options, promise, tuning=tuning or UNTUNED
             )
@@ -182,6 +191,7 @@ class Engine(Changing):
             if self._closed:
                 raise UnavailableError("the engine is closed")
             self.experiments.require_no_experiment(model_id)
+            self._names.require_no_alias(model_id)
             loaded = {name: model.file for name, model in self._models.items()}
             for name, other in (loaded | self._loading).items():
                 if other == file:
@@ -216,13 +226,14 @@ class Engine(Changing):
         began = time.monotonic()
         ensemble = describe(file)
         if ensemble is not None:
+            require_digest(file, options.declared)
             return self._ensembles.load(model_id, file, ensemble, options, promise, replaced)
         prepared = prepared_of(self.settings, file, options, tuning)
         check_ensemble(prepared.manifest, file, options.ensemble_method)
         version = self._start(
             *(model_id, file, prepared, promise, options.instances),
             began=began,
-            sidecar=read_sidecar(file),
+            sidecar=sidecar_of(file, options.declared),
             tuning=tuning,
             replaced=replaced,
         )
@@ -240,6 +251,7 @@ class Engine(Changing):
             ModelNotFoundError: no model of that id is loaded.
             ModelInUseError: an experiment draws from it, or an ensemble shares it.
         """
+        model_id = self._names.target(model_id)
         with self._lock:
             if model_id in self._loading and model_id not in self._models:
                 raise self._not_found(model_id)
@@ -255,7 +267,7 @@ class Engine(Changing):
                     self.registry.remember(entry)
                 raise
             model = self._models.pop(model_id, None)
-            self._endpoints.pop(model_id, None)
+            self._names.drop(model_id)
             if model is not None:
                 self._ending.append(model.version)
         if model is None:
@@ -295,7 +307,7 @@ class Engine(Changing):
             was unloaded meanwhile.
         """
         model = self.model(model_id)
-        tuning = model.tuning
+        model_id, tuning = model.model_id, model.tuning
         wall = self.settings.model_dir if model.load_options.walled else None
         file = resolve_model_path(str(model.file), wall)
 
@@ -330,7 +342,7 @@ class Engine(Changing):
                 + (f"name one of {', '.join(names)}" if names else "load one first"),
                 available_models=names,
             )
-        found = models.get(model_id) or self.experiments.find(model_id)
+        found = models.get(self._names.target(model_id)) or self.experiments.find(model_id)
         if found is None:
             raise self._not_found(model_id)
         return found
@@ -340,17 +352,6 @@ class Engine(Changing):
         """How many are being loaded now, those that come back into memory included."""
         return len(self._loading) + sum(model.is_returning for model in self.models())
 
-    def model(self, model_id: str) -> Model:
-        """The model of that id, for what an experiment cannot do.
-
-        Raises:
-            ModelNotFoundError: no model of that id is loaded.
-        """
-        model = self._models.get(model_id)
-        if model is None:
-            raise self._not_found(model_id)
-        return model
-
     def predict_route(self, *, is_batch: bool) -> PredictRoute:
         """The short way from a request's body to its answer, for the HTTP layer.
 
@@ -358,7 +359,7 @@ class Engine(Changing):
             is_batch: Answers are those of POST predict/batch, not of POST predict.
         """
         route = PredictRoute(
-            self._endpoints,
+            self._names.endpoints,
             default_timeout_ms=self.settings.default_timeout_ms,
             max_batch_rows=self.settings.max_batch_size,
             is_batch=is_batch,
@@ -410,7 +411,7 @@ class Engine(Changing):
                 self._closed = True
                 models = sorted(self._models.values(), key=lambda model: not model.members)
                 self._models.clear()  # ensembles first, then what they are made of
-                self._endpoints.clear()
+                self._names.endpoints.clear()
             self._stop_returning(models)
             for model in models:
                 version = model.rest()

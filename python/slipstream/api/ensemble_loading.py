@@ -17,6 +17,7 @@ from slipstream.api.promise import Promise
 from slipstream.api.version import Member, Version, version_of
 from slipstream.engine.runtime import CoreEngine
 from slipstream.errors import ModelLoadError, ModelNotFoundError, SlipstreamError
+from slipstream.models.declared import UNDECLARED
 from slipstream.models.ensembles import (
     Described,
     EnsembleFile,
@@ -25,7 +26,7 @@ from slipstream.models.ensembles import (
     read_ensemble,
 )
 from slipstream.models.paths import resolve_model_path
-from slipstream.models.sidecar import Sidecar, read_sidecar
+from slipstream.models.sidecar import Sidecar, sidecar_of
 from slipstream.settings import Settings
 
 
@@ -115,7 +116,9 @@ class Ensembles:
 
             def owned(name: str, path: Path, model_type: str) -> tuple[Version, int]:
                 own = promises.enter_context(self._promised())
-                member_options = options._replace(model_type=model_type, ensemble_method=None)
+                member_options = options._replace(
+                    model_type=model_type, ensemble_method=None, declared=UNDECLARED
+                )
                 return self._load_version(name, path, member_options, own, replaced)
 
             def shared(member_id: str) -> Version:
@@ -125,7 +128,8 @@ class Ensembles:
 
             wall = self._host.settings.model_dir if options.walled else None
             sources = Sources(self._core(), shared, owned, wall)
-            sidecar = replaced.sidecar if replaced and replacing else read_sidecar(file)
+            fresh = replaced.sidecar if replaced and replacing else None
+            sidecar = fresh or sidecar_of(file, options.declared)
             loaded = load_ensemble(
                 *(sources, model_id, file, description, options.ensemble_method), sidecar
             )

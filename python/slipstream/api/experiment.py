@@ -71,6 +71,8 @@ class Experiment:
         """As of a `Model`: what it did as a variant of one request."""
         self.total = VariantTally(experiment_id)
         """Of all variants together, those that were taken out included."""
+        self.timeout_ms: float | None = None
+        """As of a `Model`; None, since it is the settings' whatever is drawn."""
         self._models = models
         self._shadows = shadows
         self._plan = plan_of(definition)

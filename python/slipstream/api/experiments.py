@@ -38,14 +38,20 @@ class Experiments:
     Args:
         models: What is loaded; changes under ``lock``, and is looked at without.
         loading: Ids of what is being loaded; likewise.
+        aliases: Other names of models; likewise.
         lock: Held while ids are compared with those of models.
     """
 
     def __init__(
-        self, models: Mapping[str, Model], loading: Container[str], lock: threading.Lock
+        self,
+        models: Mapping[str, Model],
+        loading: Container[str],
+        lock: threading.Lock,
+        aliases: Container[str] = (),
     ) -> None:
         self._models = models
         self._loading = loading
+        self._aliases = aliases
         self._lock = lock
         self._changing = threading.Lock()  # one change at a time, its file included
         self._by_id: dict[str, Experiment] = {}  # in order of creation
@@ -203,7 +209,8 @@ class Experiments:
                 )
 
     def _require_free(self, experiment_id: str) -> None:
-        if experiment_id in self._models or experiment_id in self._loading:
+        others = (self._models, self._loading, self._aliases)
+        if any(experiment_id in names for names in others):
             raise ModelAlreadyLoadedError(
                 f"experiment_id {experiment_id!r} is taken by a model; choose another",
                 model_id=experiment_id,

@@ -17,8 +17,10 @@ from slipstream.api.warmup import warm_up
 from slipstream.engine.runtime import CoreEngine, backend_options
 from slipstream.errors import InvalidInputError, ModelLoadError, QuantizationError
 from slipstream.ids import require_id
+from slipstream.models.artifacts import sha256_of
+from slipstream.models.declared import Declared
 from slipstream.models.manifest import Manifest
-from slipstream.models.prepare import Prepared, PrepareOptions, prepare
+from slipstream.models.prepare import Prepared, PrepareOptions, check_digest, prepare
 from slipstream.models.sidecar import Sidecar
 from slipstream.quantize.artifact import quantized
 from slipstream.settings import Settings
@@ -61,6 +63,8 @@ def prepared_of(settings: Settings, file: Path, options: LoadOptions, tuning: Tu
             allow_custom_code=settings.allow_custom_code,
             ensemble_method=options.ensemble_method,
             model_dir=settings.model_dir if options.walled else None,
+            sha256=options.declared.sha256,
+            states=options.declared.states,
         ),
     )
     if options.compile_model and not settings.enable_compilation:
@@ -78,6 +82,16 @@ def prepared_of(settings: Settings, file: Path, options: LoadOptions, tuning: Tu
             max_accuracy_loss_percent=wanted.max_accuracy_loss_percent,
         )
     return made
+
+
+def require_digest(file: Path, declared: Declared) -> None:
+    """Refuses a file that is not the one that was declared.
+
+    Raises:
+        ModelLoadError: it has another digest; names both.
+    """
+    if declared.sha256 is not None:
+        check_digest(file, sha256_of(file), declared.sha256)
 
 
 def rows_folder(settings: Settings) -> Path:
@@ -129,6 +143,7 @@ def started(
             | tuning.backend_options(manifest.backend),
             instances=instances,
             max_batch_rows=tuning.max_batch_rows or settings.max_batch_size,
+            batching=sidecar.batching,
             queue_capacity=QUEUE_CAPACITY,
             worker_nice=settings.worker_nice,
         )

@@ -32,6 +32,7 @@ from slipstream.engine.done_future import DoneFuture
 from slipstream.engine.runtime import CoreInputs, CoreResult
 from slipstream.engine.signature import Signature
 from slipstream.errors import SlipstreamError
+from slipstream.models.declared import UNDECLARED, Declared
 from slipstream.models.ensembles import EnsembleMethod
 from slipstream.models.manifest import Manifest
 
@@ -48,6 +49,7 @@ class LoadOptions(NamedTuple):
     instances: int | None
     walled: bool
     ensemble_method: EnsembleMethod | None = None
+    declared: Declared = UNDECLARED
 
 
 class Model(Resident):
@@ -167,6 +169,16 @@ class Model(Resident):
     def caches(self) -> bool:
         """Whether answers to requests from bodies are remembered."""
         return self.cache_predictions or self._version.sidecar.cache.predictions
+
+    @property
+    def declared(self) -> Declared:
+        """What its operator says of it."""
+        return self.load_options.declared
+
+    @property
+    def timeout_ms(self) -> float | None:
+        """Deadline of a request that names none; None: as the settings have it."""
+        return self.load_options.declared.timeout_ms
 
     @property
     def load_time_s(self) -> float:

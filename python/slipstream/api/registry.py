@@ -198,6 +198,15 @@ class Absences:
             self._all = [one for one in missed if not self._is(one, model_id, file)]
             return len(self._all) < len(missed)
 
+    def give_up(self, model_id: str | None, path: str) -> None:
+        """Nobody wants any more what was noted so."""
+        with self._lock:
+            self._all = [one for one in self._all if one[:2] != (model_id, path)]
+
+    def reason_of(self, model_id: str | None, path: str) -> str | None:
+        """Why what was noted so is not there; None where nothing was."""
+        return next((one.reason for one in self._all if one[:2] == (model_id, path)), None)
+
     def _is(self, one: Absence, model_id: str, file: Path | None) -> bool:
         if one.model_id == model_id:
             return True

@@ -23,17 +23,13 @@ from slipstream.api.counts import CountKeeper, Observed
 from slipstream.api.loading import started
 from slipstream.api.members import are_current, users_of
 from slipstream.api.memory import give_back_freed, resident_bytes
+from slipstream.api.names import Names
 from slipstream.api.promise import Promise
 from slipstream.api.resting import RestingCore
 from slipstream.api.tuning import UNTUNED, Tuning
 from slipstream.api.version import Totals, Version, totals_of
 from slipstream.api.warmup import BUDGET_S
-from slipstream.engine.runtime import (
-    CoreEndpoint,
-    CoreLatencies,
-    available_cpus,
-    start_core,
-)
+from slipstream.engine.runtime import CoreLatencies, available_cpus, start_core
 from slipstream.errors import (
     EngineRestartingError,
     UnavailableError,
@@ -63,7 +59,7 @@ class Residency(ABC):
         self._changed = threading.Condition(self._lock)  # of _promises and _is_restarting
         self._is_restarting = False
         self._models: dict[str, Model] = {}  # by id, in order of loading
-        self._endpoints: dict[str, CoreEndpoint] = {}  # of those in memory
+        self._names = Names()
         self._ending: list[Version] = []  # out of service, and still answering what they accepted
         self._ended = Totals(0, 0, 0, CoreLatencies())  # of those that have
         self._counts = CountKeeper()  # the same by model
@@ -96,9 +92,10 @@ class Residency(ABC):
         """Lets the short way answer for it. With the lock."""
         endpoint = model.version.endpoint
         if endpoint is None or model.caches:  # which the short way knows nothing of
-            self._endpoints.pop(model.model_id, None)
+            self._names.drop(model.model_id)
         else:
-            self._endpoints[model.model_id] = endpoint
+            endpoint.set_default_timeout_ms(model.timeout_ms or 0.0)
+            self._names.put(model.model_id, endpoint)
 
     def _end(self, version: Version) -> None:
         """Closes a version that was taken out of service, and keeps what it has counted."""
@@ -193,7 +190,7 @@ class Residency(ABC):
             if is_eviction and self._must_stay(model.model_id):  # since it was chosen
                 return False
             old = model.rest()
-            self._endpoints.pop(model.model_id, None)
+            self._names.drop(model.model_id)
             self._ending.append(old)
         self._end(old)
         model.settle(old)

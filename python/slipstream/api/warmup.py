@@ -22,7 +22,6 @@ from slipstream.api.version import Version
 from slipstream.engine.inputs import inputs_from
 from slipstream.engine.runtime import CoreInputs
 from slipstream.errors import ModelLoadError, SlipstreamError
-from slipstream.models.sidecar import sidecar_path
 
 BUDGET_S = 1.0
 """After it no execution begins, but for one on each instance."""
@@ -49,8 +48,7 @@ def warm_up(version: Version, file: Path, max_batch_rows: int, budget_s: float) 
             _run(version, _decoded(version, declared.rows), budget_s)
         except SlipstreamError as error:
             raise ModelLoadError(
-                f"{file.name} fails on its warm-up rows ({sidecar_path(file).name}): "
-                f"{error.message}"
+                f"{file.name} fails on its warm-up rows ({version.sidecar.source}): {error.message}"
             ) from error
     elif version.manifest.model_type != "custom":  # whose code may do anything with rows
         until_s = time.monotonic() + budget_s

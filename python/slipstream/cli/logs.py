@@ -25,6 +25,8 @@ FIELDS = (
     *("duration_ms", "not_logged"),
 )
 """What a record may carry beside its message, in the order of a line."""
+PRIVATE = {"is_private": True}
+"""``extra`` of a line for whoever watches alone: no file keeps it."""
 _MAX_BYTES = 10 * 1024 * 1024
 _KEPT_FILES = 5
 _FAILURES = "slipstream.http.failures"
@@ -57,6 +59,8 @@ def configure_logging(settings: Settings) -> None:
     logger.propagate = False
     formatter = JsonFormatter() if settings.log_format == "json" else TextFormatter()
     for handler in handlers:
+        if isinstance(handler, logging.FileHandler):
+            handler.addFilter(lambda record: not getattr(record, "is_private", False))
         handler.setFormatter(formatter)
         logger.addHandler(handler)
     logging.getLogger(_FAILURES).addFilter(Throttle(_LINES_A_SECOND))

@@ -12,11 +12,11 @@ import sys
 from collections.abc import Sequence
 
 from slipstream._version import __version__
-from slipstream.cli import inspect, predict, serve
+from slipstream.cli import inspect, models, predict, serve, token
 from slipstream.errors import SlipstreamError
 from slipstream.settings import SettingsError
 
-_COMMANDS = (serve, predict, inspect)
+_COMMANDS = (serve, predict, inspect, models, token)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -13,19 +13,30 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from slipstream.cli.example import load_example
+from slipstream.cli.hangup import Hangups
 from slipstream.cli.logs import configure_logging
-from slipstream.cli.startup import Loader, StartupLoad, parse_load, say, startup_loads
+from slipstream.cli.startup import (
+    Loader,
+    StartupLoad,
+    listed_models,
+    parse_load,
+    say,
+    say_privately,
+    startup_loads,
+)
 from slipstream.http.app import App
+from slipstream.http.auth import Access
 from slipstream.http.clock import Clock
 from slipstream.http.front import FrontLoop
 from slipstream.http.routes.context import Context
 from slipstream.http.routes.table import all_routes
 from slipstream.http.rsgi import RsgiAdapter
 from slipstream.http.server import bind, serve
-from slipstream.settings import Settings, load_settings, stored_settings
+from slipstream.settings import Settings, forget_secrets, load_settings, stored_settings
 
 if TYPE_CHECKING:
     from slipstream.api import Engine
+    from slipstream.api.listed import Listed
 
 _LOOK_S = 2.0
 """Between looks at the counters, for figures of the last minute."""
@@ -38,7 +49,8 @@ def register(commands: argparse._SubParsersAction[Any]) -> None:
     parser = commands.add_parser(
         "serve",
         help="answer predictions over HTTP",
-        description="Answers predictions over HTTP until SIGTERM or Ctrl-C.",
+        description="Answers predictions over HTTP until SIGTERM or Ctrl-C. SIGHUP has it read "
+        "again what came from files.",
     )
     parser.add_argument("--host", help="address to listen on (default 127.0.0.1)")
     parser.add_argument("--port", help="port to listen on; 0 takes a free one (default 8000)")
@@ -66,6 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
     names = ("host", "port", "uds", "model_dir", "ssl_certificate", "ssl_keyfile", "debug")
     settings = _settings(arguments.config, {name: getattr(arguments, name) for name in names})
     configure_logging(settings)
+    forget_secrets(os.environ)
     with asyncio.Runner(loop_factory=FrontLoop) as runner:
         orderly = runner.run(_serve(settings, arguments.load))
         if not orderly:
@@ -87,15 +100,20 @@ def _settings(config: str | None, command_line: dict[str, Any]) -> Settings:
 async def _serve(settings: Settings, asked: list[StartupLoad]) -> bool:
     """The whole life of the server; returns whether it left nothing running."""
     stop = stop_on_signals()
+    hangups = Hangups(stop)
+    access = Access(settings)
     sock = bind(settings)
     try:
         from slipstream.api import Engine  # here: a port in use should not cost the imports
         from slipstream.api.experiments_file import EXPERIMENTS_FILE
+        from slipstream.api.listed import Listed
         from slipstream.api.registry import REGISTRY_FILE, Registry
 
         registry = Registry(settings.state_path)
-        loads = startup_loads(asked, settings.model_dir, registry.all())
+        catalog = listed_models(settings.model_dir)
+        loads = startup_loads(asked, catalog, settings.model_dir, registry.all())
         engine = Engine(settings)
+        listed = Listed(engine, catalog, {one.model_id for one in asked if one.model_id})
         if registry.damage is not None:
             engine.absences.note(None, REGISTRY_FILE, registry.damage)
     except BaseException:
@@ -109,8 +127,10 @@ async def _serve(settings: Settings, asked: list[StartupLoad]) -> bool:
         if not await loader.run(settings, stop):
             sock.close()
             return False
+        listed.settle()
         await asyncio.to_thread(load_example, engine)
-        orderly = await _answer_requests(engine, settings, sock, stop)
+        orderly = await _answer_requests(engine, settings, listed, sock, stop, hangups, access)
+        orderly = orderly and not listed.is_changing
     finally:
         closed = await _close(engine)
     orderly = orderly and closed
@@ -119,14 +139,22 @@ async def _serve(settings: Settings, asked: list[StartupLoad]) -> bool:
 
 
 async def _answer_requests(
-    engine: Engine, settings: Settings, sock: socket.socket, stop: asyncio.Event
+    engine: Engine,
+    settings: Settings,
+    listed: Listed,
+    sock: socket.socket,
+    stop: asyncio.Event,
+    hangups: Hangups,
+    access: Access,
 ) -> bool:
     """Serves until told to stop; returns whether everything in progress came to its end."""
     from slipstream.http.routes.tasks import start_tasks  # here: as the engine, not before `bind`
 
     clock = Clock()
-    context = Context(engine, settings, clock)
-    app = App(all_routes(context), settings, clock, context.traffic, context.limits)
+    context = Context(engine, settings, clock, access)
+    context.listed = listed
+    context.on_hangup.append(listed.reread)
+    app = App(all_routes(context), settings, clock, context.traffic, context.limits, access)
     if sock.family != socket.AF_UNIX:
         context.port = sock.getsockname()[1]
     context.level = app.gate.level
@@ -135,8 +163,10 @@ async def _answer_requests(
     context.on_settings = lambda now: app.gate.allow(now.max_concurrent_requests)
     adapter = RsgiAdapter(app)
     context.tasks = tasks = await start_tasks(context)
+    show_start_token(access)
     closing = asyncio.ensure_future(_mark_closing(stop, context))
-    looking = [asyncio.ensure_future(one) for one in (_look(context), _keep_limits(engine))]
+    beside = (_look(context), _keep_limits(engine), hangups.heed(context.on_hangup))
+    looking = [asyncio.ensure_future(one) for one in beside]
     try:
         drained = await serve(
             *(adapter, sock, settings, stop), on_ready=announce, give_up=adapter.end_all
@@ -167,6 +197,7 @@ async def _mark_closing(stop: asyncio.Event, context: Context) -> None:
     context.accepting = False
     context.searches.stop()
     context.streams.close()
+    context.downloads.close()
     if context.tasks is not None:
         context.tasks.stop()
 
@@ -184,6 +215,17 @@ async def _keep_limits(engine: Engine) -> None:
     while True:
         await loop.run_in_executor(None, engine.keep_limits)
         await asyncio.sleep(_LOOK_S)
+
+
+def show_start_token(access: Access) -> None:
+    """Shows whoever started the server the token that it made up for this life of it, if it did."""
+    if access.start_secret is None:
+        return
+    from slipstream.auth.mint import Signer  # here: other servers need no library for tokens
+
+    signer = Signer.of_secret(access.start_secret, "the secret of this start")
+    token = signer.token(expires_s=None)
+    say_privately(f"GET /stats takes this token until the server ends: {token}")
 
 
 def announce(address: str) -> None:

@@ -2,9 +2,7 @@
 
 They are what ``--load`` and ``models.json`` name, and what was loaded over HTTP before a restart.
 
-``models.json`` in the model directory lists them with the keys of a load request::
-
-    {"models": [{"model_id": "digits", "model_path": "digits.onnx", "pinned": true}]}
+``models.json`` is the operator's list (`slipstream.models.catalog`).
 
 A model of ``--load`` that does not load ends the start: somebody is watching. Another one does not:
 the rest are served, and health says ``degraded``.
@@ -21,12 +19,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import msgspec
-
-from slipstream.cli.logs import PROGRESS
-from slipstream.decoding import json_decoder
+from slipstream.cli.logs import PRIVATE, PROGRESS
 from slipstream.errors import SlipstreamError
-from slipstream.models.ensembles import EnsembleMethod, read_ensemble
+from slipstream.models.catalog import Catalog, ModelEntry
+from slipstream.models.catalog_file import CatalogError, read_catalog
+from slipstream.models.declared import UNDECLARED, Declared
+from slipstream.models.ensembles import EnsembleMethod
 from slipstream.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -35,7 +33,6 @@ if TYPE_CHECKING:
     from slipstream.api.tuning import Tuning
 
 _progress = logging.getLogger(PROGRESS)
-MODELS_FILE = "models.json"
 _LOADS_AT_ONCE = 4
 
 
@@ -56,22 +53,9 @@ class StartupLoad(NamedTuple):
     cache_predictions: bool = False
     tuning: Tuning | None = None
     """What was chosen for it before the restart."""
-
-
-class _Listed(msgspec.Struct, forbid_unknown_fields=True):
-    model_path: str
-    model_id: str | None = None
-    model_type: str = "auto"
-    compile_model: bool = True
-    pinned: bool = False
-    cache_predictions: bool = False
-
-
-class _Models(msgspec.Struct, forbid_unknown_fields=True):
-    models: list[_Listed]
-
-
-_models = json_decoder(_Models)
+    instances: int | None = None
+    declared: Declared = UNDECLARED
+    """What else the list says of it."""
 
 
 def parse_load(text: str) -> StartupLoad:
@@ -82,41 +66,30 @@ def parse_load(text: str) -> StartupLoad:
     return StartupLoad(text)
 
 
-def listed_loads(model_dir: Path) -> list[StartupLoad]:
-    """What ``models.json`` names; nothing when there is no such file.
+def listed_models(model_dir: Path) -> Catalog:
+    """What ``models.json`` says.
 
     Raises:
-        SettingsError: the file cannot be read, or is not what the module describes.
+        SettingsError: the file cannot be read, or is not valid; names every line that is not.
     """
-    file = model_dir / MODELS_FILE
     try:
-        models = _models(file.read_bytes()).models
-    except FileNotFoundError:
-        return []
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{file}: cannot be read as a list of models: {error}") from error
-    return [
-        StartupLoad(
-            listed.model_path,
-            listed.model_id,
-            listed.model_type,
-            listed.compile_model,
-            required=False,
-            pinned=listed.pinned,
-            cache_predictions=listed.cache_predictions,
-        )
-        for listed in models
-    ]
+        return read_catalog(model_dir)
+    except CatalogError as error:
+        raise SettingsError(error.message) from error
 
 
 def startup_loads(
-    asked: Sequence[StartupLoad], model_dir: Path, remembered: Sequence[Remembered] = ()
+    asked: Sequence[StartupLoad],
+    listed: Catalog,
+    model_dir: Path,
+    remembered: Sequence[Remembered] = (),
 ) -> list[StartupLoad]:
     """``--load``, ``models.json`` and what is remembered; each beats those behind it."""
     loads = list(asked)
     taken = {load.model_id for load in asked if load.model_id is not None}
-    loads += (load for load in listed_loads(model_dir) if load.model_id not in taken)
+    loads += (_of_entry(entry) for entry in listed.enabled if entry.model_id not in taken)
     ids = {load.model_id for load in loads if load.model_id is not None}
+    ids |= {alias for entry in listed.enabled for alias in entry.aliases}
     files = {_file_of(load.path, model_dir) for load in loads}
     for model in remembered:
         path = str(model_dir.resolve() / model.file)
@@ -139,6 +112,24 @@ def startup_loads(
     return loads
 
 
+def _of_entry(entry: ModelEntry) -> StartupLoad:
+    from slipstream.api.listed import tuning_of  # here: it is not needed for messages
+
+    return StartupLoad(
+        entry.model_path,
+        entry.model_id,
+        entry.model_type,
+        entry.compile_model,
+        required=False,
+        ensemble_method=entry.ensemble_method,
+        pinned=entry.pinned,
+        cache_predictions=entry.cache_predictions,
+        tuning=tuning_of(entry),
+        instances=entry.instances,
+        declared=entry.declared(),
+    )
+
+
 def _file_of(path: str, model_dir: Path) -> Path | None:
     from slipstream.models.paths import resolve_model_path  # here: it is not needed for messages
 
@@ -148,17 +139,14 @@ def _file_of(path: str, model_dir: Path) -> Path | None:
         return None
 
 
-def _is_ensemble(load: StartupLoad, model_dir: Path) -> bool:
-    file = _file_of(load.path, model_dir)
-    try:
-        return file is not None and read_ensemble(file) is not None
-    except SlipstreamError:  # which the load will say
-        return False
-
-
 def say(text: str) -> None:
     """Progress, for whoever watches."""
     _progress.info("%s", text)
+
+
+def say_privately(text: str) -> None:
+    """The same, and no log file keeps it."""
+    _progress.info("%s", text, extra=PRIVATE)
 
 
 class Loader:
@@ -177,10 +165,13 @@ class Loader:
         """
         if not self._loads:
             return not stop.is_set()
+        from slipstream.api.listed import is_ensemble  # here: as the engine
+
         loop = asyncio.get_running_loop()
         pool = ThreadPoolExecutor(min(_LOADS_AT_ONCE, settings.max_workers))
         numbered = list(enumerate(self._loads, start=1))
-        with_members = [one for one in numbered if _is_ensemble(one[1], settings.model_dir)]
+        folder = settings.model_dir
+        with_members = [one for one in numbered if is_ensemble(one[1].path, folder)]
 
         async def load_all() -> None:
             first = [one for one in numbered if one not in with_members]
@@ -214,11 +205,13 @@ class Loader:
                 load.model_type,
                 model_id=load.model_id,
                 compile_model=load.compile_model,
+                instances=load.instances,
                 ensemble_method=load.ensemble_method,
                 walled=True,
                 pinned=load.pinned,
                 cache_predictions=load.cache_predictions,
                 tuning=load.tuning,
+                declared=load.declared,
             )
             model.model_path = shown
         except SlipstreamError as error:

@@ -11,11 +11,13 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeAlias
 
 from slipstream.convert.limits import confine
 
 _LONGEST_MESSAGE = 2000
+
+Work: TypeAlias = Callable[[dict[str, Any], Callable[[str], None]], object]
 
 
 def main() -> int:
@@ -24,25 +26,27 @@ def main() -> int:
 
 
 def serve(
-    work: Callable[[dict[str, Any], Callable[[str], None]], None], failure: str, task: str
+    work: Work, failure: str, task: str, limit: Callable[[int | None, float], None] = confine
 ) -> int:
     """The life of a child: limits first, one job, one answer. Returns the exit status.
 
     Args:
-        work: Does the job that it is given; its second argument tells how far it is.
+        work: Does the job that it is given; its second argument tells how far it is. What it
+            returns is the answer's ``result``.
         failure: Name of the error class for what is no `SlipstreamError`.
         task: What is being done, for its message.
+        limit: What the process takes away from itself, by memory in MiB and time in seconds.
     """
     answer_to = os.fdopen(int(sys.argv[1]), "wb", buffering=0)
     request = json.loads(sys.stdin.buffer.read())
     os.dup2(2, 1)  # libraries print; nobody reads this process's stdout
-    confine(request.get("memory_limit_mb"), request["timeout_s"])  # before NumPy starts threads
+    limit(request.get("memory_limit_mb"), request["timeout_s"])  # before NumPy starts threads
     _write(answer_to, _answer(work, request, answer_to, failure, task))
     return 0
 
 
 def _answer(
-    work: Callable[[dict[str, Any], Callable[[str], None]], None],
+    work: Work,
     request: dict[str, Any],
     answer_to: BinaryIO,
     failure: str,
@@ -51,8 +55,8 @@ def _answer(
     from slipstream.errors import SlipstreamError
 
     try:
-        work(request, lambda text: _write(answer_to, {"progress": text}))
-        return {"done": True}
+        result = work(request, lambda text: _write(answer_to, {"progress": text}))
+        return {"done": True, "result": result}
     except SlipstreamError as error:
         return _error(type(error).__name__, error.message, error.details)
     except MemoryError:

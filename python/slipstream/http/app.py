@@ -12,8 +12,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 
+from slipstream.auth.credentials import Caller
 from slipstream.errors import SlipstreamError
-from slipstream.http.auth import ApiKeys
+from slipstream.http.auth import Access
+from slipstream.http.body_token import has_credentials, token_of
 from slipstream.http.clock import Clock, RequestIds
 from slipstream.http.errors import BodyTooLargeError
 from slipstream.http.failures import error_response, family_of, refusal
@@ -29,7 +31,8 @@ log = logging.getLogger("slipstream.http")
 _SLOW_THREADS = 2
 _SLOW_WAITING = 32
 _OPEN_BODY_BYTES = 65536
-"""Body limit of open routes: they take no body, and no place in the gate counts them."""
+"""Body limit of open routes, and of requests whose body is to prove who sends it: no place in the
+gate counts them."""
 
 
 class App:
@@ -42,6 +45,7 @@ class App:
         clock: Clock,
         traffic: Traffic | None = None,
         limits: Limits | None = None,
+        access: Access | None = None,
     ) -> None:
         self.settings = settings
         """Of the start; of those that may change, the gate knows the one in force."""
@@ -53,7 +57,7 @@ class App:
         self.ids = RequestIds()
         self.routes = tuple(routes)
         self._router = Router(self.routes)
-        self.keys = ApiKeys(settings.api_keys) if settings.require_api_key else None
+        self.access = access or Access(settings)
         self._max_body_bytes = settings.max_body_bytes
 
     def admit(
@@ -67,21 +71,25 @@ class App:
         """
         offered_id = headers.get("x-request-id")
         request_id = path_of_route = client = ""
+        must_prove = False
         family = family_of(path)
         try:
             try:
                 route, params = self._router.find(method, path)
             except SlipstreamError:
-                if self.keys is not None:
-                    self.keys.check(headers)  # strangers do not learn which paths exist
+                if self.access.required:
+                    self.access.check_any(headers)  # strangers do not learn which paths exist
                 raise
             request_id = self.ids.choose(offered_id, route.id_prefix)
             path_of_route, family = route.path, route.family
             if not route.open:
-                key = None if self.keys is None else self.keys.check(headers)
+                must_prove = route.body_token and self.access.asks(route)
+                must_prove = must_prove and not has_credentials(headers)
+                caller = None if must_prove else self.access.check(route, headers)
                 if self.limits.of_clients:
-                    client = self._enter_client(key, peer, headers)
-                self.gate.enter()
+                    client = self._enter_client(caller, peer, headers)
+                if not must_prove:
+                    self.gate.enter()
         except Exception as error:
             if client:
                 self.limits.leave(client)
@@ -92,6 +100,7 @@ class App:
             return answer
         request = Request(method, path, query, headers, params, request_id, route, -1)
         request.client = client
+        request.must_prove = must_prove
         announced = headers.get("content-length")
         if announced is not None:
             try:
@@ -104,9 +113,10 @@ class App:
                 return answer
         return request
 
-    def _enter_client(self, key: int | None, peer: str, headers: Headers) -> str:
-        """Who calls, by a key that was proved or by address, with a place of his own taken."""
-        client = self.limits.client(peer, headers) if key is None else f"key {key}"
+    def _enter_client(self, caller: Caller | None, peer: str, headers: Headers) -> str:
+        """Who calls, by name if it was proved or by address, with a place of his own taken."""
+        name = "" if caller is None else caller.name
+        client = name or self.limits.client(peer, headers)
         self.limits.enter(client)
         return client
 
@@ -118,23 +128,46 @@ class App:
             OverloadedError: too many bodies are in memory.
         """
         total = request.reserved_bytes + count
-        limit = _OPEN_BODY_BYTES if request.route.open else self._max_body_bytes
+        is_counted = not (request.route.open or request.must_prove)
+        limit = self._max_body_bytes if is_counted else min(_OPEN_BODY_BYTES, self._max_body_bytes)
+        if total > limit and request.must_prove:
+            raise BodyTooLargeError(
+                f"A body of more than {limit} bytes needs the key or token in its head: "
+                "Authorization: Bearer TOKEN",
+                max_body_bytes=limit,
+            )
         if total > limit:
             raise BodyTooLargeError(
                 f"The body is larger than the {limit} bytes that are accepted here "
                 "(MAX_BODY_BYTES); send the rows in several requests",
                 max_body_bytes=limit,
             )
-        if not request.route.open:
+        if is_counted:
             self.gate.reserve(count)
         request.reserved_bytes = total
 
     def run(self, request: Request) -> Response | Pending:
         """Calls the route of a request whose body is there."""
         try:
+            if request.must_prove:
+                self._prove(request)
             return request.route.handler(request)
         except Exception as error:
             return self.refuse(error, request)
+
+    def _prove(self, request: Request) -> None:
+        """Has the body's token say who calls, and takes the place that a known caller gets.
+
+        Raises:
+            AuthenticationError: there is none, or it is not valid.
+            ForbiddenError: it does not suffice.
+            OverloadedError: there is no place.
+        """
+        self.access.check_token(request.route, token_of(request.body))
+        self.gate.enter()
+        request.must_prove = False
+        request.reserved_bytes = 0
+        self.reserve(request, len(request.body))
 
     def call(self, request: Request) -> Response:
         """`run` for slow routes, on a thread of the slow lane."""
@@ -145,7 +178,7 @@ class App:
 
     def leave(self, request: Request) -> None:
         """Gives the request's place back, once."""
-        if not request.route.open and not request.has_left:
+        if not (request.route.open or request.must_prove or request.has_left):
             request.has_left = True
             self.gate.leave(request.reserved_bytes)
         if request.client:

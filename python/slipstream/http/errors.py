@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from slipstream.errors import (
     AmbiguousModelError,
     BacklogFullError,
     DeadlineExceededError,
+    DownloadEndedError,
+    DownloadNotFoundError,
+    DownloadRefusedError,
     EngineRestartingError,
     ExperimentNotFoundError,
     InferenceError,
@@ -24,6 +28,7 @@ from slipstream.errors import (
     RequestCancelledError,
     SequenceConflictError,
     SlipstreamError,
+    SourceNotFoundError,
     StreamExistsError,
     StreamFullError,
     StreamNotFoundError,
@@ -42,11 +47,29 @@ class HttpError(SlipstreamError):
     close = False
 
 
+_CHALLENGE = 'Bearer realm="slipstream"'
+
+
 class AuthenticationError(HttpError):
-    """No API key, or one that is not known."""
+    """No API key and no token, or one that is not known."""
 
     status = 401
-    headers = (("www-authenticate", 'Bearer realm="slipstream"'),)
+
+    def __init__(self, message: str, *, challenge: str = "", **details: Any) -> None:
+        super().__init__(message, **details)
+        parts = ", ".join(part for part in (_CHALLENGE, challenge) if part)
+        self.headers = (("www-authenticate", parts),)
+
+
+class ForbiddenError(HttpError):
+    """The API key or the token is known, and lacks the scope for this."""
+
+    status = 403
+
+    def __init__(self, message: str, *, needed_scope: str, scopes: Sequence[str]) -> None:
+        super().__init__(message, needed_scope=needed_scope, scopes=list(scopes))
+        missing = f'error="insufficient_scope", scope="{needed_scope}"'  # RFC 6750, 3.1
+        self.headers = (("www-authenticate", f"{_CHALLENGE}, {missing}"),)
 
 
 class EndpointNotFoundError(HttpError):
@@ -105,17 +128,21 @@ STATUS: tuple[tuple[type[SlipstreamError], int], ...] = (
     (ExperimentNotFoundError, 404),
     (StreamNotFoundError, 404),
     (TaskNotFoundError, 404),
+    (DownloadNotFoundError, 404),
+    (SourceNotFoundError, 404),
     (ModelAlreadyLoadedError, 409),
     (ModelBusyError, 409),
     (ModelInUseError, 409),
     (StreamExistsError, 409),
     (SequenceConflictError, 409),
     (TaskEndedError, 409),
+    (DownloadEndedError, 409),
     (EngineRestartingError, 409),
     (InvalidInputError, 422),
     (ModelLoadError, 422),
     (QuantizationError, 422),
     (InferenceError, 422),
+    (DownloadRefusedError, 422),
     (StreamFullError, 429),
     (BacklogFullError, 429),
     (QueueFullError, 503),

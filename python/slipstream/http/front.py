@@ -98,13 +98,15 @@ class Front:
             hooks=self,
             pass_on=loop.call_soon_threadsafe,
             gate=app.gate.core,
-            keys=app.keys,
+            keys=app.access if app.access.required else None,
             max_body_bytes=app.settings.max_body_bytes,
             process_id=secrets.token_hex(4),
             statuses={kind.__name__: status for kind, status in STATUS},
         )
         for route in app.routes:
             if route.express is not None:
+                if app.access.asks(route) and (route.scope != "predict" or route.protected):
+                    raise ValueError(f"{route.path}: express routes have scope 'predict'")
                 self._core.add_route(route, route.path, route.id_prefix, route.express)
                 loop.add_reader(route.express.fileno(), self._core.drain, route.express)
         app.traffic.express = self._core.answers

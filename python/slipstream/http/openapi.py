@@ -76,7 +76,10 @@ def document(routes: Iterable[Route], *, keys_required: bool) -> Schema:
             "parameters": {"RequestId": _REQUEST_ID, "IfNoneMatch": _IF_NONE_MATCH},
             "securitySchemes": {
                 "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
-                "bearer": {"type": "http", "scheme": "bearer"},
+                "bearer": {
+                    **{"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+                    "description": "A token, or an API key.",
+                },
             },
         },
     }
@@ -87,6 +90,8 @@ def statuses_of(route: Route, about: About) -> tuple[int, ...]:
     found = {500, *about.fails}
     if not route.open:
         found |= {401, 429, 503}
+    if route.scope is not None or route.protected:
+        found.add(403)
     if about.takes is not None:
         found.update(_BODY_FAILS)
     if "{" in route.path:
@@ -122,12 +127,19 @@ def _operation(route: Route, about: About, keys_required: bool) -> Schema:
         operation["responses"]["304"] = _NOT_MODIFIED
     for status, kind in about.others:
         operation["responses"][str(status)] = _success(about, kind)
-    if not route.open:
-        keyed: list[Schema] = [{"apiKey": []}, {"bearer": []}]
-        operation["security"] = keyed if keys_required else [{}, *keyed]
-    else:
-        operation["security"] = []
+    operation["security"] = _security(route, keys_required)
     return operation
+
+
+def _security(route: Route, keys_required: bool) -> list[Schema]:
+    """Either of both schemes, with the scope that it has to have (OpenAPI 3.1, 4.8.30)."""
+    if route.protected:
+        return [{"bearer": []}, {"apiKey": ["admin"]}]
+    if route.open:
+        return []
+    scopes = [] if route.scope is None else [route.scope]
+    keyed: list[Schema] = [{"apiKey": scopes}, {"bearer": scopes}]
+    return keyed if keys_required else [{}, *keyed]
 
 
 def _operation_id(route: Route) -> str:
@@ -221,7 +233,7 @@ def _failure(status: int, family: Family) -> Schema:
     headers = {"X-Request-ID": {"$ref": "#/components/headers/RequestId"}}
     if status in _RETRY:
         headers["Retry-After"] = {"$ref": "#/components/headers/RetryAfter"}
-    if status == 401:
+    if status in (401, 403):
         headers["WWW-Authenticate"] = {"$ref": "#/components/headers/WwwAuthenticate"}
     lines = [f"`{kind.__name__}`: {plain(kind.__doc__ or '')}" for kind in errors.kinds_of(status)]
     schema = reference(_BODIES[family])

@@ -15,6 +15,8 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 import msgspec
 
+from slipstream.scopes import Scope
+
 Header: TypeAlias = tuple[str, str]
 Method: TypeAlias = Literal["GET", "POST", "PUT", "DELETE"]
 Family: TypeAlias = Literal["inference", "core"]
@@ -79,6 +81,8 @@ class Request(msgspec.Struct):
     """Whether its place was given back."""
     client: str = ""
     """Whom `Limits` counts it under; empty: nobody."""
+    must_prove: bool = False
+    """Whether who calls is still to be proved, by the body. Until then it has no place."""
     began_s: float = msgspec.field(default_factory=time.perf_counter)
     """When its head was here, on that clock."""
 
@@ -200,5 +204,11 @@ class Route(msgspec.Struct, frozen=True):
     express: Express | None = None
     """Answers most of the route's requests; the handler answers the others."""
     about: About | None = None
+    scope: Scope | None = None
+    """What a key or token has to allow, where one is required; None: any known one will do."""
+    protected: bool = False
+    """Asks for a token, or for a key with scope ``admin``, whatever the settings say."""
+    body_token: bool = False
+    """Where a key or token is required and the head has none, the body's ``token`` counts."""
     family: Family = "inference"
     """Whose error body it answers with; ``express`` knows that of inference only."""

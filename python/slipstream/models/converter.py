@@ -53,6 +53,10 @@ class Child(NamedTuple):
     remedy: str
     """Against taking too long."""
     failure: type[SlipstreamError] = ModelLoadError
+    environment: tuple[str, ...] = ()
+    """Variables that it gets beside those that every child does."""
+    errors: tuple[type[SlipstreamError], ...] = ()
+    """Of its own, beside those that every child may have."""
 
 
 CONVERTER = Child(
@@ -70,8 +74,8 @@ def run_child(
     progress: Callable[[str], None] | None,
     kind: Child = CONVERTER,
     is_stopped: Callable[[], bool] | None = None,
-) -> None:
-    """Run one job; returns when the artifact and manifest are in the job's folder.
+) -> Any:
+    """Run one job; returns when it is done, with what the child has answered.
 
     Args:
         job: What the child's module takes, as plain data (`slipstream.convert.build.Job`).
@@ -95,7 +99,7 @@ def run_child(
             stderr=subprocess.PIPE,
             pass_fds=(write_end,),
             cwd=folder,
-            env=_environment(),
+            env=_environment(kind.environment),
             start_new_session=True,
         )
     except OSError as error:
@@ -109,11 +113,12 @@ def run_child(
     finally:
         _kill_group(child)
         os.close(read_end)
-    _judge(answer, complaint, child.returncode, kind)
+    return _judge(answer, complaint, child.returncode, kind)
 
 
-def _environment() -> dict[str, str]:
-    kept = {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ}
+def _environment(more: tuple[str, ...]) -> dict[str, str]:
+    names = (*_KEPT_ENVIRONMENT, *more)
+    kept = {name: os.environ[name] for name in names if name in os.environ}
     earlier = os.environ.get("PYTHONPATH")
     kept["PYTHONPATH"] = os.pathsep.join([str(_PACKAGE_ROOT), *([earlier] if earlier else [])])
     return kept
@@ -198,12 +203,13 @@ def _kill_group(child: subprocess.Popen[bytes]) -> None:
     child.wait()
 
 
-def _judge(answer: dict[str, Any] | None, complaint: str, status: int | None, kind: Child) -> None:
+def _judge(answer: dict[str, Any] | None, complaint: str, status: int | None, kind: Child) -> Any:
     if answer is not None and answer.get("done"):
-        return
+        return answer.get("result")
     error = (answer or {}).get("error")
     if isinstance(error, dict):
-        raised = _ERRORS.get(str(error.get("code")), kind.failure)
+        errors = _ERRORS | {one.__name__: one for one in kind.errors}
+        raised = errors.get(str(error.get("code")), kind.failure)
         raise raised(str(error.get("message")), **dict(error.get("details") or {}))
     if status == -signal.SIGXCPU or status == -signal.SIGKILL:
         how = f"was stopped by the system (signal {-status}): too much time or memory"

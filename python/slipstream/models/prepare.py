@@ -46,7 +46,8 @@ MODEL_TYPES = (
     "custom",
 )
 
-_ALIASES = {"torch": "pytorch"}
+TYPE_ALIASES = {"torch": "pytorch"}
+"""Other words for a type."""
 _WITHOUT_BACKEND = {"pytorch": "torch", "tensorrt": "TensorRT"}
 _MOST_UNPACKED_BYTES = 16 << 30
 _LIBRARIES = (
@@ -80,6 +81,10 @@ class PrepareOptions(msgspec.Struct, kw_only=True, frozen=True):
     memory_limit_mb: int | None = None
     """Address space of the converter child; None: the machine's memory, 16 GiB at most."""
     progress: Callable[[str], None] | None = None
+    sha256: str | None = None
+    """The only content that the file may have; None: any."""
+    states: StatesFile | None = None
+    """Instead of what the file beside a graph says."""
 
 
 class Prepared(msgspec.Struct, kw_only=True, frozen=True):
@@ -112,24 +117,15 @@ def prepare(path: Path, cache_dir: Path, options: PrepareOptions) -> Prepared:
         ModelLoadError: Junk, another type than was said, damaged, too slow.
         MissingDependencyError: A library that the model needs is not installed.
     """
-    wanted = _ALIASES.get(options.model_type, options.model_type)
-    if wanted not in MODEL_TYPES:
-        raise InvalidInputError(
-            f"model_type {options.model_type!r} is unknown: use one of {', '.join(MODEL_TYPES)}",
-            model_type=options.model_type,
-            allowed=list(MODEL_TYPES),
-        )
+    wanted = TYPE_ALIASES.get(options.model_type, options.model_type)
     options = msgspec.structs.replace(options, model_type=wanted)
     size = path.stat().st_size
-    found = detect(path)
-    _check_type(path, found, options)
-    _check_backend(path, found)
-    _check_custom(path, found, options)
     digest = sha256_of(path)
+    found = recognised(path, digest, options)
     weights = _beside(path, found)
     size += sum(file.stat().st_size for _, file in weights)
     digests = {name: sha256_of(file) for name, file in weights}
-    beside = states_file_of(path) if found.kind == "onnx" else StatesFile()
+    beside = _states_of(path, found, options)
     parts = digests | ({".toml": beside.sha256} if beside.sha256 else {})
     key = _key(digest, parts, found, path, options)
 
@@ -141,6 +137,57 @@ def prepare(path: Path, cache_dir: Path, options: PrepareOptions) -> Prepared:
 
     folder, manifest = artifact(cache_dir, key, options.timeout_s, make)
     return Prepared(manifest=manifest, folder=folder, size_bytes=size)
+
+
+def recognised(path: Path, digest: str, options: PrepareOptions) -> Detected:
+    """What a file holds, if it is what it is said to be and may be served; nothing is opened.
+
+    Args:
+        path: As of `prepare`.
+        digest: SHA-256 of the file, in hex.
+        options: See `PrepareOptions`.
+
+    Raises: as `prepare`, for what can be told from the file alone.
+    """
+    if options.model_type not in MODEL_TYPES:
+        raise InvalidInputError(
+            f"model_type {options.model_type!r} is unknown: use one of {', '.join(MODEL_TYPES)}",
+            model_type=options.model_type,
+            allowed=list(MODEL_TYPES),
+        )
+    if options.sha256 is not None:  # before anything looks into it
+        check_digest(path, digest, options.sha256)
+    found = detect(path)
+    _check_type(path, found, options)
+    _check_backend(path, found)
+    _check_custom(path, found, options)
+    return found
+
+
+def check_digest(path: Path, digest: str, wanted: str) -> None:
+    """Refuses a file that is not the one that was pinned.
+
+    Raises:
+        ModelLoadError: names both digests.
+    """
+    if digest != wanted:
+        raise ModelLoadError(
+            f"{path.name} is not the file that its sha256 names: it has {digest}, and {wanted} is "
+            "wanted; put that file back, or change the digest if the new one is meant",
+            sha256=digest,
+            wanted_sha256=wanted,
+        )
+
+
+def _states_of(path: Path, found: Detected, options: PrepareOptions) -> StatesFile:
+    if found.kind == "onnx":
+        return options.states or states_file_of(path)
+    if options.states is not None:
+        raise ModelLoadError(
+            f"{path.name} is {found.what or found.library}, whose states cannot be declared: only "
+            "an ONNX graph's can"
+        )
+    return StatesFile()
 
 
 def _check_type(path: Path, found: Detected, options: PrepareOptions) -> None:

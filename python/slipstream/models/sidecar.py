@@ -22,6 +22,8 @@ import msgspec
 
 from slipstream.decoding import converter
 from slipstream.errors import ModelLoadError
+from slipstream.models.catalog import MODELS_FILE
+from slipstream.models.declared import Declared
 
 _MOST_BYTES = 1 << 20
 
@@ -44,15 +46,27 @@ class Text(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rows: Literal["utf-8"]
 
 
-class Sidecar(msgspec.Struct, frozen=True):
-    """The tables that are read here; others are somebody else's."""
+class _Tables(msgspec.Struct, frozen=True):
+    """Those that are read here; others are somebody else's."""
 
     warmup: Warmup | None = None
     cache: Cache = Cache()
     text: Text | None = None
 
 
-_sidecar = converter(Sidecar)
+class Sidecar(msgspec.Struct, frozen=True):
+    """What a version is told by its operator, in the file beside it or in ``models.json``."""
+
+    warmup: Warmup | None = None
+    cache: Cache = Cache()
+    source: str = ""
+    """Where ``warmup`` stands, for messages."""
+    text: Text | None = None
+    batching: bool = True
+    """Whether rows of several requests may share an execution."""
+
+
+_tables = converter(_Tables)
 
 
 def sidecar_path(file: Path) -> Path:
@@ -72,8 +86,22 @@ def read_sidecar(file: Path) -> Sidecar:
             data = stream.read(_MOST_BYTES + 1)
         if len(data) > _MOST_BYTES:
             raise ModelLoadError(f"{path.name} is larger than {_MOST_BYTES} bytes")
-        return _sidecar(tomllib.loads(data.decode()))
+        tables = _tables(tomllib.loads(data.decode()))
     except FileNotFoundError:
         return Sidecar()
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.MsgspecError) as error:
         raise ModelLoadError(f"{path.name} cannot be read: {error}") from error
+    return Sidecar(tables.warmup, tables.cache, path.name, tables.text)
+
+
+def sidecar_of(file: Path, declared: Declared) -> Sidecar:
+    """The same, with what ``models.json`` says of the model on top.
+
+    Raises:
+        ModelLoadError: as `read_sidecar`.
+    """
+    found = msgspec.structs.replace(read_sidecar(file), batching=declared.batching)
+    if declared.warmup_rows is None:
+        return found
+    rows = Warmup(declared.warmup_rows)
+    return msgspec.structs.replace(found, warmup=rows, source=MODELS_FILE)

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -30,7 +31,7 @@ _MOST_BYTES = 1 << 20
 _OTHER_TABLES = frozenset(("cache", "text", "warmup"))
 
 
-class _StateTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class StateTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``[states.INPUT]``, as `State` describes it."""
 
     output: str
@@ -42,7 +43,7 @@ class _Tables(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The tables that are read here."""
 
     constants: dict[str, Constant] = {}
-    states: dict[str, _StateTable] = {}
+    states: dict[str, StateTable] = {}
 
 
 _tables = converter(_Tables)
@@ -79,23 +80,34 @@ def states_file_of(path: Path) -> StatesFile:
         tables = _tables(mine)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
         raise ModelLoadError(f"{file.name} is not valid: {error}") from error
-    for name, table in tables.states.items():
-        _check(file.name, name, table, tables)
-    states = tuple(
+    return states_of(file.name, tables.states, tables.constants)
+
+
+def states_of(
+    file: str, states: Mapping[str, StateTable], constants: Mapping[str, Constant]
+) -> StatesFile:
+    """What such tables say, wherever they stand; ``file`` is named in messages.
+
+    Raises:
+        ModelLoadError: they contradict themselves.
+    """
+    for name, table in states.items():
+        _check(file, name, table, constants)
+    found = tuple(
         State(input=name, output=table.output, shape=table.shape, value=table.value)
-        for name, table in tables.states.items()
+        for name, table in states.items()
     )
-    if not states and not tables.constants:
+    if not found and not constants:
         return StatesFile()
-    sha256 = hashlib.sha256(msgspec.json.encode((states, tables.constants))).hexdigest()
-    return StatesFile(states, tables.constants, sha256)
+    sha256 = hashlib.sha256(msgspec.json.encode((found, constants))).hexdigest()
+    return StatesFile(found, dict(constants), sha256)
 
 
-def _check(file: str, name: str, table: _StateTable, tables: _Tables) -> None:
+def _check(file: str, name: str, table: StateTable, constants: Mapping[str, Constant]) -> None:
     for size in table.shape or ():
         if size != "rows" and not (isinstance(size, int) and 0 <= size <= 2**31):
             raise ModelLoadError(
                 f"{file}: states.{name}.shape has {size!r}; it takes sizes and the word 'rows'"
             )
-    if name in tables.constants:
+    if name in constants:
         raise ModelLoadError(f"{file}: input {name!r} is a state and a constant; it can be one")

@@ -1,9 +1,10 @@
-"""The wall: to which URLs and addresses this server may be made to send a callback.
+"""The wall: to which URLs and addresses this server may be made to talk.
 
-Whoever may submit a task chooses a URL that *this* machine then talks to, from inside its network.
-So only public addresses are allowed, whatever the name in front of them, except for hosts that the
-operator has listed. A URL is taken apart once, here, and put together again from the parts by
-whoever connects: two parsers that read one URL differently are how such walls are climbed.
+Whoever may submit a task, or ask for a download, chooses a URL that *this* machine then talks to,
+from inside its network. So only public addresses are allowed, whatever the name in front of them,
+except for hosts that the operator has listed. A URL is taken apart once, here, and put together
+again from the parts by whoever connects: two parsers that read one URL differently are how such
+walls are climbed.
 
 The ranges are those of the IANA special-purpose address registries (RFC 6890), beyond what
 `ipaddress` of older Pythons knows of them.
@@ -54,7 +55,7 @@ _REFUSED_NAMES = ("localhost", "local", "internal", "intranet", "lan", "home.arp
 
 
 class Target(NamedTuple):
-    """A callback URL, taken apart."""
+    """A URL, taken apart."""
 
     scheme: str
     host: str
@@ -76,10 +77,22 @@ class Target(NamedTuple):
 
 
 class Wall:
-    """What may be called back. Any thread."""
+    """What may be talked to. Any thread.
 
-    def __init__(self, allowed_hosts: Iterable[str]) -> None:
-        """``allowed_hosts``: names or addresses that may be private, each with ``:port`` or not."""
+    Args:
+        allowed_hosts: Names or addresses that may be private, each with ``:port`` or not.
+        key: What the URL is called where it is given, for messages.
+        remedy: The setting that lists allowed hosts, likewise.
+    """
+
+    def __init__(
+        self,
+        allowed_hosts: Iterable[str],
+        key: str = "callback_url",
+        remedy: str = "CALLBACK_ALLOWED_HOSTS",
+    ) -> None:
+        self._key = key
+        self._remedy = remedy
         self._allowed = frozenset(host.lower().rstrip(".") for host in allowed_hosts)
 
     def is_listed(self, target: Target) -> bool:
@@ -92,13 +105,13 @@ class Wall:
         Raises:
             InvalidInputError: no URL, another scheme, or a host that is not public.
         """
-        target = parsed(url)
+        target = parsed(url, self._key)
         if self.is_listed(target):
             return target
         if target.scheme != "https":
-            raise _refusal(
+            raise self._refusal(
                 f"it is plain http, which only hosts that the operator allows may be told by "
-                f"({_REMEDY})"
+                f"({self._remedy})"
             )
         address = target.address
         if address is not None:
@@ -106,9 +119,9 @@ class Wall:
         elif any(
             target.host == name or target.host.endswith(f".{name}") for name in _REFUSED_NAMES
         ):
-            raise _refusal(f"{target.host} is not a public host ({_REMEDY})")
+            raise self._refusal(f"{target.host} is not a public host ({self._remedy})")
         elif "." not in target.host:
-            raise _refusal(f"{target.host} is a name of a local network ({_REMEDY})")
+            raise self._refusal(f"{target.host} is a name of a local network ({self._remedy})")
         return target
 
     def check(self, addresses: Iterable[IpAddress], target: Target) -> None:
@@ -118,10 +131,10 @@ class Wall:
             InvalidInputError: names the host, not the address: that would map the network.
         """
         if not self.is_listed(target) and not all(map(is_public, addresses)):
-            raise _refusal(f"{target.host} is not at a public address ({_REMEDY})")
+            raise self._refusal(f"{target.host} is not at a public address ({self._remedy})")
 
-
-_REMEDY = "CALLBACK_ALLOWED_HOSTS"
+    def _refusal(self, reason: str) -> InvalidInputError:
+        return _refusal(reason, self._key)
 
 
 def is_public(address: IpAddress) -> bool:
@@ -144,51 +157,52 @@ def _inside_nat64(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | Non
     return ipaddress.IPv4Address(address.packed[-4:]) if address in _NAT64 else None
 
 
-def parsed(url: str) -> Target:
-    """The parts of a callback URL.
+def parsed(url: str, key: str = "callback_url") -> Target:
+    """The parts of a URL; ``key`` is what it is called in messages.
 
     Raises:
         InvalidInputError: it is none, or one that parsers might read differently.
     """
     if len(url) > _MOST_URL_CHARACTERS:
-        raise _refusal(f"it has more than {_MOST_URL_CHARACTERS} characters")
+        raise _refusal(f"it has more than {_MOST_URL_CHARACTERS} characters", key)
     if not _VISIBLE.fullmatch(url) or "\\" in url:
         raise _refusal(
             "it holds spaces, '\\' or characters outside ASCII; write them percent-encoded, and "
-            "names of hosts in Punycode"
+            "names of hosts in Punycode",
+            key,
         )
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise _refusal(f"it is no URL: {error}") from None
+        raise _refusal(f"it is no URL: {error}", key) from None
     if parts.scheme not in _PORTS:
-        raise _refusal("it does not begin with https:// or http://")
+        raise _refusal("it does not begin with https:// or http://", key)
     if "@" in parts.netloc:
-        raise _refusal("it holds a user name or password")
+        raise _refusal("it holds a user name or password", key)
     if parts.fragment or url.endswith("#"):
-        raise _refusal("it holds a fragment (#…), which is never sent")
+        raise _refusal("it holds a fragment (#…), which is never sent", key)
     if port == 0:
-        raise _refusal("its port is 0")
+        raise _refusal("its port is 0", key)
     host = (parts.hostname or "").rstrip(".")
-    _check_host(host, "[" in parts.netloc)
+    _check_host(host, "[" in parts.netloc, key)
     host = str(_as_address(host) or host)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     if not path.startswith("/"):
-        raise _refusal("its path does not begin with '/'")
+        raise _refusal("its path does not begin with '/'", key)
     return Target(parts.scheme, host, port or _PORTS[parts.scheme], path)
 
 
-def _check_host(host: str, bracketed: bool) -> None:
+def _check_host(host: str, bracketed: bool, key: str) -> None:
     if bracketed:
         if not isinstance(_as_address(host), ipaddress.IPv6Address) or "%" in host:
-            raise _refusal("what stands in brackets is no IPv6 address")
+            raise _refusal("what stands in brackets is no IPv6 address", key)
         return
     labels = host.split(".")
     if not host or len(host) > 253 or not all(map(_LABEL.fullmatch, labels)):
-        raise _refusal("it names no host")
+        raise _refusal("it names no host", key)
     if _as_address(host) is None and _is_odd_address(host):
-        raise _refusal("its host is an IPv4 address written in an unusual way; write a.b.c.d")
+        raise _refusal("its host is an IPv4 address written in an unusual way; write a.b.c.d", key)
 
 
 def _is_odd_address(host: str) -> bool:
@@ -213,5 +227,5 @@ def _with_port(target: Target) -> str:
     return f"{host}:{target.port}"
 
 
-def _refusal(reason: str) -> InvalidInputError:
-    return InvalidInputError(f"'callback_url' is not valid: {reason}", key="callback_url")
+def _refusal(reason: str, key: str) -> InvalidInputError:
+    return InvalidInputError(f"'{key}' is not valid: {reason}", key=key)

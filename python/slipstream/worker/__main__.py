@@ -49,15 +49,16 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
 
 
 def _ignore_terminal_signals() -> None:
-    """Leave SIGINT and SIGTERM to the server, which drains and then closes our socket.
+    """Leave SIGINT, SIGTERM and SIGHUP to the server, which drains and then closes our socket.
 
     Handlers that do nothing, not SIG_IGN: a program that the model starts must not inherit this.
-    The server started us with SIGINT and SIGTERM blocked, so that none slips in before this line.
+    The server started us with them blocked, so that none slips in before this line.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    for number in numbers:
         signal.signal(number, lambda *_: None)
         signal.siginterrupt(number, False)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
 
 
 def _die_with_server(lifeline_fd: int) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
+from slipstream.errors import ModelNotFoundError
 from slipstream.http.answer_cache import AnswerCache
+from slipstream.http.auth import Access
 from slipstream.http.clock import Clock
 from slipstream.http.health import RecentCounts
 from slipstream.http.limits import Limits
@@ -20,12 +22,14 @@ from slipstream.streams.table import StreamTable
 
 if TYPE_CHECKING:
     from slipstream.api import Engine
+    from slipstream.api.listed import Listed
     from slipstream.tasks.service import Tasks
 
 _MIB = 1024 * 1024
 _SEARCHES = 2
 _LONG_THREADS = 2
 _LONG_WAITING = 8
+_LISTS_WAITING = 64
 
 
 class Context:
@@ -34,8 +38,11 @@ class Context:
     ``settings`` are those in force at that moment: some change while the server runs.
     """
 
-    def __init__(self, engine: Engine, settings: Settings, clock: Clock) -> None:
-        from slipstream.tune.searches import Searches  # here: as the engine is
+    def __init__(
+        self, engine: Engine, settings: Settings, clock: Clock, access: Access | None = None
+    ) -> None:
+        from slipstream.downloads.service import Downloads  # here: as the engine is
+        from slipstream.tune.searches import Searches
 
         self.engine = engine
         self.clock = clock
@@ -48,8 +55,16 @@ class Context:
         self.machine = Machine(settings.state_path)
         self.long_lane = SlowLane(_LONG_THREADS, _LONG_WAITING, "long", "changes of models")
         """For what takes up to minutes, and must not hold up loads and unloads."""
+        self.resolve_lane = SlowLane(
+            _LONG_THREADS, _LONG_WAITING, "resolve", "requests for downloads"
+        )
+        """For asking others what they have."""
+        self.catalog_lane = SlowLane(1, _LISTS_WAITING, "catalog", "requests for all models")
+        self.downloads = Downloads(settings)
         self.search_lane = SlowLane(_SEARCHES, 0, "search", "searches")
         self.searches = Searches(engine)
+        self.listed: Listed | None = None
+        """What ``models.json`` lists; there from the moment the server begins to serve."""
         self.tasks: Tasks | None = None
         """Async predictions; there from the moment the server begins to serve."""
         self.answers = AnswerCache(settings.answer_cache_s)
@@ -62,16 +77,28 @@ class Context:
         self.gate_is_full: Callable[[], bool] = lambda: False
         self.traffic = Traffic()
         self.limits = Limits(settings)
-        """Both to be shared with the server's `App`."""
+        self.access = access or Access(settings)
+        """All three to be shared with the server's `App`."""
         self.level: Callable[[], Level] = lambda: Level(0, 0, 0)
         self.active_requests: Callable[[], int] = lambda: 0
         self.on_settings: Callable[[Settings], None] = lambda settings: None
         """Puts what the HTTP layer itself has to change in force."""
+        self.on_hangup: list[Callable[[], None]] = [self.access.read_again]
+        """What is read again on SIGHUP, one after the other, on a thread beside the event loop's.
+        Each takes the new state over as a whole, or raises and leaves the old one in force."""
 
     @property
     def settings(self) -> Settings:
         """In force now."""
         return self.engine.settings
+
+    def default_timeout_ms(self, model_id: str) -> float:
+        """Deadline of a request for a model (or an experiment) that names none."""
+        try:
+            own_ms = self.engine.get(model_id).timeout_ms
+        except ModelNotFoundError:  # which whoever sends the request will hear of
+            own_ms = None
+        return own_ms or self.settings.default_timeout_ms
 
     def status(self) -> Literal["running", "restarting", "stopping"]:
         """What the server does now."""
@@ -86,12 +113,15 @@ class Context:
     @property
     def lanes_busy(self) -> bool:
         """Whether something runs on the lanes that are made here."""
-        return self.long_lane.busy or self.search_lane.busy
+        lanes = (self.long_lane, self.search_lane, self.resolve_lane)
+        return self.downloads.is_busy or any(lane.busy for lane in lanes)
 
     def close_lanes(self) -> None:
         """To be called last: drops what waits, leaves what runs to itself."""
         self.long_lane.close()
         self.search_lane.close()
+        self.resolve_lane.close()
+        self.catalog_lane.close()
 
 
 def mebibytes(count: int | None) -> float | None:

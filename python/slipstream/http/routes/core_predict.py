@@ -104,7 +104,9 @@ def predict(context: Context, request: Request) -> Pending:
         answer="json",
         probabilities=False,
         priority=level_number(wanted.priority),
-        timeout_ms=timeout_s_in_ms(wanted.timeout, context.settings.default_timeout_ms),
+        timeout_ms=timeout_s_in_ms(
+            wanted.timeout, model.timeout_ms or context.settings.default_timeout_ms
+        ),
         batch_size=None,
         is_alone=not wanted.enable_batching,
     )

@@ -219,7 +219,7 @@ def _run(
         answer="json",
         probabilities=bool(wanted.return_probabilities),
         priority=level(wanted.priority or asked.priority),
-        timeout_ms=min(timeout_ms(wanted.timeout_ms, most_ms), most_ms),
+        timeout_ms=min(timeout_ms(wanted.timeout_ms, model.timeout_ms or most_ms), most_ms),
         batch_size=batch_size(wanted.batch_size, context.settings.max_batch_size),
         routing_key=asked.routing_key if wanted.routing_key is None else wanted.routing_key,
     )

@@ -133,7 +133,9 @@ def _start(context: Context, request: Request, batch: bool) -> Response | Pendin
         answer=kind,
         probabilities=bool(wanted.return_probabilities),
         priority=level(wanted.priority),
-        timeout_ms=timeout_ms(wanted.timeout_ms, context.settings.default_timeout_ms),
+        timeout_ms=timeout_ms(
+            wanted.timeout_ms, model.timeout_ms or context.settings.default_timeout_ms
+        ),
         batch_size=batch_size(wanted.batch_size, context.settings.max_batch_size),
         routing_key=wanted.routing_key,
     )

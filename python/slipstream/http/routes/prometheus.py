@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
-from slipstream.http.auth import ApiKeys
 from slipstream.http.failures import error_response
 from slipstream.http.prometheus import Exposition, ServerCollector
 from slipstream.http.routes.context import Context
@@ -20,8 +19,7 @@ class Scrapes:
     """
 
     def __init__(self, context: Context) -> None:
-        settings = context.settings
-        self._keys = ApiKeys(settings.api_keys) if settings.metrics_require_key else None
+        self._needs_key = context.settings.metrics_require_key
         self._context = context
         engine = context.engine
         self._exposition = Exposition(
@@ -41,7 +39,7 @@ class Scrapes:
 
     def route(self) -> Route:
         """The row of the route table."""
-        fails = () if self._keys is None else (401,)
+        fails = (401,) if self._needs_key else ()
         about = About("What Prometheus scrapes", fails=fails, media_type="text/plain")
         return Route("GET", "/metrics", self.scrape, open=True, about=about, family="core")
 
@@ -49,10 +47,10 @@ class Scrapes:
         """GET /metrics: counters and levels in Prometheus' text format, or as OpenMetrics.
 
         Raises:
-            AuthenticationError: METRICS_REQUIRE_KEY is on, and the request has no known key.
+            AuthenticationError: METRICS_REQUIRE_KEY is on, and there is no known key or token.
         """
-        if self._keys is not None:
-            self._keys.check(request.headers)
+        if self._needs_key:
+            self._context.access.check_any(request.headers)
         pending = Pending()
         accept = request.headers.get("accept") or ""
         self._waiting.setdefault(accept[:1024], []).append((request, pending))

@@ -62,7 +62,7 @@ def send(context: Context, request: Request) -> Response:
         bytes(wanted.data),
         bool(wanted.return_probabilities),
         level(wanted.priority),
-        timeout_ms(wanted.timeout_ms, context.settings.default_timeout_ms),
+        timeout_ms(wanted.timeout_ms, context.default_timeout_ms(stream.model_id)),
     )
     if stream.knows(wanted.sequence_id):  # sent again: it is acknowledged again, and costs nothing
         stream.send(wanted.sequence_id, work)
