@@ -143,6 +143,7 @@ async def _answer_requests(
         )
     finally:
         await tasks.close()
+        await context.speech.close()
     closing.cancel()
     for one in looking:
         one.cancel()

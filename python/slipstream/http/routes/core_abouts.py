@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from slipstream.http.routes.speech_abouts import SPEECH_ABOUTS
 from slipstream.http.schemas.core_config import ConfigAnswer
 from slipstream.http.schemas.core_health import CoreHealthAnswer
 from slipstream.http.schemas.core_info import InfoAnswer
@@ -19,5 +20,6 @@ CORE_ABOUTS: dict[str, About] = {
     "POST /predict": About(
         *("Answer one input or several", CorePredictAnswer, CorePredictRequest), fails=(404, 504)
     ),
+    **SPEECH_ABOUTS,
 }
 """Method and path → what it is."""

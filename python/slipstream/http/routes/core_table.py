@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from slipstream.http.routes import core_config, core_health, core_info, core_predict, core_stats
+from slipstream.http.routes import (
+    core_config,
+    core_health,
+    core_info,
+    core_predict,
+    core_stats,
+    synthesize,
+    transcribe,
+)
 from slipstream.http.routes.cached import cached
 from slipstream.http.routes.context import Context
 from slipstream.http.routes.core_abouts import CORE_ABOUTS
@@ -39,6 +47,8 @@ def core_routes(context: Context) -> tuple[Route, ...]:
         row("GET", "/info", cached(core_info.info), is_open=True),
         row("GET", "/stats", core_stats.stats),
         row("GET", "/config", cached(core_config.config), is_open=True),
+        row("POST", "/synthesize", synthesize.synthesize),
+        row("POST", "/transcribe", transcribe.transcribe),
     )
     root.describe(table)
     return table
