@@ -128,7 +128,7 @@ def _of_speech(kinds: dict[str, Totals]) -> Iterator[Metric]:
     )
     yield _counter(
         "slipstream_speech_requests",
-        "Those that have ended: completed, or failed (also because nobody waited any more).",
+        "Those that have ended: completed, or failed (also where the client had gone).",
         [
             ({"kind": kind, "outcome": outcome}, getattr(totals, outcome))
             for kind, totals in kinds.items()
