@@ -14,10 +14,10 @@ set_name=${1:?usage: scripts/install.sh serve|dev|tensorflow|transformers|audio}
 serve_sets=(project build sklearn lightgbm quantization hub)
 case $set_name in
   serve) sets=("${serve_sets[@]}") ;;
-  dev) sets=("${serve_sets[@]}" test lint frameworks bench) ;;
+  dev) sets=("${serve_sets[@]}" test lint frameworks bench audio-test) ;;
   tensorflow) sets=(tensorflow) ;;
   transformers) sets=(transformers frameworks) ;;
-  audio) sets=(audio) ;;
+  audio) sets=(audio espeak) ;;
   *) echo "install.sh: no set '$set_name': serve, dev, tensorflow, transformers or audio" >&2; exit 2 ;;
 esac
 

@@ -35,11 +35,12 @@ from typing import Any, NamedTuple
 
 import httpx
 
+from docs_curl import ADDRESS, run_curl
 from http_server import Server, clean_environment, slipstream_server
 from hub_server import example_hub
+from speech_models import real_folder
 
 ROOT = Path(__file__).resolve().parent.parent
-ADDRESS = "http://127.0.0.1:8000"
 ANSWERED = {"bash": ("json", "http"), "python": ("text",)}
 """Language of an example → of the block that may hold its answer."""
 
@@ -58,7 +59,7 @@ _MEASURED = frozenset(
     "size_before_mb size_after_mb latency_before_ms latency_after_ms compile_time "
     "optimize_time reached short_by_percent retry_after_s "
     "timestamp processing_time total_processing_time memory_percent memory_available_gb "
-    "throughput_fps size_mb".split()
+    "throughput_fps size_mb time_to_first_audio_ms synthesis_time_ms transcription_time_ms".split()
 )
 _MEASURED_OR_NULL = frozenset(
     "memory_usage_mb total_memory_usage_mb memory_freed_mb total_model_memory_mb cpu_usage "
@@ -156,40 +157,6 @@ def server_settings(text: str) -> dict[str, str]:
     return {}
 
 
-def _curl_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="curl", add_help=False, exit_on_error=False)
-    parser.add_argument("url")
-    parser.add_argument("-s", action="store_true")
-    parser.add_argument("-i", action="store_true")
-    parser.add_argument("-X", dest="method")
-    parser.add_argument("-H", dest="headers", action="append", default=[])
-    parser.add_argument("-d", dest="body")
-    return parser
-
-
-_CURL = _curl_parser()
-
-
-def run_curl(words: list[str], address: str) -> httpx.Response:
-    """Sends what ``curl`` with these words would send."""
-    assert words[0] == "curl", f"a bash block holds only curl commands, not {words[0]}"
-    asked = _CURL.parse_args(words[1:])
-    assert asked.url.startswith(ADDRESS + "/"), f"{asked.url} does not begin with {ADDRESS}"
-    headers = {"user-agent": "curl", "accept": "*/*"}
-    if asked.body is not None:
-        headers["content-type"] = "application/x-www-form-urlencoded"
-    for header in asked.headers:
-        name, _, value = header.partition(":")
-        headers[name.lower()] = value.strip()
-    return httpx.request(
-        asked.method or ("GET" if asked.body is None else "POST"),
-        address + asked.url.removeprefix(ADDRESS),
-        headers=headers,
-        content=asked.body,
-        timeout=60,
-    )
-
-
 def as_printed(response: httpx.Response) -> str:
     """What ``curl -i`` prints of a response, the body laid out for reading."""
     lines = [f"{response.http_version} {response.status_code} {response.reason_phrase}"]
@@ -282,10 +249,10 @@ class Outcome(NamedTuple):
     """How the page differs from it; empty when the page is right."""
 
 
-def run_curl_block(example: Example, address: str, tasks: dict[str, str]) -> Outcome:
+def run_curl_block(example: Example, address: str, folder: Path, tasks: dict[str, str]) -> Outcome:
     """``tasks``: id of an async task as the page shows it → as this server calls it."""
     text = _TASK_ID.sub(lambda found: tasks.get(found[0], found[0]), example.block.text)
-    outcome = _curl_outcome(example, [run_curl(words, address) for words in commands(text)])
+    outcome = _curl_outcome(example, [run_curl(words, address, folder) for words in commands(text)])
     if example.answer is not None:
         ids = (_TASK_ID.findall(one) for one in (example.answer.text, outcome.obtained))
         tasks.update(zip(*ids, strict=False))
@@ -377,12 +344,14 @@ def serving(text: str, samples: Path, folder: Path) -> Iterator[Server]:
     from slipstream.samples import SAMPLES
 
     shutil.copytree(samples, folder / "models")
+    environment = {"EXAMPLE_MODEL": "True", **server_settings(text)}
+    if "TTS_MODEL" in environment:
+        real_folder(folder / "models")
     loads = [
         word
         for sample in SAMPLES
         for word in ("--load", f"{sample.model_id}{sample.suffix}={sample.model_id}")
     ]
-    environment = {"EXAMPLE_MODEL": "True", **server_settings(text)}
     with contextlib.ExitStack() as stack:
         if "HF_ENDPOINT" in environment:  # a hub of one's own: ours
             environment["HF_ENDPOINT"] = stack.enter_context(example_hub()).url
@@ -401,7 +370,7 @@ def run_page(text: str, samples: Path, folder: Path) -> list[Outcome]:
         if printed is not None:
             found = [_with_token(example, printed[1]) for example in found]
         return [
-            run_curl_block(example, server.address, tasks)
+            run_curl_block(example, server.address, folder, tasks)
             if example.block.language == "bash"
             else run_python_block(example, server.address, folder)
             for example in found

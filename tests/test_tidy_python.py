@@ -11,9 +11,9 @@ from tidy.tree import PACKAGE, PYTHON, name_of, report, require_no_cycle, text_o
 LAYERS = (
     {"cli", "samples"},
     {"http"},
-    {"tasks", "streams", "tune", "auth", "autoscale", "example", "downloads"},
+    {"tasks", "streams", "tune", "audio", "auth", "autoscale", "example", "downloads"},
     {"api"},
-    {"engine", "models", "adapters", "convert", "quantize", "worker", "audio"},
+    {"engine", "models", "adapters", "convert", "quantize", "worker"},
     {"settings"},
     {"setting_options"},
     {"ids"},

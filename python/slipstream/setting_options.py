@@ -302,5 +302,18 @@ OPTIONS: dict[str, Option] = {
         "CALLBACK_MAX_ATTEMPTS", _whole_number(1, 100, "a number of attempts")
     ),
     "callback_retry_s": Option("CALLBACK_RETRY_S", _number(0.01, 3600, "a number of seconds")),
+    "tts_model": Option("TTS_MODEL", _TEXT),
+    "asr_model": Option("ASR_MODEL", _TEXT),
+    "tts_max_text_chars": Option(
+        "TTS_MAX_TEXT_CHARS", _whole_number(1, 1_000_000, "a number of characters")
+    ),
+    "tts_max_audio_s": Option("TTS_MAX_AUDIO_S", _number(1, 86_400, "a number of seconds")),
+    "tts_max_concurrent": Option("TTS_MAX_CONCURRENT", _whole_number(1, 1000, "a number of texts")),
+    "asr_max_audio_s": Option("ASR_MAX_AUDIO_S", _number(1, 86_400, "a number of seconds")),
+    "asr_max_waiting": Option("ASR_MAX_WAITING", _whole_number(1, 1000, "a number of requests")),
+    "speech_max_processes": Option(
+        "SPEECH_MAX_PROCESSES", _whole_number(1, 64, "a number of processes")
+    ),
+    "speech_timeout_s": Option("SPEECH_TIMEOUT_S", _number(0.1, 86_400, "a number of seconds")),
 }
 """Setting name → its environment variable and values. Keys of ``slipstream.toml`` are the names."""

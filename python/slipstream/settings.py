@@ -173,6 +173,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     callback_retry_s: float = 5.0
     """Wait before the second attempt; each later one is three times as long, an hour at most."""
 
+    tts_model: str | None = None
+    """The voice of a synthesis that names none: an id, or a path inside `model_dir`."""
+    asr_model: str | None = None
+    """The model of a transcription that names none: a folder inside `model_dir`."""
+    tts_max_text_chars: int = 5000
+    tts_max_audio_s: float = 1200.0
+    tts_max_concurrent: int = 4
+    """Texts that are spoken at once; the next is refused with 503."""
+    asr_max_audio_s: float = 1800.0
+    asr_max_waiting: int = 16
+    """Requests that may wait for one model in a process of speech; the next is refused with 503."""
+    speech_max_processes: int = 2
+    """Models of speech that run in processes of their own, at once."""
+    speech_timeout_s: float = 300.0
+    """How long one synthesis, or one transcription, may take."""
+
     def __repr__(self) -> str:
         """Every field but secrets, which logs and tracebacks must not show."""
         fields = (

@@ -176,6 +176,7 @@ async def _answer_requests(
     finally:
         await asyncio.to_thread(scaler.close)
         await tasks.close()
+        await context.speech.close()
     closing.cancel()
     for one in looking:
         one.cancel()

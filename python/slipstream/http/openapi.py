@@ -192,6 +192,9 @@ def _request_body(kind: Struct, about: About) -> Schema:
     example = getattr(kind, "EXAMPLE", None)
     if example is not None:
         json_body["example"] = example
+    if about.files:
+        files: Schema = {kind: {"schema": {}} for kind in about.files}
+        return {"required": True, "content": {"multipart/form-data": json_body, **files}}
     content = {"application/json": json_body}
     if about.binary:
         content["application/msgpack"] = {"schema": reference(kind)}
@@ -207,6 +210,7 @@ def _success(about: About, kind: Struct | None = None) -> Schema:
     elif about.media_type == "application/json":
         schema = {"type": "object"}
     content: dict[str, Schema] = {about.media_type: {"schema": schema}}
+    content |= {media_type: {"schema": {}} for media_type in about.gives_files}
     headers = {"X-Request-ID": {"$ref": "#/components/headers/RequestId"}}
     if about.is_kept:
         headers["ETag"] = {"$ref": "#/components/headers/ETag"}

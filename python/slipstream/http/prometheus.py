@@ -22,6 +22,7 @@ from slipstream.http.traffic import Level, Traffic
 
 if TYPE_CHECKING:
     from slipstream.api.counts import Counts, Distribution, Observed
+    from slipstream.audio.tally import Totals
 
 _SAMPLES_AT_A_TIME = 50
 _PAUSE_S = 1e-4
@@ -54,6 +55,7 @@ class ServerCollector(Collector):
         observe: Reads the counters of every loaded model.
         level: Reads what is now.
         traffic: The counters of the HTTP layer.
+        speech: Reads what was synthesized and transcribed.
         version: Of slipstream.
         started_at: Seconds since the epoch.
     """
@@ -63,18 +65,21 @@ class ServerCollector(Collector):
         observe: Callable[[], list[Observed]],
         level: Callable[[], Level],
         traffic: Traffic,
+        speech: Callable[[], dict[str, Totals]],
         version: str,
         started_at: float,
     ) -> None:
         self._observe = observe
         self._level = level
         self._traffic = traffic
+        self._speech = speech
         self._build = {"version": version, "python": platform.python_version()}
         self._started_at = started_at
 
     def collect(self) -> Iterator[Metric]:
         """The families, in a fixed order."""
         yield from self._of_the_server()
+        yield from _of_speech(self._speech())
         yield from _of_models(self._observe())
 
     def _of_the_server(self) -> Iterator[Metric]:
@@ -113,6 +118,33 @@ class ServerCollector(Collector):
             "Requests that were not let in, by reason.",
             [({"reason": reason}, count) for reason, count in traffic.refusals().items()],
         )
+
+
+def _of_speech(kinds: dict[str, Totals]) -> Iterator[Metric]:
+    yield _gauge(
+        "slipstream_speech_requests_in_progress",
+        "Texts being synthesized, and files being transcribed.",
+        [({"kind": kind}, totals.active) for kind, totals in kinds.items()],
+    )
+    yield _counter(
+        "slipstream_speech_requests",
+        "Those that have ended: completed, or failed (also where the client had gone).",
+        [
+            ({"kind": kind, "outcome": outcome}, getattr(totals, outcome))
+            for kind, totals in kinds.items()
+            for outcome in ("completed", "failed")
+        ],
+    )
+    for name, text, read in _SPEECH:
+        values = [({"kind": kind}, read(totals)) for kind, totals in kinds.items()]
+        yield _counter(f"slipstream_speech_{name}", text, values)
+
+
+_SPEECH: tuple[tuple[str, str, Callable[[Totals], float]], ...] = (
+    ("seconds", "Time of those completed.", lambda totals: totals.took_s),
+    ("first_seconds", "The same, until first audio or segment.", lambda totals: totals.first_s),
+    ("audio_seconds", "Audio that was made, or listened to.", lambda totals: totals.audio_s),
+)
 
 
 def _of_models(models: list[Observed]) -> Iterator[Metric]:

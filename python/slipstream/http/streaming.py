@@ -10,7 +10,9 @@ server stops) meets nobody else, and the generator behind them gets to clean up.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
 
+from slipstream.errors import SlipstreamError
 from slipstream.http.app import log
 from slipstream.http.rsgi_types import (
     ProtocolClosed,
@@ -52,27 +54,35 @@ async def stream(
 ) -> None:
     """Sends an answer piece by piece; done when it has ended, however it did."""
     loop = asyncio.get_running_loop()
-    transport = proto.response_stream(answer.status, headers)
-    sending = loop.create_task(_send(transport, answer))
-    wait = StreamWait(loop, proto, sending)
-    sweeper.add(wait)
-    try:
-        await asyncio.wait({sending})
-    finally:
-        sweeper.discard(wait)
-        wait.stop()
-        sending.cancel()
-
-
-async def _send(transport: StreamTransport, answer: Streaming) -> None:
     pieces = answer.pieces
     assert pieces is not None, "a streaming answer has pieces"
+    try:
+        transport = proto.response_stream(answer.status, headers)
+        sending = loop.create_task(_send(transport, answer, pieces))
+        wait = StreamWait(loop, proto, sending)
+        sweeper.add(wait)
+        try:
+            await asyncio.wait({sending})
+        finally:
+            sweeper.discard(wait)
+            wait.stop()
+            sending.cancel()
+    finally:
+        await pieces.aclose()  # also where sending was cancelled before it began
+
+
+async def _send(
+    transport: StreamTransport, answer: Streaming, pieces: AsyncGenerator[bytes]
+) -> None:
     try:
         async for piece in pieces:
             await transport.send_bytes(piece)
             await asyncio.sleep(0)  # sending does not wait, and others have work too
     except (ProtocolClosed, ProtocolError):
         log.debug("the client of %s has gone", answer.request_id)
+    except SlipstreamError as error:
+        # The client cannot be told: Granian ends the body as if that were all.
+        log.warning("the answer to %s broke off: %s", answer.request_id, error.message)
     except Exception:
         log.exception("the answer to %s broke off", answer.request_id)
     finally:

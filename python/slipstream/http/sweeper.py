@@ -11,11 +11,12 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator
 
 from slipstream.errors import UnavailableError
 from slipstream.http.errors import BodyTimeoutError
 from slipstream.http.rsgi_types import Arriving, Transport
-from slipstream.http.types import Pending, Response
+from slipstream.http.types import Pending, Response, Streaming
 
 _PERIOD_S = 0.05
 
@@ -25,6 +26,11 @@ def body_timeout(seconds: float) -> BodyTimeoutError:
     return BodyTimeoutError(
         f"The body did not arrive within {seconds:g} s (BODY_TIMEOUT_S)", body_timeout_s=seconds
     )
+
+
+async def close_pieces(pieces: AsyncGenerator[bytes]) -> None:
+    """Gives back what an answer holds that is not sent."""
+    await pieces.aclose()
 
 
 class Wait(ABC):
@@ -103,7 +109,7 @@ class AnswerWait(Wait):
     one of them would learn of it; the others run to their end or their deadline.
     """
 
-    __slots__ = ("_loop", "_pending", "_proto", "_watcher", "arrived")
+    __slots__ = ("_closing", "_loop", "_pending", "_proto", "_watcher", "arrived")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, proto: Transport, pending: Pending) -> None:
         super().__init__(loop.time())
@@ -111,6 +117,7 @@ class AnswerWait(Wait):
         self._proto = proto
         self._pending = pending
         self.arrived: asyncio.Future[Response] = loop.create_future()
+        self._closing: asyncio.Task[None] | None = None
         pending.then(self._deliver)
         self._watcher: asyncio.Task[None] | None = None
 
@@ -122,6 +129,8 @@ class AnswerWait(Wait):
     def _deliver(self, answer: Response) -> None:
         if not self.arrived.done():
             self.arrived.set_result(answer)
+        elif isinstance(answer, Streaming) and answer.pieces is not None:  # nobody will take them
+            self._closing = self._loop.create_task(close_pieces(answer.pieces))
 
     def end(self, error: Exception) -> None:
         """Answers, also while a backend is busy with the request, and withdraws the work."""

@@ -180,6 +180,10 @@ class About(msgspec.Struct, frozen=True):
     """Of success."""
     media_type: str = "application/json"
     """Of success."""
+    files: tuple[str, ...] = ()
+    """Media types of bodies that are a file; ``takes`` is then what a form around one holds."""
+    gives_files: tuple[str, ...] = ()
+    """Media types of success that are a file, beside ``media_type``."""
     is_kept: bool = False
     """Whether answers have an entity tag, and conditional requests get 304."""
 

@@ -48,16 +48,23 @@ class Scan:
     root: tuple[str, str] | None = None
     root_kind: str = ""
     """The Python type of the outermost object where that is not an instance of a named class."""
+    persistent_ids: bool = False
+    """Whether they are allowed."""
 
 
-def scan(stream: BinaryIO, size: int) -> Scan:
+def scan(stream: BinaryIO, size: int, *, persistent_ids: bool = False) -> Scan:
     """Run the pickle in ``stream`` (``size`` bytes, seekable) symbolically.
+
+    Args:
+        stream: Where it begins.
+        size: How long it is at most.
+        persistent_ids: Whether it may use them: torch keeps its tensors apart by them.
 
     Raises:
         ModelLoadError: The stream is no complete pickle.
         UnsafeModelError: It uses persistent ids or extension codes, which a model file never needs.
     """
-    found = Scan()
+    found = Scan(persistent_ids=persistent_ids)
     reader = _Reader(stream, size)
     root = _scan_one(reader, found, depth=0)
     cls = _class_of(root)
@@ -162,6 +169,8 @@ class _Scanner(_Unpickler):  # type: ignore[misc]
         return Symbol(module, name)
 
     def persistent_load(self, pid: Any) -> Any:
+        if self._found.persistent_ids:
+            return Symbol(source=Symbol("pickle", "persistent_load"), args=(pid,))
         raise UnsafeModelError("the pickle uses persistent ids, which a model file never needs")
 
     def get_extension(self, code: int) -> None:

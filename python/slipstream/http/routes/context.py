@@ -12,7 +12,8 @@ from slipstream.http.clock import Clock
 from slipstream.http.health import RecentCounts
 from slipstream.http.limits import Limits
 from slipstream.http.machine import Machine
-from slipstream.http.routes.interfaces import NO_SPEECH, Autoscaler, Speech, SpeechFigures
+from slipstream.http.routes.interfaces import Autoscaler, SpeechFigures
+from slipstream.http.served_speech import ServedSpeech
 from slipstream.http.slow import SlowLane
 from slipstream.http.traffic import Level, Traffic
 from slipstream.http.window import SlidingWindow
@@ -71,8 +72,8 @@ class Context:
         self.port: int | None = None if settings.uds is not None else settings.port
         """That the server listens on; None on a Unix socket."""
         self.autoscaler: Autoscaler | None = None
-        self.speech: Speech | None = None
-        """Synthesis and transcription, where this server has them."""
+        self.speech = ServedSpeech(engine)
+        """Synthesis and transcription."""
         self.gate_is_full: Callable[[], bool] = lambda: False
         self.traffic = Traffic()
         self.limits = Limits(settings)
@@ -107,7 +108,7 @@ class Context:
 
     def speech_figures(self) -> SpeechFigures:
         """Of speech, now."""
-        return NO_SPEECH if self.speech is None else self.speech.figures()
+        return self.speech.figures()
 
     @property
     def lanes_busy(self) -> bool:

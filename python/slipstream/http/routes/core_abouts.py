@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from slipstream.http.routes.speech_abouts import SPEECH_ABOUTS
 from slipstream.http.schemas.catalog import ModelsAnswer
 from slipstream.http.schemas.core_config import ConfigAnswer
 from slipstream.http.schemas.core_health import CoreHealthAnswer
@@ -21,6 +22,7 @@ CORE_ABOUTS: dict[str, About] = {
     "POST /predict": About(
         *("Answer one input or several", CorePredictAnswer, CorePredictRequest), fails=(404, 504)
     ),
+    **SPEECH_ABOUTS,
     "GET /models": About("What models there are, and could be", ModelsAnswer),
     "POST /models/download": About(
         *("Fetch a model from the hub, or from a URL", DownloadAnswer, DownloadRequest),

@@ -13,6 +13,8 @@ from slipstream.http.routes import (
     core_predict,
     core_stats,
     downloads,
+    synthesize,
+    transcribe,
 )
 from slipstream.http.routes.cached import cached
 from slipstream.http.routes.context import Context
@@ -58,6 +60,8 @@ def core_routes(context: Context) -> tuple[Route, ...]:
         row("POST", "/models/download", downloads.download, scope="models"),
         row("GET", "/models/download/{job_id}", downloads.find),
         row("DELETE", "/models/download/{job_id}", downloads.cancel, scope="models"),
+        row("POST", "/synthesize", synthesize.synthesize, scope="predict"),
+        row("POST", "/transcribe", transcribe.transcribe, scope="predict"),
     )
     root.describe(table)
     return table

@@ -27,17 +27,6 @@ class SpeechFigures(NamedTuple):
     """Whether speech was made quicker than it is spoken, as measured."""
 
 
-class Speech(Protocol):
-    """Tells figures of speech; the event loop's thread."""
-
-    def figures(self) -> SpeechFigures:
-        """As they are now."""
-
-
-NO_SPEECH = SpeechFigures("unavailable", (), (), (), (), (), None, 0, None, is_real_time=False)
-"""Of a server that has none."""
-
-
 class Scaled(NamedTuple):
     """A model whose number of instances may change."""
 

@@ -27,6 +27,7 @@ class Scrapes:
                 engine.observed,
                 lambda: context.level(),
                 context.traffic,
+                context.speech.counts,
                 engine.version,
                 engine.started_at,
             )
