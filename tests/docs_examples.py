@@ -327,6 +327,7 @@ def run_python_block(example: Example, address: str, folder: Path) -> Outcome:
 def make_samples(folder: Path) -> None:
     """Trains the sample models into ``folder`` and prepares them, so that servers start quickly."""
     import slipstream
+    from slipstream.cli.example import load_example
     from slipstream.samples import ensure_samples
 
     files = ensure_samples(folder)
@@ -336,6 +337,7 @@ def make_samples(folder: Path) -> None:
         ThreadPoolExecutor() as pool,
     ):
         list(pool.map(engine.load, files))
+        load_example(engine)
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ import pytest
 from http_models import fresh_folder
 from http_server import slipstream_server
 from slipstream import Engine
+from slipstream.engine.runtime import has_torch_backend
 from slipstream.errors import ModelLoadError
 from slipstream.example import place
 from slipstream.example.graph import onnx_bytes
@@ -65,6 +66,7 @@ class TestTheNetwork:
                 np.testing.assert_allclose(scripted, model.predict(rows(*shape)), rtol=0, atol=1e-6)
 
     def test_no_torch(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(place, "torch_backend_folder", lambda: None)
         (tmp_path / "torch.py").write_text("raise ImportError('there is none')")
         monkeypatch.setenv("PYTHONPATH", str(tmp_path))
         with pytest.raises(ModelLoadError, match="there is none"):
@@ -108,7 +110,8 @@ class TestServing:
             assert listed(client) == ["example"]
             assert client.delete("/api/inference/models/example").status_code == 200
             assert listed(client) == []
-        assert (tmp_path / ".slipstream" / "example" / "example.onnx").is_file()
+        kept = tmp_path / ".slipstream" / "example"
+        assert (kept / ("example.pt" if has_torch_backend() else "example.onnx")).is_file()
 
     def test_turned_off(self, tmp_path: Path) -> None:
         with (
@@ -154,8 +157,25 @@ class TestServing:
             assert client.get("/health").json()["healthy"]
             assert "the model 'example' is not served" in server.log
 
+    def test_it_is_torchscript_where_that_can_be_served(self, tmp_path: Path) -> None:
+        if not has_torch_backend():
+            pytest.skip("the torch backend was not built")
+        with (
+            slipstream_server("--model-dir", str(tmp_path), env=ON) as server,
+            server.client() as client,
+        ):
+            info = client.get("/api/inference/models/example/info").json()
+            assert (info["model_type"], info["backend"]) == ("pytorch", "torch")
+            given = rows(3, 4)
+            body = {"model_name": "example", "inputs": given.tolist()}
+            result = client.post("/predict", json=body).json()["result"]
+            np.testing.assert_allclose(result, scores(given), rtol=0, atol=1e-6)
+            text = client.post("/predict", json={"model_name": "example", "inputs": "Hello world"})
+            known = np.frombuffer(b"Hello world", np.uint8).astype(np.float32)[None]
+            np.testing.assert_allclose(text.json()["result"], scores(known)[0], rtol=0, atol=1e-6)
+
     def test_no_framework_is_imported(self, tmp_path: Path) -> None:
-        """The library of torch, or its Python, would show among the mapped files."""
+        """The Python of torch, or a library of another, would show among the mapped files."""
         with (
             slipstream_server("--model-dir", str(tmp_path), env=ON) as server,
             server.client() as client,
@@ -163,5 +183,5 @@ class TestServing:
             body = {"model_name": "example", "inputs": "Hello world"}
             assert client.post("/predict", json=body).status_code == 200
             mapped = Path(f"/proc/{server.process.pid}/maps").read_text()
-            for name in ("/torch/", "/sklearn/", "/transformers/", "/onnx/"):
+            for name in ("libtorch_python", "/torch/_C", "/sklearn/", "/transformers/", "/onnx/"):
                 assert name not in mapped

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from slipstream.engine.torch_library import (
+    EXAMPLE_FILE,
     LIBRARY,
     SOURCES_FILE,
     library_folders,
@@ -76,7 +77,7 @@ def build_torch(*, force: bool = False, jobs: int | None = None) -> Path:
     folders = library_folders(module_folder())
     for folder in folders:
         stamp = folder / SOURCES_FILE
-        is_there = (folder / LIBRARY).is_file() and stamp.is_file()
+        is_there = all((folder / name).is_file() for name in (LIBRARY, EXAMPLE_FILE, SOURCES_FILE))
         if is_there and stamp.read_text().strip() == digest and not force:
             return folder / LIBRARY
     target = _writable(folders)
@@ -84,6 +85,7 @@ def build_torch(*, force: bool = False, jobs: int | None = None) -> Path:
     with tempfile.TemporaryDirectory(prefix="slipstream-torch-") as scratch:
         built = _compile(sources, torch, Path(scratch), jobs)
         _put(built, target / LIBRARY)
+        _make_example(target / EXAMPLE_FILE)
         (target / SOURCES_FILE).write_text(f"{digest}\n")
     return target / LIBRARY
 
@@ -144,6 +146,19 @@ def _compile(sources: Path, torch: Path, scratch: Path, jobs: int | None) -> Pat
             said = "\n".join((done.stdout + done.stderr).splitlines()[-_SHOWN_LINES:])
             raise BuildError(f"the torch backend does not compile (CMake's last words):\n{said}")
     return next(scratch.rglob(LIBRARY))
+
+
+def _make_example(file: Path) -> None:
+    """The model `example` as TorchScript, so that no server has to make it.
+
+    Raises:
+        BuildError: torch cannot be imported, say.
+    """
+    command = [sys.executable, "-m", "slipstream.example.script", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        said = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise BuildError(f"the model 'example' cannot be made with the installed torch: {said}")
 
 
 def _put(built: Path, library: Path) -> None:

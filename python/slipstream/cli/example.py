@@ -1,4 +1,7 @@
-"""The model `example`, which a server has unless it is told otherwise."""
+"""The model `example`, which a server has unless it is told otherwise.
+
+It is TorchScript where the torch backend is, else an ONNX graph of the same weights.
+"""
 
 from __future__ import annotations
 
@@ -16,17 +19,19 @@ def load_example(engine: Engine) -> None:
 
     One that does not load is said and missed by nobody: it is there to be tried, not to be used.
     """
-    from slipstream.example.place import EXAMPLE_ID, graph_file  # here: as the engine is
+    from slipstream.engine.runtime import has_torch_backend  # here: as the engine is
+    from slipstream.example.place import EXAMPLE_ID, graph_file, script_file
 
     settings = engine.settings
     taken = {model.model_id for model in engine.models()}
     taken |= {experiment.model_id for experiment in engine.experiments.all()}
     if not settings.example_model or EXAMPLE_ID in taken:
         return
-    try:
-        model = engine.load(
-            graph_file(settings), "onnx", model_id=EXAMPLE_ID, instances=1, is_extra=True
-        )
-        model.model_path = model.file.name
-    except SlipstreamError as error:
-        say(f"the model '{EXAMPLE_ID}' is not served: {error.message}")
+    for make_file in (script_file, graph_file) if has_torch_backend() else (graph_file,):
+        try:
+            file = make_file(settings)
+            model = engine.load(file, model_id=EXAMPLE_ID, instances=1, is_extra=True)
+            model.model_path = model.file.name
+            return
+        except SlipstreamError as error:
+            say(f"the model '{EXAMPLE_ID}' is not served as it should be: {error.message}")

@@ -57,9 +57,15 @@ def module_folder() -> Path:
     return Path(_engine.__file__).resolve().parent
 
 
+def torch_backend_folder() -> Path | None:
+    """Where the torch backend that was built for the installed torch is; None where none was."""
+    folders = library_folders(module_folder())
+    return next((folder for folder in folders if (folder / LIBRARY).is_file()), None)
+
+
 def has_torch_backend() -> bool:
     """Whether the torch backend was built for the torch that is installed."""
-    return any((folder / LIBRARY).is_file() for folder in library_folders(module_folder()))
+    return torch_backend_folder() is not None
 
 
 def backend_options(backend: str, settings: Settings, instances: int = 1) -> dict[str, str]:

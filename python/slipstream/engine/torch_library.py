@@ -16,6 +16,8 @@ from pathlib import Path
 from slipstream._version import __version__
 
 LIBRARY = "libslipstream_backend_torch.so"
+EXAMPLE_FILE = "example.pt"
+"""Beside the library: the model `example` as TorchScript (`slipstream.example`)."""
 SOURCES_FILE = "SOURCES.sha256"
 """Beside the library: the digest of the sources that it was made from."""
 

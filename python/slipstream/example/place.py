@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 from slipstream.api.state_file import write_whole
+from slipstream.engine.runtime import torch_backend_folder
+from slipstream.engine.torch_library import EXAMPLE_FILE
 from slipstream.errors import ModelLoadError
 from slipstream.example.graph import onnx_bytes
 from slipstream.models.sidecar import sidecar_path
@@ -28,13 +30,19 @@ def graph_file(settings: Settings) -> Path:
 
 
 def script_file(settings: Settings) -> Path:
-    """The same network as TorchScript, made in a process of its own: it imports torch. Blocks.
+    """The same network as TorchScript. Blocks.
+
+    It is what was made with the torch backend, or else made now, in a process of its own, which
+    imports torch.
 
     Raises:
         ModelLoadError: there is no torch that could make it.
         UnavailableError: it cannot be written.
     """
-    file = settings.state_path / _FOLDER / "example.pt"
+    file = settings.state_path / _FOLDER / EXAMPLE_FILE
+    folder = torch_backend_folder()
+    if folder is not None and (folder / EXAMPLE_FILE).is_file():
+        return _kept(file, (folder / EXAMPLE_FILE).read_bytes())
     write_whole(sidecar_path(file), _SIDECAR)
     if file.exists():
         return file
