@@ -65,7 +65,8 @@ class Server:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
-                    env={**os.environ, **(env or {})},
+                    # Nobody asks it here, and where torch is it would cost the memory of libtorch.
+                    env={**os.environ, "EXAMPLE_MODEL": "False", **(env or {})},
                     cwd=cwd,
                     start_new_session=True,
                 )
