@@ -8,7 +8,15 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from http_server import SMALL_APP, Server, error_of, eventually, read_response, running
+from http_server import (
+    SMALL_APP,
+    Server,
+    core_error_of,
+    error_of,
+    eventually,
+    read_response,
+    running,
+)
 
 LIMIT = 100_000
 
@@ -44,14 +52,14 @@ class TestRouting:
     def test_unknown_path(self, client: httpx.Client) -> None:
         response = client.get("/nothing")
         assert response.status_code == 404
-        assert error_of(response)["error"] == "EndpointNotFoundError"
+        assert core_error_of(response)["error_type"] == "EndpointNotFoundError"
         assert client.get("/models/a%2Fb/info").status_code == 404
 
     def test_wrong_method(self, client: httpx.Client) -> None:
         response = client.get("/echo")
         assert response.status_code == 405
         assert response.headers["allow"] == "POST"
-        assert error_of(response)["error"] == "MethodNotAllowedError"
+        assert core_error_of(response)["error_type"] == "MethodNotAllowedError"
         assert client.request("BREW", "/count").headers["allow"] == "POST, GET, HEAD"
 
     def test_head(self, client: httpx.Client) -> None:
@@ -71,7 +79,7 @@ class TestRequestIds:
 
     def test_taken_over(self, client: httpx.Client) -> None:
         response = client.get("/nothing", headers={"X-Request-ID": 'my"id'})
-        assert error_of(response)["request_id"] == 'my"id'
+        assert core_error_of(response)["request_id"] == 'my"id'
 
     @pytest.mark.parametrize("offered", [b"a b", b"\xe9", b"x" * 129])
     def test_refused(self, client: httpx.Client, offered: bytes) -> None:

@@ -331,4 +331,4 @@ def test_slipstream_models_import_no_framework() -> None:
 def test_secrets_do_not_reach_the_child(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("API_KEYS", "secret")
     monkeypatch.setenv("JWT_SECRET", "secret")
-    assert "secret" not in converter._environment().values()
+    assert "secret" not in converter._environment(()).values()

@@ -32,7 +32,7 @@ def test_secrets_are_checked_and_never_shown() -> None:
     settings = load_settings(environ={"CALLBACK_SECRET": f"{SECRET}, whsec_{'QUFB' * 8}"})
     assert settings.callback_secret[0] == SECRET
     assert SECRET not in repr(settings)
-    assert "callback_secret=(2 keys)" in repr(settings)
+    assert "callback_secret=(secret)" in repr(settings)
     assert Settings().callback_secret == ()
     for wrong in (SECRET[6:], "whsec_QUFB", "whsec_=", f"{SECRET}!", f"{SECRET},x"):
         with pytest.raises(SettingsError, match="expected secrets") as caught:
