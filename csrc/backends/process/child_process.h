@@ -26,8 +26,8 @@ class ChildProcess {
   };
 
   // Starts the program (posix_spawn: no copy of our memory, nothing of ours runs in the child).
-  // The child begins with default signal handlers and with SIGINT, SIGTERM and SIGHUP blocked, stdin from
-  // /dev/null, stdout to our stderr. kNotFound when there is no such program.
+  // The child begins with default signal handlers and with SIGINT, SIGTERM and SIGHUP blocked,
+  // stdin from /dev/null, stdout to our stderr. kNotFound when there is no such program.
   [[nodiscard]] static Result<ChildProcess> start(const std::string& program,
                                                   const std::vector<std::string>& arguments,
                                                   const std::vector<std::string>& environment,
