@@ -221,7 +221,8 @@ Status Layout::take_apart(c10::IValue value, const Execution& execution,
     return execution.wants(spec_) ? take_leaf(std::move(value), execution, specs, outputs)
                                   : Status::ok();
   }
-  Result<std::vector<c10::IValue>> values = children_of(std::move(value));
+  Result<std::vector<c10::IValue>> values = children_of(value);
+  value = c10::IValue();  // from here on nothing but `values` refers to its parts
   if (!values.is_ok()) return values.status();
   for (std::size_t i = 0; i < children_.size(); ++i) {
     Status status =
@@ -231,7 +232,7 @@ Status Layout::take_apart(c10::IValue value, const Execution& execution,
   return Status::ok();
 }
 
-Result<std::vector<c10::IValue>> Layout::children_of(c10::IValue value) const {
+Result<std::vector<c10::IValue>> Layout::children_of(const c10::IValue& value) const {
   std::vector<c10::IValue> values;
   if (part_ == Part::kTuple && value.isTuple()) {
     const auto& elements = value.toTupleRef().elements();

@@ -61,7 +61,7 @@ class Layout {
                                  std::span<const TensorSpec> specs,
                                  std::vector<Tensor>& outputs) const;
   // What the parts are made of, in their order.
-  [[nodiscard]] Result<std::vector<c10::IValue>> children_of(c10::IValue value) const;
+  [[nodiscard]] Result<std::vector<c10::IValue>> children_of(const c10::IValue& value) const;
 
   Part part_ = Part::kTensor;
   std::size_t spec_ = 0;  // of a leaf

@@ -113,22 +113,22 @@ std::vector<c10::IValue> ScriptModel::arguments(std::span<const Tensor> tensors)
 }
 
 Result<std::unique_ptr<Instance>> ScriptModel::create_instance() noexcept {
-  return guarded(
-      "torch backend: no instance can be made", [this]() -> Result<std::unique_ptr<Instance>> {
-        const c10::InferenceMode inference;
-        if (options_.states.empty()) {
-          return std::unique_ptr<Instance>(
-              std::make_unique<ScriptInstance>(*this, module_, std::nullopt));
-        }
-        Result<State> state = State::of(module_, options_.states);
-        if (!state.is_ok()) return state.status();
-        torch::jit::Module module = state.value().module();
-        return std::unique_ptr<Instance>(
-            std::make_unique<ScriptInstance>(*this, std::move(module), std::move(state).value()));
-      });
+  return guarded("torch backend: no instance can be made",
+                 [this]() -> Result<std::unique_ptr<Instance>> {
+                   const c10::InferenceMode inference;
+                   if (options_.states.empty()) {
+                     return std::unique_ptr<Instance>(
+                         std::make_unique<ScriptInstance>(*this, module_, std::nullopt));
+                   }
+                   Result<State> state = State::of(module_, options_.states);
+                   if (!state.is_ok()) return state.status();
+                   torch::jit::Module module = state.value().module();
+                   return std::unique_ptr<Instance>(
+                       std::make_unique<ScriptInstance>(*this, module, std::move(state).value()));
+                 });
 }
 
-ScriptInstance::ScriptInstance(const ScriptModel& model, torch::jit::Module module,
+ScriptInstance::ScriptInstance(const ScriptModel& model, const torch::jit::Module& module,
                                std::optional<State> state)
     : model_(model), state_(std::move(state)), forward_(module.get_method("forward")) {}
 

@@ -58,7 +58,8 @@ class ScriptModel final : public Model {
 class ScriptInstance final : public Instance {
  public:
   // `state` is there where forward() changes attributes; else `module` is called.
-  ScriptInstance(const ScriptModel& model, torch::jit::Module module, std::optional<State> state);
+  ScriptInstance(const ScriptModel& model, const torch::jit::Module& module,
+                 std::optional<State> state);
 
   [[nodiscard]] Status execute(const Execution& execution,
                                std::vector<Tensor>& outputs) noexcept override;

@@ -2,6 +2,7 @@
 
 #include <ATen/ops/empty.h>
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <limits>
@@ -72,7 +73,7 @@ class Reader {
   [[nodiscard]] std::optional<T> next() {
     if (bytes_.size() < sizeof(T)) return std::nullopt;
     T value;
-    std::memcpy(&value, bytes_.data(), sizeof(T));
+    std::copy_n(bytes_.begin(), sizeof(T), reinterpret_cast<char*>(&value));
     bytes_.remove_prefix(sizeof(T));
     return value;
   }
@@ -109,7 +110,7 @@ std::optional<c10::IValue> read_tensor(Reader& reader) {
   const auto data = reader.next_bytes(bytes);
   if (!data) return std::nullopt;
   at::Tensor tensor = at::empty(sizes, at::TensorOptions().dtype(scalar_type_of(type)));
-  if (!data->empty()) std::memcpy(tensor.mutable_data_ptr(), data->data(), data->size());
+  std::ranges::copy(*data, static_cast<char*>(tensor.mutable_data_ptr()));
   return tensor;
 }
 
