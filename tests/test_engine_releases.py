@@ -28,11 +28,14 @@ def no_collector() -> Iterator[None]:
 
 def workers() -> list[int]:
     """Processes that run models."""
-    return [
-        child.pid
-        for child in psutil.Process().children(recursive=True)
-        if "slipstream.worker" in child.cmdline()
-    ]
+    return [child.pid for child in psutil.Process().children(recursive=True) if is_worker(child)]
+
+
+def is_worker(child: psutil.Process) -> bool:
+    try:
+        return "slipstream.worker" in child.cmdline()
+    except psutil.NoSuchProcess:  # one of another test, which nobody has waited for yet
+        return False
 
 
 @pytest.fixture

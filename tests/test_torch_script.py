@@ -24,6 +24,7 @@ from torch_models import (
     Noise,
     Picky,
     Reader,
+    Recurrent,
     Shares,
     Upper,
     cnn,
@@ -160,6 +161,15 @@ def test_a_module_that_remembers_begins_anew_with_each_request(engine, tmp_path)
     for _ in range(3):
         answer = model.predict(np.ones((1, 5), np.float32))
         assert answer["output_0"].tolist() == [5.0] and int(answer["output_1"]) == 1
+
+
+def test_a_state_that_is_given_is_an_input_like_any_other(engine, tmp_path):
+    beside = '[inputs.x]\nshape = ["rows", 4]\n[inputs.state]\nshape = ["rows", 4]\n'
+    model = engine.load(save_script(Recurrent(), tmp_path / "recurrent.pt", beside))
+    assert set(tensors_of(model)[0]) == {"x", "state"} and is_batched(model)
+    ones = np.ones((2, 4), np.float32)
+    answer = model.predict({"x": ones, "state": ones * 0})
+    np.testing.assert_allclose(answer["output_1"], np.tanh(ones), rtol=0, atol=1e-6)
 
 
 def test_what_cannot_be_found_out_must_be_told(engine, tmp_path):

@@ -107,6 +107,14 @@ class Counter(torch.nn.Module):
         return self.total * 1.0, self.calls
 
 
+class Recurrent(torch.nn.Module):
+    """Takes its state, and gives it back."""
+
+    def forward(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        state = torch.tanh(x + state)
+        return state.sum(1), state
+
+
 class Doubled(torch.nn.Module):
     """Writes to what it is given."""
 

@@ -74,6 +74,11 @@ def _build(
     if in_place:  # what it answered until now may depend on what it was asked before
         opened = _Opened(load_script(source), opened.arguments, states)
         found = _ask(opened, told)
+    if states and STATE in {tensor.name for tensor in (*found.inputs, *found.outputs)}:
+        raise ModelLoadError(
+            f"the module changes {states[0]!r}, which is kept under the name {STATE!r}, and has a "
+            "tensor of that name already: rename that"
+        )
     copy_inputs = _writes_to_inputs(opened, found)
     artifact = out / ARTIFACT
     shutil.copyfile(source, artifact)
@@ -169,8 +174,6 @@ def _arguments(module: Any, told: Told) -> list[Argument]:
         )
     if not known:
         raise ModelLoadError("forward() takes no inputs, so there is nothing to ask")
-    if STATE in known:
-        raise ModelLoadError(f"an input called {STATE!r} cannot be served: rename it")
     return arguments
 
 
