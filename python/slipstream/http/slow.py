@@ -32,6 +32,8 @@ class SlowLane:
         what: str = "loads and unloads",
     ) -> None:
         self._pool = ThreadPoolExecutor(threads, f"slipstream-{name}", _begin, (name,))
+        self._threads = threads
+        self._has_begun = False
         self._what = what
         self._limit = threads + max_waiting
         self._lock = threading.Lock()
@@ -50,9 +52,22 @@ class SlowLane:
                     retry_after_s=5,
                 )
             self._count += 1
+            if not self._has_begun:
+                self._has_begun = True
+                self._begin_all()
         future = self._pool.submit(work)
         future.add_done_callback(self._finished)
         return future
+
+    def _begin_all(self) -> None:
+        """Starts every thread.
+
+        Left to itself the pool starts one when it happens to find the others still on their way
+        back from the work before: the number of threads would tell nothing.
+        """
+        together = threading.Barrier(self._threads)
+        for _ in range(self._threads):
+            self._pool.submit(together.wait)
 
     def _finished(self, _: Future[Response]) -> None:
         with self._lock:
