@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from msgspec import UNSET, Raw, UnsetType
 
 from slipstream.http.codec import JsonBody, json_response
-from slipstream.http.failures import error_response
 from slipstream.http.routes.context import Context
+from slipstream.http.routes.engine_call import EngineCall
 from slipstream.http.routes.options import level_number, timeout_s_in_ms
 from slipstream.http.schemas.core_predict import (
     AnsweringModel,
@@ -29,32 +29,16 @@ if TYPE_CHECKING:
 _read = JsonBody(CorePredictRequest)
 
 
-class CorePredictCall(Pending):
-    """One prediction on its way; the engine calls it with the result, once, on this thread."""
+class CorePredictCall(EngineCall):
+    """One prediction on its way."""
 
-    __slots__ = ("_context", "_model", "_request", "_wanted", "ticket")
+    __slots__ = ("_wanted",)
 
     def __init__(
         self, context: Context, model: Predictor, request: Request, wanted: CorePredictRequest
     ) -> None:
-        super().__init__()
-        self._context = context
-        self._model = model
-        self._request = request
+        super().__init__(context, model, request)
         self._wanted = wanted
-        self.ticket = -1
-
-    def __call__(self, result: EncodedAnswer | Exception) -> None:
-        """Turns the engine's result into the answer; never raises into the engine."""
-        error: Exception
-        try:
-            if not isinstance(result, Exception):
-                self.resolve(self._render(result))
-                return
-            error = result
-        except Exception as fault:
-            error = fault
-        self.resolve(error_response(error, self._request, self._context.clock))
 
     def _render(self, answer: EncodedAnswer) -> Response:
         from slipstream.api.either import unwrapped  # here: as the engine is
@@ -84,11 +68,6 @@ class CorePredictCall(Pending):
                 ),
             )
         )
-
-    def cancel(self) -> None:
-        """Withdraws the request if it has not run; the engine still answers it."""
-        if self.answer is None and self.ticket >= 0:
-            self._model.cancel(self.ticket)
 
 
 def predict(context: Context, request: Request) -> Pending:

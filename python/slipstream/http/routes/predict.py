@@ -13,8 +13,8 @@ from msgspec import UNSET, Raw, UnsetType
 
 from slipstream.http import forms
 from slipstream.http.codec import encode_json
-from slipstream.http.failures import error_response
 from slipstream.http.routes.context import Context
+from slipstream.http.routes.engine_call import EngineCall
 from slipstream.http.routes.options import batch_size, level, timeout_ms
 from slipstream.http.schemas.predict import BatchAnswer, PredictAnswer, PredictOptions
 from slipstream.http.types import Header, Pending, Request, Response
@@ -23,33 +23,20 @@ if TYPE_CHECKING:
     from slipstream.api import Body, BodyKind, EncodedAnswer, Predictor
 
 
-class PredictCall(Pending):
-    """One prediction on its way; the engine calls it with the result, once, on this thread."""
+class PredictCall(EngineCall):
+    """One prediction on its way."""
 
-    __slots__ = ("_batch", "_context", "_kind", "_model", "_request", "ticket")
+    __slots__ = (
+        "_batch",
+        "_kind",
+    )
 
     def __init__(
         self, context: Context, model: Predictor, request: Request, kind: BodyKind, batch: bool
     ) -> None:
-        super().__init__()
-        self._context = context
-        self._model = model
-        self._request = request
+        super().__init__(context, model, request)
         self._kind = kind
         self._batch = batch
-        self.ticket = -1
-
-    def __call__(self, result: EncodedAnswer | Exception) -> None:
-        """Turns the engine's result into the answer; never raises into the engine."""
-        error: Exception
-        try:
-            if not isinstance(result, Exception):
-                self.resolve(self._render(result))
-                return
-            error = result
-        except Exception as fault:
-            error = fault
-        self.resolve(error_response(error, self._request, self._context.clock))
 
     def _render(self, result: EncodedAnswer) -> Response:
         content_type = forms.CONTENT_TYPE[self._kind]
@@ -105,11 +92,6 @@ class PredictCall(Pending):
             body += result.probabilities.data
             headers += forms.tensor_headers("probabilities", result.probabilities)
         return body, headers
-
-    def cancel(self) -> None:
-        """Withdraws the request if it has not run; the engine still answers it."""
-        if self.answer is None and self.ticket >= 0:
-            self._model.cancel(self.ticket)
 
 
 def predict(context: Context, request: Request) -> Response | Pending:
