@@ -71,11 +71,17 @@ def test_what_is_wrong_with_an_answer_is_seen(soak: Any) -> None:
 def test_what_leaks_is_seen(soak: Any) -> None:
     from bench.soak.vitals import Vitals
 
-    first = Vitals(rss=1000, threads=10, descriptors=20, children=1, in_progress=0)
+    names = {"slip-slow": 2, "python": 8}
+    first = Vitals(1000, 10, 20, 1, 0, names)
     assert first.leaks_since(first) == []
-    fewer = Vitals(rss=1040, threads=9, descriptors=20, children=0, in_progress=0)
+    fewer = Vitals(1040, 9, 20, 0, 0, names)
     assert fewer.leaks_since(first) == [] and fewer.growth_since(first) == pytest.approx(0.04)
     for name in ("threads", "descriptors", "children", "in_progress"):
         more = first._replace(**{name: 30})
         (fault,) = more.leaks_since(first)
         assert name.replace("_", " ") in fault
+    more = first._replace(threads=12, thread_names=names | {"slip-slow": 3, "slip-new": 1})
+    assert more.leaks_since(first)[1:] == [
+        "threads named 'slip-slow': 2 at first, 3 now",
+        "threads named 'slip-new': 0 at first, 1 now",
+    ]

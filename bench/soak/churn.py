@@ -8,12 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from random import Random
 from typing import Any
 
-from bench.soak.served import EXPERIMENT, GUESTS, PERMANENT, SMALL_ONE, TWIN, Served
+from bench.soak.served import EXPERIMENT, FOREST, GUESTS, PERMANENT, SMALL_ONE, TWIN, Served
 from bench.soak.ways import WrongAnswerError, questions_of, require
 from bench.soak.wire import Connection, request
 
 _BASE = "/api/inference"
 _QUESTIONS = 3
+WIDE_ROWS = 2048
 
 
 class Churn:
@@ -28,11 +29,14 @@ class Churn:
     def begin(self) -> None:
         """Makes the experiment that `bench.soak.ways` asks.
 
-        Then all that stays is reloaded side by side, so that every thread that serves such calls
-        has been started before anybody counts threads.
+        Then all that stays is reloaded side by side, and the forest computes rows enough for every
+        core: each thread that only starts when there is work for it has been started before
+        anybody counts threads.
         """
         with Connection(self.port) as connection:
             self._define(connection, {SMALL_ONE: 1, TWIN: 1}, TWIN)
+            for question in questions_of(FOREST, _QUESTIONS, rows=WIDE_ROWS):
+                require("wide", question, connection)
         with ThreadPoolExecutor() as pool:
             for _ in pool.map(self._reload, [*PERMANENT] * 2):
                 self.done["reloads"] += 1

@@ -19,7 +19,7 @@ from bench.http import servers
 from bench.lib import environment, results, tools
 from bench.lib.servers import Server
 from bench.soak import served, ways
-from bench.soak.churn import Churn
+from bench.soak.churn import WIDE_ROWS, Churn
 from bench.soak.sessions import Streams, Tasks
 from bench.soak.traffic import Traffic
 from bench.soak.vitals import MOST_GROWTH, Vitals, settled
@@ -31,8 +31,15 @@ REQUESTS = 500_000
 ENOUGH = 400_000
 """With fewer, memory is still finding its level after the first tenth, and is not judged."""
 _FEWEST = 100
-_SETTINGS = {"ASYNC_RESULT_TTL_S": "5", "MODEL_CACHE_SIZE": "0", "MEMORY_LIMIT_MB": "0"}
-"""Ends of tasks go while it runs; models come and go as the soak has them, not by eviction."""
+_SETTINGS = {
+    "ASYNC_RESULT_TTL_S": "5",
+    "MODEL_CACHE_SIZE": "0",
+    "MEMORY_LIMIT_MB": "0",
+    "MAX_BATCH_SIZE": str(WIDE_ROWS),
+}
+"""Ends of tasks go while it runs; models come and go as the soak has them, not by eviction. Batches
+are wide enough for the forest to share their rows among cores: at the default it depends on how
+fast the machine happens to be whether it ever does."""
 _CLIENTS = 6
 _TENTHS = (1,) * 10
 """Of the requests, between two looks."""
