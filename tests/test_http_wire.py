@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 
 import httpx
@@ -236,3 +237,34 @@ class TestBodies:
                 connection.sendall(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nab")
         eventually(lambda: client.get("/count").status_code == 200)
         assert client.post("/echo", content=b"still here").content == b"still here"
+
+
+class TestRefusedByItsHead:
+    """The body of such a request is on its way while it is answered."""
+
+    HEAD = b"POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n"
+
+    @pytest.mark.parametrize("pause_s", [0.0, 0.0002, 0.002, 0.02])
+    def test_the_connection_serves_the_next(self, server: Server, pause_s: float) -> None:
+        for _ in range(10):
+            with server.connect() as connection:
+                connection.sendall(self.HEAD)
+                time.sleep(pause_s)
+                connection.sendall(b"body")
+                status, headers, _ = read_response(connection)
+                assert status == 404 and "connection" not in headers
+                connection.sendall(b"GET /count HTTP/1.1\r\nHost: x\r\n\r\n")
+                assert read_response(connection)[0] == 200
+
+    @pytest.mark.parametrize("framing", [b"Content-Length: 900000", b"Transfer-Encoding: chunked"])
+    def test_one_that_may_be_long_is_not_awaited(self, server: Server, framing: bytes) -> None:
+        with server.connect() as connection:
+            connection.sendall(b"POST /nothing HTTP/1.1\r\nHost: x\r\n" + framing + b"\r\n\r\n")
+            status, headers, _ = read_response(connection)
+            assert status == 404 and headers["connection"] == "close"
+
+    def test_one_that_never_comes_is_not_awaited_for_long(self, server: Server) -> None:
+        with server.connect() as connection:
+            connection.sendall(self.HEAD + b"bo")
+            status, headers, _ = read_response(connection)
+            assert status == 404 and headers["connection"] == "close"

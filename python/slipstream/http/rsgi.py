@@ -32,6 +32,8 @@ from slipstream.http.types import Header, Pending, Request, Response, Streaming
 _BODILESS = frozenset(("GET", "HEAD", "DELETE", "OPTIONS"))
 _LINGER_BYTES = 64 * 1024 * 1024
 _LINGER_S = 2.0
+_SHORT_BYTES = 64 * 1024
+"""A body that is read before its request is refused. Nobody counts it: a connection has one."""
 
 
 class RsgiAdapter:
@@ -86,6 +88,7 @@ class RsgiAdapter:
         if isinstance(request, Response):
             answer = request
             route = request.route
+            await self._clear(scope, proto, answer)
         else:
             route = request.route.path
             try:
@@ -120,9 +123,44 @@ class RsgiAdapter:
         if answer.close and headers.get("expect") is None:
             await _linger(proto)
 
+    async def _clear(self, scope: Scope, proto: Transport, refused: Response) -> None:
+        """Has the body of a request that is refused by its head out of the way of the next one.
+
+        A client may be sending it still. Answered now, it could lose the answer, or its next
+        request on the connection, to the close of a connection that it thinks is kept.
+        """
+        announced = scope.headers.get("content-length")
+        is_chunked = scope.headers.get("transfer-encoding") is not None
+        if announced in (None, "0") and not is_chunked:
+            return
+        is_short = announced is not None and announced.isdigit() and int(announced) <= _SHORT_BYTES
+        if not is_short or scope.headers.get("expect") is not None:
+            refused.close = True
+        elif not refused.close:
+            wait = BodyWait(self._loop.time())
+            wait.arriving = arriving = proto()
+            self._sweeper.add(wait)
+            try:
+                await arriving
+            except asyncio.CancelledError:
+                if wait.error is None:
+                    raise
+                refused.close = True
+            except (ProtocolClosed, ProtocolError):
+                refused.close = True
+            finally:
+                self._sweeper.discard(wait)
+
     async def _answer(self, request: Request, proto: Transport) -> Response:
         if self._has_body(request):
-            request.body = await self._read(request, proto)
+            try:
+                request.body = await self._read(request, proto)
+            except (ProtocolClosed, ProtocolError):
+                raise
+            except Exception as error:
+                answer = self._app.refuse(error, request)
+                answer.close = True  # the rest of it may be on its way
+                return answer
         if request.route.slow:
             return await self._run_slowly(request)
         return await self._run(request, proto)
