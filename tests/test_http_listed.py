@@ -208,7 +208,7 @@ def test_the_list_of_all_models(folder: Path) -> None:
     with serving(folder, "--load", "words.onnx=words") as server, server.client() as client:
         body = client.get("/models").json()
         assert list(body) == [
-            *("loaded", "available", "downloadable", "downloads", "sources"),
+            *("loaded", "loading", "available", "downloadable", "downloads", "sources"),
             *("total_loaded", "total_available"),
         ]
         wine, words = body["loaded"]

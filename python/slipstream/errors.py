@@ -114,6 +114,10 @@ class TaskEndedError(SlipstreamError):
     """An async task cannot be cancelled any more; ``details["status"]`` says how it ended."""
 
 
+class LoadCancelledError(SlipstreamError):
+    """The load of a model was cancelled by somebody else while it was in progress."""
+
+
 class EngineRestartingError(SlipstreamError):
     """The engine is being restarted, or cannot be at this moment."""
 

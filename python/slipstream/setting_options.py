@@ -253,6 +253,9 @@ OPTIONS: dict[str, Option] = {
         "EXECUTE_TIMEOUT_MS", _number(1, 86_400_000, "a number of milliseconds")
     ),
     "max_workers": Option("MAX_WORKERS", _whole_number(1, 1024, "a number of threads")),
+    "max_concurrent_loads": Option(
+        "MAX_CONCURRENT_LOADS", _whole_number(1, 64, "a number of models")
+    ),
     "max_batch_size": Option("MAX_BATCH_SIZE", _whole_number(1, 1_000_000, "a number of rows")),
     "batch_timeout_ms": Option("BATCH_TIMEOUT_MS", _MILLISECONDS),
     "default_timeout_ms": Option(

@@ -120,6 +120,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """A Python model that computes longer than this is hung: its process is killed."""
     max_workers: int = 4
     """Most instance threads over all models."""
+    max_concurrent_loads: int = 4
+    """Most models that are being loaded or reloaded at a time; the others wait for their turn."""
     max_batch_size: int = 64
     """Most rows in one execution."""
     batch_timeout_ms: float = 100.0

@@ -39,8 +39,14 @@ def test_keys(client: httpx.Client) -> None:
                 "healthy": bool,
                 "state": str,
                 "components": {
-                    "zero_scaler": {"status": str, "last_activity": number_or_null()},
-                    "model_loader": {"status": "healthy", "active_loaders": 0},
+                    "zero_scaler": {
+                        "status": str,
+                        "last_activity": number_or_null(),
+                        "cold_starts": int,
+                        "average_cold_start_s": number_or_null(),
+                        "last_cold_start_s": number_or_null(),
+                    },
+                    "model_loader": {"status": "healthy", "active_loaders": 0, "waiting": 0},
                     "instances": {"status": "healthy", "models": [], "last_actions": []},
                 },
             },

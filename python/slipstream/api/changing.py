@@ -15,7 +15,7 @@ from slipstream.api.model import LoadOptions, Model
 from slipstream.api.prediction_cache import PredictionCache
 from slipstream.api.promise import Promise
 from slipstream.api.registry import Registry
-from slipstream.api.residency import Residency
+from slipstream.api.restarting import Restarting
 from slipstream.api.tuning import Tuning
 from slipstream.api.version import Version
 from slipstream.errors import (
@@ -31,7 +31,7 @@ from slipstream.models.sidecar import sidecar_of
 _log = logging.getLogger("slipstream.engine")
 
 
-class Changing(Residency):
+class Changing(Restarting):
     """The part of `slipstream.Engine` that reload, quantize, compile and optimize share."""
 
     prediction_cache: PredictionCache

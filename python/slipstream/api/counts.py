@@ -61,6 +61,26 @@ class Counts(NamedTuple):
         )
 
 
+class ColdStarts(NamedTuple):
+    """Returns of models that rested, each from the first request that waited for it."""
+
+    number: int
+    total_s: float
+    last_s: float | None
+
+    def plus(self, took_s: float) -> ColdStarts:
+        """With one more."""
+        return ColdStarts(self.number + 1, self.total_s + took_s, took_s)
+
+    @property
+    def average_s(self) -> float | None:
+        """None before the first."""
+        return self.total_s / self.number if self.number else None
+
+
+NO_COLD_STARTS = ColdStarts(0, 0.0, None)
+
+
 class Observed(NamedTuple):
     """One model as it is now."""
 
@@ -69,6 +89,7 @@ class Observed(NamedTuple):
     queue_depth: int
     instances: int
     busy_instances: int
+    cold_starts: ColdStarts
 
 
 class CountKeeper:
@@ -76,6 +97,17 @@ class CountKeeper:
 
     def __init__(self) -> None:
         self._ended: dict[str, Counts] = {}
+        self._cold_starts: dict[str, ColdStarts] = {}
+        self.cold_starts = NO_COLD_STARTS
+        """Of all models, those that are gone included."""
+
+    def note_cold_start(self, model_id: str, took_s: float) -> None:
+        """A model that rested is back; ``took_s`` from the first request that waited for it."""
+        before = self._cold_starts.pop(model_id, NO_COLD_STARTS)
+        self._cold_starts[model_id] = before.plus(took_s)
+        self.cold_starts = self.cold_starts.plus(took_s)
+        while len(self._cold_starts) > MOST_IDS:
+            self._cold_starts.pop(next(iter(self._cold_starts)))
 
     def keep(self, core: CoreModel) -> None:
         """Takes over from a version that counts no more."""
@@ -101,13 +133,16 @@ class CountKeeper:
             before = extra.get(name)
             if served is None:
                 if before is not None:
-                    found.append(Observed(name, before, 0, 0, 0))
+                    found.append(Observed(name, before, 0, 0, 0, self._cold_starts_of(name)))
                 continue
-            now = _read(served)
+            now = _read(served)._replace(cold_starts=self._cold_starts_of(name))
             if before is not None:
                 now = now._replace(counts=now.counts.plus(before))
             found.append(now)
         return found
+
+    def _cold_starts_of(self, model_id: str) -> ColdStarts:
+        return self._cold_starts.get(model_id, NO_COLD_STARTS)
 
 
 def _read(core: CoreModel) -> Observed:
@@ -117,4 +152,7 @@ def _read(core: CoreModel) -> Observed:
         batch_rows=Distribution(*made["batch_rows"]),
         stages={name: Distribution(*made["stages"][name]) for name in STAGES},
     )
-    return Observed(core.name, counts, made["queue_size"], core.instances, made["busy_instances"])
+    return Observed(
+        *(core.name, counts, made["queue_size"], core.instances, made["busy_instances"]),
+        NO_COLD_STARTS,
+    )

@@ -12,7 +12,6 @@ from typing import Any, Self
 
 from slipstream._version import __version__
 from slipstream.api.config import changed, keep_settings
-from slipstream.api.declaring import Declaring
 from slipstream.api.ensemble_loading import Ensembles
 from slipstream.api.experiment import Experiment
 from slipstream.api.experiments import Experiments
@@ -23,20 +22,21 @@ from slipstream.api.loading import (
     require_digest,
     user_cache_dir,
 )
-from slipstream.api.members import are_current, require_unused
-from slipstream.api.memory import resident_bytes, worker_bytes
+from slipstream.api.loads import Load, LoadPriority, Loads
+from slipstream.api.members import are_current
 from slipstream.api.model import LoadOptions, Model
 from slipstream.api.prediction_cache import PredictionCache
 from slipstream.api.promise import Promise
 from slipstream.api.registry import Absences, Registry, Remembered, entry_of
 from slipstream.api.tuning import UNTUNED, Tuning
+from slipstream.api.unloading import Unloading
 from slipstream.api.version import Version
 from slipstream.engine.completions import ThreadCompletions
 from slipstream.engine.runtime import PredictRoute
 from slipstream.errors import (
     AmbiguousModelError,
+    LoadCancelledError,
     ModelAlreadyLoadedError,
-    ModelInUseError,
     UnavailableError,
 )
 from slipstream.models.declared import UNDECLARED, Declared
@@ -46,7 +46,7 @@ from slipstream.models.sidecar import sidecar_of
 from slipstream.settings import Settings, with_changes
 
 
-class Engine(Declaring):
+class Engine(Unloading):
     """Loads models and answers for them; a context manager. Thread-safe.
 
     Args:
@@ -69,6 +69,8 @@ class Engine(Declaring):
         self.prediction_cache = PredictionCache(int(self.settings.prediction_cache_mb * (1 << 20)))
         """Answers of the models that remember them."""
         self.absences = Absences(self.settings.model_dir)
+        self.loads = Loads(self.settings.max_concurrent_loads)
+        """What is on its way into memory because somebody asked for that."""
         self._completions = ThreadCompletions()
         self._loading: dict[str, Path] = {}  # ids and files that are being loaded now
         self._routes: list[PredictRoute] = []
@@ -107,6 +109,7 @@ class Engine(Declaring):
         tuning: Tuning | None = None,
         declared: Declared = UNDECLARED,
         is_extra: bool = False,
+        priority: LoadPriority = "normal",
     ) -> Model:
         """Loads a model file; blocks until the model can answer.
 
@@ -126,9 +129,12 @@ class Engine(Declaring):
             declared: What else its operator says of it.
             is_extra: It counts neither for ``model_cache_size`` nor for ``max_workers``, and who
                 names no model does not mean it.
+            priority: Which loads it goes before, where more are asked for than
+                ``max_concurrent_loads``.
 
         Raises:
             ModelNotFoundError: no file there.
+            LoadCancelledError: `cancel_load` or `close` ended it.
             ModelAlreadyLoadedError: the same file, or another under this id, is loaded.
             UnsafeModelError: outside the wall, or the file would run code that is not allowed.
             ModelLoadError: no model, another type than was said, damaged.
@@ -137,34 +143,41 @@ class Engine(Declaring):
         wall = self.settings.model_dir if walled else None
         file = resolve_model_path(str(path), wall)
         model_id = checked_id(model_id, file)
-        with self._reserved(model_id, file), self._promised() as promise:
-            given = (model_type, compile_model, instances, walled, ensemble_method, declared)
-            options = LoadOptions(*given)
+        tuning = tuning or UNTUNED
+        options = LoadOptions(
+            *(model_type, compile_model, instances, walled, ensemble_method, declared)
+        )
+        with self._turn(Load(model_id, str(path), priority), file) as promise:
             version, size_bytes = self._load_version(
-                model_id, file, options, promise, tuning=tuning or UNTUNED
+                model_id, file, options, promise, tuning=tuning
             )
             model = Model(
                 *(model_id, str(path), file, version, self._completions, time.time(), size_bytes),
                 wake=self._wake,
             )
             model.is_extra = is_extra
-            model.load_options, model.pinned, model.tuning = options, pinned, tuning or UNTUNED
+            model.load_options, model.pinned, model.tuning = options, pinned, tuning
             model.cache, model.cache_predictions = self.prediction_cache, cache_predictions
-            entry = entry_of(
-                *(model_id, str(path), file, self.settings.model_dir),
-                model_type=model_type,
-                compile_model=compile_model,
-                ensemble_method=ensemble_method,
-                cache_predictions=cache_predictions,
-            )
-            self._enter(model, promise, entry if remember else None)
+            self._enter(model, promise, self._entry_of(model) if remember else None)
         self.absences.end(model_id, file)
         self.keep_limits(keep=model_id)
         return model
 
+    def _entry_of(self, model: Model) -> Remembered:
+        options = model.load_options
+        return entry_of(
+            *(model.model_id, model.model_path, model.file, self.settings.model_dir),
+            model_type=options.model_type,
+            compile_model=options.compile_model,
+            ensemble_method=options.ensemble_method,
+            cache_predictions=model.cache_predictions,
+        )
+
     def _enter(self, model: Model, promise: Promise, entry: Remembered | None) -> None:
         """From here on it answers, and is remembered if there is an entry for it."""
         try:
+            if promise.load is not None:
+                promise.load.require_wanted()
             if entry is not None:  # first: whoever is told that it is loaded must find it again
                 self.registry.remember(entry)
             with self._lock:
@@ -178,11 +191,22 @@ class Engine(Declaring):
                 self._models[model.model_id] = model
                 self._publish(model)
                 promise.instances = 0  # the model has them now
-        except UnavailableError:
+        except (LoadCancelledError, UnavailableError):
             if entry is not None:
                 self.registry.forget(entry.model_id)  # nobody was told that it is loaded
             model.version.core.close(0.0)
             raise
+
+    @contextmanager
+    def _turn(self, load: Load, file: Path) -> Iterator[Promise]:
+        """A new model's turn to be loaded, with id and file its own."""
+        with (
+            self._reserved(load.model_id, file),
+            self.loads.turn(load),
+            self._promised() as promise,
+        ):
+            promise.load = load
+            yield promise
 
     @contextmanager
     def _reserved(self, model_id: str, file: Path) -> Iterator[None]:
@@ -210,8 +234,9 @@ class Engine(Declaring):
         try:
             yield
         finally:
-            with self._lock:
+            with self._changed:
                 del self._loading[model_id]
+                self._changed.notify_all()
 
     def _load_version(
         self,
@@ -228,7 +253,11 @@ class Engine(Declaring):
         if ensemble is not None:
             require_digest(file, options.declared)
             return self._ensembles.load(model_id, file, ensemble, options, promise, replaced)
-        prepared = prepared_of(self.settings, file, options, tuning)
+        load = promise.load
+        prepared = prepared_of(self.settings, file, options, tuning, load)
+        if load is not None:
+            load.require_wanted()
+            load.tell("starting and warming up")
         check_ensemble(prepared.manifest, file, options.ensemble_method)
         version = self._start(
             *(model_id, file, prepared, promise, options.instances),
@@ -238,65 +267,6 @@ class Engine(Declaring):
             replaced=replaced,
         )
         return version, prepared.size_bytes
-
-    def unload(self, model_id: str) -> float | None:
-        """Unloads a model; requests it accepted are answered first (10 s at most).
-
-        One that could not be loaded when the server started is wanted no more.
-
-        Returns:
-            Resident memory that was freed, in MiB; None when none could be measured.
-
-        Raises:
-            ModelNotFoundError: no model of that id is loaded.
-            ModelInUseError: an experiment draws from it, or an ensemble shares it.
-        """
-        model_id = self._names.target(model_id)
-        with self._lock:
-            if model_id in self._loading and model_id not in self._models:
-                raise self._not_found(model_id)
-            self._require_free(model_id)
-        entry = self.registry.find(model_id)
-        was_remembered = self.registry.forget(model_id)  # before another may get this id
-        was_missed = self.absences.end(model_id)
-        with self._lock:
-            try:
-                self._require_free(model_id)
-            except ModelInUseError:  # since we asked
-                if entry is not None:
-                    self.registry.remember(entry)
-                raise
-            model = self._models.pop(model_id, None)
-            self._names.drop(model_id)
-            if model is not None:
-                self._ending.append(model.version)
-        if model is None:
-            if was_remembered or was_missed:
-                return None
-            raise self._not_found(model_id)
-        artifacts = model.version.worker_artifacts
-        before_bytes = resident_bytes(with_children=False)
-        before_bytes += sum(worker_bytes(artifacts).values())
-        self._part_with(model, UnavailableError(f"model '{model_id}' is unloaded; load it again"))
-        after_bytes = resident_bytes(with_children=False) + sum(worker_bytes(artifacts).values())
-        freed_bytes = before_bytes - after_bytes
-        return round(freed_bytes / (1 << 20), 6) if freed_bytes > 0 else None
-
-    def _part_with(self, model: Model, reason: UnavailableError) -> None:
-        """Ends a model whose version is ending, and whatever of it is not Python's.
-
-        Whoever keeps the `Model` keeps its figures, not its memory, threads or child process.
-        """
-        model.end(reason)
-        version = model.rest()
-        self._end(version)
-        model.settle(version)
-        self.prediction_cache.forget(version.serial)
-
-    def _require_free(self, model_id: str) -> None:
-        if model_id in self._models:
-            self.experiments.require_not_used(model_id)
-            require_unused(self._models.values(), model_id)
 
     def reload(self, model_id: str) -> Model:
         """Reads the model's file again and swaps the new version in; the id stays.
@@ -314,9 +284,11 @@ class Engine(Declaring):
         options = model.load_options
 
         def load(promise: Promise) -> tuple[Version, int]:
+            promise.load = asked
             return self._load_version(model_id, file, options, promise, model.version, tuning)
 
-        with self._beside(model, tuning, load) as beside:
+        asked = Load(model_id, model.model_path)
+        with self.loads.turn(asked), self._beside(model, tuning, load) as beside:
             self.swap(
                 beside,
                 still=lambda: model.tuning is tuning and model.load_options is options,
@@ -349,8 +321,12 @@ class Engine(Declaring):
 
     @property
     def models_on_their_way(self) -> int:
-        """How many are being loaded now, those that come back into memory included."""
-        return len(self._loading) + sum(model.is_returning for model in self.models())
+        """How many are being loaded or reloaded now, those that come back into memory included.
+
+        Those that wait for their turn are not.
+        """
+        at_work = sum(load.state == "loading" for load in self.loads.all())
+        return at_work + sum(model.is_returning for model in self.models())
 
     def predict_route(self, *, is_batch: bool) -> PredictRoute:
         """The short way from a request's body to its answer, for the HTTP layer.
@@ -406,6 +382,7 @@ class Engine(Declaring):
         with it. Idempotent: another call, also from another thread, returns when the first is done.
         """
         until = time.monotonic() + drain_timeout_s
+        self.loads.close()
         with self._close_lock:  # the completions may end only after the last request did
             with self._lock:
                 self._closed = True

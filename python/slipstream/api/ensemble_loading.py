@@ -116,6 +116,7 @@ class Ensembles:
 
             def owned(name: str, path: Path, model_type: str) -> tuple[Version, int]:
                 own = promises.enter_context(self._promised())
+                own.load = promise.load
                 member_options = options._replace(
                     model_type=model_type, ensemble_method=None, declared=UNDECLARED
                 )

@@ -29,7 +29,6 @@ from slipstream.models.paths import resolve_model_path
 if TYPE_CHECKING:
     from slipstream.api.engine import Engine
 
-_LOADS_AT_ONCE = 4
 _log = logging.getLogger("slipstream.models")
 
 
@@ -73,6 +72,7 @@ def load_entry(engine: Engine, entry: ModelEntry) -> Model:
         cache_predictions=entry.cache_predictions,
         tuning=tuning_of(entry),
         declared=entry.declared(),
+        priority="low",  # whoever asks for one now is waiting for it
     )
 
 
@@ -177,9 +177,10 @@ class Listed:
 
     def _load_all(self, entries: Iterable[ModelEntry]) -> None:
         model_dir = self._engine.settings.model_dir
+        at_once = self._engine.settings.max_concurrent_loads
         with_members = [one for one in entries if is_ensemble(one.model_path, model_dir)]
         alone = [one for one in entries if one not in with_members]
-        with ThreadPoolExecutor(_LOADS_AT_ONCE, "slipstream-listed") as pool:
+        with ThreadPoolExecutor(at_once, "slipstream-listed") as pool:
             for together in (alone, with_members):
                 failures = list(pool.map(self._failure_of_load, together))
                 for entry, failure in zip(together, failures, strict=True):

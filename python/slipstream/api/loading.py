@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from slipstream.api.loads import Load
 from slipstream.api.memory import resident_bytes, worker_bytes
 from slipstream.api.model import LoadOptions
 from slipstream.api.tuning import Tuning
@@ -47,13 +48,28 @@ def user_cache_dir() -> Path:
     return Path(base) / "slipstream"
 
 
-def prepared_of(settings: Settings, file: Path, options: LoadOptions, tuning: Tuning) -> Prepared:
+def prepared_of(
+    settings: Settings,
+    file: Path,
+    options: LoadOptions,
+    tuning: Tuning,
+    load: Load | None = None,
+) -> Prepared:
     """The artifact of a model file, quantized where the tuning says so; blocks.
+
+    Args:
+        settings: Of the engine.
+        file: The model file.
+        options: How it is loaded.
+        tuning: How it is to run.
+        load: Is told how far it is, and may be cancelled meanwhile; None: nobody watches.
 
     Raises:
         ModelLoadError, InvalidInputError: as `slipstream.Engine.load`.
         QuantizationError: it cannot be quantized, or loses more than the tuning allows.
+        UnavailableError: the load was cancelled.
     """
+    is_stopped = None if load is None else load.is_cancelled
     prepared = prepare(
         file,
         settings.state_path / "artifacts",
@@ -65,6 +81,8 @@ def prepared_of(settings: Settings, file: Path, options: LoadOptions, tuning: Tu
             model_dir=settings.model_dir if options.walled else None,
             sha256=options.declared.sha256,
             states=options.declared.states,
+            progress=None if load is None else load.tell,
+            is_stopped=is_stopped,
         ),
     )
     if options.compile_model and not settings.enable_compilation:
@@ -72,7 +90,7 @@ def prepared_of(settings: Settings, file: Path, options: LoadOptions, tuning: Tu
     wanted = tuning.quantization
     if wanted is None:
         return prepared
-    made, told = quantized(prepared, wanted, rows_folder(settings))
+    made, told = quantized(prepared, wanted, rows_folder(settings), is_stopped=is_stopped)
     if told.accuracy_loss_percent > wanted.max_accuracy_loss_percent:
         raise QuantizationError(
             f"{file.name} loses {told.accuracy_loss_percent:g} % in {wanted}, more than the "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from slipstream.api.loads import Load
+
 
 class Promise:
     """Instances that a version may start, until the model that owns it is entered."""
@@ -10,3 +12,5 @@ class Promise:
         self.instances = 0
         self.shares: set[str] = set()
         """Models that it is being made of, which must not rest meanwhile."""
+        self.load: Load | None = None
+        """What it is part of, where somebody may watch and cancel that."""

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slipstream.api.counts import CountKeeper, Observed
+from slipstream.api.counts import ColdStarts, CountKeeper, Observed
 from slipstream.api.loading import started
 from slipstream.api.members import are_current, users_of
 from slipstream.api.memory import give_back_freed, resident_bytes
@@ -30,10 +30,7 @@ from slipstream.api.tuning import UNTUNED, Tuning
 from slipstream.api.version import Totals, Version, totals_of
 from slipstream.api.warmup import BUDGET_S
 from slipstream.engine.runtime import CoreLatencies, available_cpus, start_core
-from slipstream.errors import (
-    EngineRestartingError,
-    UnavailableError,
-)
+from slipstream.errors import UnavailableError
 from slipstream.models.artifacts import is_damaged
 from slipstream.models.prepare import Prepared
 from slipstream.models.sidecar import Sidecar
@@ -45,7 +42,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("slipstream.engine")
 _MIB = 1024 * 1024
-_MAX_IN_FLIGHT = 8192
+MAX_IN_FLIGHT = 8192
+"""Requests in the core at a time."""
 _RETURNS_AT_ONCE = 2
 
 
@@ -64,7 +62,7 @@ class Residency(ABC):
         self._ended = Totals(0, 0, 0, CoreLatencies())  # of those that have
         self._counts = CountKeeper()  # the same by model
         self._closed = False
-        self._core = start_core(_MAX_IN_FLIGHT)
+        self._core = start_core(MAX_IN_FLIGHT)
         self._promises: list[Promise] = []  # to versions that are being started now
         self._returner = ThreadPoolExecutor(
             _RETURNS_AT_ONCE, "slipstream-return", call_thread, ("return",)
@@ -122,59 +120,15 @@ class Residency(ABC):
                 [core for core in ending if not isinstance(core, RestingCore)],
             )
 
+    def cold_starts(self) -> ColdStarts:
+        """Of all models, since the engine was started."""
+        with self._lock:
+            return self._counts.cold_starts
+
     @property
     def is_restarting(self) -> bool:
-        """Whether `restart` is at work."""
+        """Whether the core is being built anew."""
         return self._is_restarting
-
-    def restart(self) -> None:
-        """Builds the core anew under the models that are in memory; blocks until they are back.
-
-        They rest meanwhile: what they accepted is answered first, what comes waits for them. Ids,
-        options, counters and models that rest stay as they are; loads and reloads wait. A model
-        that does not come back rests, and is tried again by its next request.
-
-        Raises:
-            EngineRestartingError: a restart is in progress; or loads are, and do not end soon.
-            UnavailableError: the engine is closed.
-        """
-        with self._changed:
-            if self._closed:
-                raise UnavailableError("the engine is closed")
-            if self._is_restarting:
-                raise EngineRestartingError("the engine is being restarted already; wait for it")
-            self._is_restarting = True
-        try:
-            with self._changed:
-                wait_s = self.settings.drain_timeout_s
-                if not self._changed.wait_for(lambda: not self._promises, wait_s):
-                    raise EngineRestartingError(
-                        f"{len(self._promises)} models are being loaded; restart when they are"
-                    )
-            self._rebuild()
-        finally:
-            with self._changed:
-                self._is_restarting = False
-                self._changed.notify_all()
-
-    def _rebuild(self) -> None:
-        present = [model for model in self.models() if not model.is_resting]
-        present.sort(key=lambda model: bool(model.members))  # ensembles end first, and begin last
-        with ThreadPoolExecutor(max(1, len(present)), "slipstream-restart") as pool:
-            for are_ensembles in (True, False):  # each side by side: they drain as long as one
-                list(
-                    pool.map(
-                        self._set_aside,
-                        [model for model in present if bool(model.members) is are_ensembles],
-                    )
-                )
-            self._core = start_core(_MAX_IN_FLIGHT)
-        for model in present:
-            try:
-                self._bring_back(model, is_restart=True)
-            except Exception as error:  # the others must come back all the same
-                _log.error("model '%s' is not back", model.model_id, exc_info=error)
-                model.not_back(error)
 
     def evict(self, model: Model) -> bool:
         """Has a model rest; blocks until it has answered what it accepted. False: it did."""
@@ -260,11 +214,10 @@ class Residency(ABC):
             if model.is_returning or self._closed:
                 return
             model.is_returning = True
-            self._returner.submit(self._return, model)
+            self._returner.submit(self._return, model, time.monotonic())
 
-    def _return(self, model: Model) -> None:
+    def _return(self, model: Model, asked_s: float) -> None:
         failure: Exception | None = None
-        began_s = time.monotonic()
         try:
             self._bring_back(model)
         except Exception as error:  # whatever it is, those who wait must hear of it
@@ -276,7 +229,9 @@ class Residency(ABC):
             _log.error("model '%s' could not be loaded again", model.model_id, exc_info=failure)
             model.not_back(failure)
             return
-        took_s = time.monotonic() - began_s
+        took_s = time.monotonic() - asked_s
+        with self._lock:
+            self._counts.note_cold_start(model.model_id, took_s)
         _log.info("model '%s' is back after %.2f s", model.model_id, took_s)
         self.keep_limits(keep=model.model_id)
 

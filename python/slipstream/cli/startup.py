@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from slipstream.api.tuning import Tuning
 
 _progress = logging.getLogger(PROGRESS)
-_LOADS_AT_ONCE = 4
 
 
 class StartupLoad(NamedTuple):
@@ -168,7 +167,7 @@ class Loader:
         from slipstream.api.listed import is_ensemble  # here: as the engine
 
         loop = asyncio.get_running_loop()
-        pool = ThreadPoolExecutor(min(_LOADS_AT_ONCE, settings.max_workers))
+        pool = ThreadPoolExecutor(settings.max_concurrent_loads)
         numbered = list(enumerate(self._loads, start=1))
         folder = settings.model_dir
         with_members = [one for one in numbered if is_ensemble(one[1].path, folder)]

@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from slipstream.errors import UnavailableError
 from slipstream.http.clock import Clock
 from slipstream.http.failures import error_response
-from slipstream.http.slow import SlowLane
+from slipstream.http.slow import Lane
 from slipstream.http.types import Pending, Request, Response
 
 
@@ -22,7 +22,7 @@ class LaneCall(Pending):
     __slots__ = ("_clock", "_loop", "_request")
 
     def __init__(
-        self, lane: SlowLane, work: Callable[[], Response], request: Request, clock: Clock
+        self, lane: Lane, work: Callable[[], Response], request: Request, clock: Clock
     ) -> None:
         """Starts it.
 

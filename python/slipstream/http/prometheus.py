@@ -22,6 +22,7 @@ from slipstream.http.traffic import Level, Traffic
 
 if TYPE_CHECKING:
     from slipstream.api.counts import Counts, Distribution, Observed
+    from slipstream.api.loads import Load
     from slipstream.audio.tally import Totals
 
 _SAMPLES_AT_A_TIME = 50
@@ -56,6 +57,7 @@ class ServerCollector(Collector):
         level: Reads what is now.
         traffic: The counters of the HTTP layer.
         speech: Reads what was synthesized and transcribed.
+        loads: Reads what is on its way into memory.
         version: Of slipstream.
         started_at: Seconds since the epoch.
     """
@@ -66,6 +68,7 @@ class ServerCollector(Collector):
         level: Callable[[], Level],
         traffic: Traffic,
         speech: Callable[[], dict[str, Totals]],
+        loads: Callable[[], list[Load]],
         version: str,
         started_at: float,
     ) -> None:
@@ -73,6 +76,7 @@ class ServerCollector(Collector):
         self._level = level
         self._traffic = traffic
         self._speech = speech
+        self._loads = loads
         self._build = {"version": version, "python": platform.python_version()}
         self._started_at = started_at
 
@@ -80,6 +84,7 @@ class ServerCollector(Collector):
         """The families, in a fixed order."""
         yield from self._of_the_server()
         yield from _of_speech(self._speech())
+        yield _of_loads(self._loads())
         yield from _of_models(self._observe())
 
     def _of_the_server(self) -> Iterator[Metric]:
@@ -118,6 +123,15 @@ class ServerCollector(Collector):
             "Requests that were not let in, by reason.",
             [({"reason": reason}, count) for reason, count in traffic.refusals().items()],
         )
+
+
+def _of_loads(loads: list[Load]) -> Metric:
+    states = [load.state for load in loads]
+    return _gauge(
+        "slipstream_loads",
+        "Loads and reloads that were asked for: at work, or waiting for their turn.",
+        [({"state": state}, states.count(state)) for state in ("loading", "waiting")],
+    )
 
 
 def _of_speech(kinds: dict[str, Totals]) -> Iterator[Metric]:
@@ -167,6 +181,16 @@ def _of_models(models: list[Observed]) -> Iterator[Metric]:
     for name, text, read in _COUNTERS:
         values = [({"model": one.model_id}, read(one.counts)) for one in models]
         yield _counter(f"slipstream_{name}", text, values)
+    yield _counter(
+        "slipstream_cold_starts",
+        "Returns into memory of models that rested.",
+        [({"model": one.model_id}, one.cold_starts.number) for one in models],
+    )
+    yield _counter(
+        "slipstream_cold_start_seconds",
+        "Time of these, each from the first request that waited for it.",
+        [({"model": one.model_id}, one.cold_starts.total_s) for one in models],
+    )
     bounds = [str(bound / _NS) for bound in BOUNDS_NS]
     yield _histograms(
         "slipstream_request_duration_seconds",

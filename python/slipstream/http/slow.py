@@ -1,4 +1,4 @@
-"""The slow lane: a few threads for routes that block, so that the event loop never does.
+"""Lanes: threads for routes that block, so that the event loop never does.
 
 Bounded in threads and in waiting requests; full is an ordinary answer.
 """
@@ -8,10 +8,22 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Protocol
 
 from slipstream.http.errors import OverloadedError
 from slipstream.http.types import Response
 from slipstream.own_threads import call_thread
+
+
+class Lane(Protocol):
+    """Where blocking work is done."""
+
+    def submit(self, work: Callable[[], Response]) -> Future[Response]:
+        """Begins ``work`` when it can; its future has the answer or the exception.
+
+        Raises:
+            OverloadedError: as much as allowed is running and waiting already.
+        """
 
 
 class SlowLane:
@@ -47,10 +59,7 @@ class SlowLane:
         """
         with self._lock:
             if self._count >= self._limit:
-                raise OverloadedError(
-                    f"{self._count} {self._what} are in progress; try again later",
-                    retry_after_s=5,
-                )
+                raise _full(self._count, self._what)
             self._count += 1
             if not self._has_begun:
                 self._has_begun = True
@@ -81,6 +90,66 @@ class SlowLane:
     def close(self) -> None:
         """Drops what waits and returns at once; what runs, runs to its end."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+class LoadLane:
+    """Runs each work on a thread of its own, which ends with it.
+
+    For work that waits somewhere else for its turn, and not in the order in which it came: threads
+    of a pool would be taken by those who came first.
+
+    Args:
+        most: Works at a time.
+        name: Of the lane, in names of threads.
+        what: The work, in the plural, for the message of one that is full.
+    """
+
+    def __init__(self, most: int, name: str = "load", what: str = "loads and reloads") -> None:
+        self._most = most
+        self._name = name
+        self._what = what
+        self._lock = threading.Lock()
+        self._count = 0
+
+    def submit(self, work: Callable[[], Response]) -> Future[Response]:
+        """As `SlowLane.submit`."""
+        with self._lock:
+            if self._count >= self._most:
+                raise _full(self._count, self._what)
+            self._count += 1
+        future: Future[Response] = Future()
+        future.set_running_or_notify_cancel()
+        name = f"slipstream-{self._name}"
+        try:
+            threading.Thread(target=self._run, args=(work, future), name=name, daemon=True).start()
+        except RuntimeError as error:  # the system has no thread left
+            self._finished()
+            raise OverloadedError(str(error), retry_after_s=5) from error
+        return future
+
+    def _run(self, work: Callable[[], Response], future: Future[Response]) -> None:
+        try:
+            _begin(self._name)
+            answer = work()
+        except BaseException as error:  # whoever waits must hear of it, whatever it is
+            self._finished()
+            future.set_exception(error)
+        else:
+            self._finished()
+            future.set_result(answer)
+
+    def _finished(self) -> None:
+        with self._lock:
+            self._count -= 1
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is running."""
+        return self._count > 0
+
+
+def _full(count: int, what: str) -> OverloadedError:
+    return OverloadedError(f"{count} {what} are in progress; try again later", retry_after_s=5)
 
 
 def _begin(name: str) -> None:

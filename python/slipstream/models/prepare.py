@@ -84,6 +84,8 @@ class PrepareOptions(msgspec.Struct, kw_only=True, frozen=True):
     memory_limit_mb: int | None = None
     """Address space of the converter child; None: the machine's memory, 16 GiB at most."""
     progress: Callable[[str], None] | None = None
+    is_stopped: Callable[[], bool] | None = None
+    """Asked while a child is at work; once True, it is killed."""
     sha256: str | None = None
     """The only content that the file may have; None: any."""
     states: StatesFile | None = None
@@ -360,4 +362,4 @@ def _convert(
         "timeout_s": options.timeout_s,
         "memory_limit_mb": options.memory_limit_mb,
     }
-    run_child(job, scratch, options.timeout_s, options.progress)
+    run_child(job, scratch, options.timeout_s, options.progress, is_stopped=options.is_stopped)

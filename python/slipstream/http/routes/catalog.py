@@ -22,6 +22,7 @@ from slipstream.http.schemas.catalog import (
     DownloadableModel,
     DownloadSources,
     LoadedModel,
+    LoadingModel,
     ModelsAnswer,
     RunningDownload,
 )
@@ -30,6 +31,7 @@ from slipstream.models.paths import resolve_model_path
 
 if TYPE_CHECKING:
     from slipstream.api import Model
+    from slipstream.api.loads import Load
     from slipstream.downloads.index import Downloaded
     from slipstream.models.catalog import ModelEntry
 
@@ -68,6 +70,7 @@ def _models(context: Context) -> Response:
     return json_response(
         ModelsAnswer(
             [_of_model(context, model, model.model_id in listed) for model in loaded],
+            [_of_load(load) for load in context.engine.loads.all()],
             available,
             [DownloadableModel(name, name in names) for name in KNOWN_NAMES],
             [
@@ -97,6 +100,13 @@ def _of_model(context: Context, model: Model, listed: bool) -> LoadedModel:
         listed,
         model.is_stateful,
         model.declared.description,
+    )
+
+
+def _of_load(load: Load) -> LoadingModel:
+    return LoadingModel(
+        *(load.model_id, load.path, load.state, load.progress, load.priority),
+        elapsed_s=round(load.age_s, 3),
     )
 
 

@@ -14,7 +14,7 @@ from slipstream.http.limits import Limits
 from slipstream.http.machine import Machine
 from slipstream.http.routes.interfaces import Autoscaler, SpeechFigures
 from slipstream.http.served_speech import ServedSpeech
-from slipstream.http.slow import SlowLane
+from slipstream.http.slow import LoadLane, SlowLane
 from slipstream.http.traffic import Level, Traffic
 from slipstream.http.window import SlidingWindow
 from slipstream.settings import Settings
@@ -30,6 +30,7 @@ _SEARCHES = 2
 _LONG_THREADS = 2
 _LONG_WAITING = 8
 _LISTS_WAITING = 64
+_MOST_LOADS = 36
 
 
 class Context:
@@ -53,6 +54,8 @@ class Context:
         """False from the moment the server begins to shut down."""
         self.streams = StreamTable(lambda model_id: self.engine.get(model_id), settings)
         self.machine = Machine(settings.state_path)
+        self.load_lane = LoadLane(_MOST_LOADS)
+        """For loads and reloads, which get their turns from the engine."""
         self.long_lane = SlowLane(_LONG_THREADS, _LONG_WAITING, "long", "changes of models")
         """For what takes up to minutes, and must not hold up loads and unloads."""
         self.resolve_lane = SlowLane(
@@ -113,7 +116,7 @@ class Context:
     @property
     def lanes_busy(self) -> bool:
         """Whether something runs on the lanes that are made here."""
-        lanes = (self.long_lane, self.search_lane, self.resolve_lane)
+        lanes = (self.load_lane, self.long_lane, self.search_lane, self.resolve_lane)
         return self.downloads.is_busy or any(lane.busy for lane in lanes)
 
     def close_lanes(self) -> None:

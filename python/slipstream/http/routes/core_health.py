@@ -58,13 +58,19 @@ def sees_devices(context: Context) -> bool:
 def _autoscaler(context: Context, has_all_models: bool) -> AutoscalerAnswer:
     scaler = context.autoscaler
     state = NO_SCALER if scaler is None else scaler.scaler_state()
+    cold = context.engine.cold_starts()
     return AutoscalerAnswer(
         state.is_healthy,
         state.state,
         ScalerComponents(
-            ZeroScaler(state.zero_scaler, state.last_activity),
+            ZeroScaler(
+                *(state.zero_scaler, state.last_activity, cold.number),
+                *(_rounded(cold.average_s), _rounded(cold.last_s)),
+            ),
             ModelLoader(
-                "healthy" if has_all_models else "degraded", context.engine.models_on_their_way
+                "healthy" if has_all_models else "degraded",
+                context.engine.models_on_their_way,
+                sum(load.state == "waiting" for load in context.engine.loads.all()),
             ),
             InstanceScaler(
                 state.zero_scaler,
@@ -73,3 +79,7 @@ def _autoscaler(context: Context, has_all_models: bool) -> AutoscalerAnswer:
             ),
         ),
     )
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 6)

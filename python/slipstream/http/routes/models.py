@@ -10,6 +10,7 @@ from msgspec import UNSET, UnsetType
 from slipstream.errors import InvalidInputError
 from slipstream.http.clock import format_time
 from slipstream.http.codec import JsonBody, json_response
+from slipstream.http.lane_call import LaneCall
 from slipstream.http.routes.context import Context, mebibytes
 from slipstream.http.schemas.models import (
     EnsembleMember,
@@ -22,7 +23,7 @@ from slipstream.http.schemas.models import (
     UnloadAnswer,
     VariantMetrics,
 )
-from slipstream.http.types import Request, Response
+from slipstream.http.types import Pending, Request, Response
 
 if TYPE_CHECKING:
     from slipstream.api import Model
@@ -33,32 +34,41 @@ _load_body = JsonBody(LoadRequest)
 _log = logging.getLogger("slipstream.http.models")
 
 
-def load(context: Context, request: Request) -> Response:
-    """POST models/load: blocks until the model can answer."""
+def load(context: Context, request: Request) -> Pending:
+    """POST models/load: answers when the model can answer."""
     wanted = _load_body(request)
     for key in ("model_path", "model_type"):
         text: str = getattr(wanted, key)
         if not text.strip() or "\0" in text:
             raise InvalidInputError(f"'{key}' is not valid: {text!r}", key=key)
-    model = context.engine.load(
-        wanted.model_path,
-        wanted.model_type,
-        model_id=wanted.model_id,
-        compile_model=wanted.compile_model,
-        ensemble_method=wanted.ensemble_method,
-        walled=True,
-        remember=True,
-        cache_predictions=wanted.cache_predictions,
-    )
-    _note(request, "loaded", model.model_id, model.load_time_s)
-    return _loaded(model, "Model loaded successfully")
+
+    def work() -> Response:
+        model = context.engine.load(
+            wanted.model_path,
+            wanted.model_type,
+            model_id=wanted.model_id,
+            compile_model=wanted.compile_model,
+            ensemble_method=wanted.ensemble_method,
+            walled=True,
+            remember=True,
+            cache_predictions=wanted.cache_predictions,
+            priority=wanted.priority,
+        )
+        _note(request, "loaded", model.model_id, model.load_time_s)
+        return _loaded(model, "Model loaded successfully")
+
+    return LaneCall(context.load_lane, work, request, context.clock)
 
 
-def reload(context: Context, request: Request) -> Response:
+def reload(context: Context, request: Request) -> Pending:
     """POST models/{model_id}/reload: the file is read again, the id stays."""
-    model = context.engine.reload(request.params["model_id"])
-    _note(request, "reloaded", model.model_id, model.load_time_s)
-    return _loaded(model, "Model reloaded successfully")
+
+    def work() -> Response:
+        model = context.engine.reload(request.params["model_id"])
+        _note(request, "reloaded", model.model_id, model.load_time_s)
+        return _loaded(model, "Model reloaded successfully")
+
+    return LaneCall(context.load_lane, work, request, context.clock)
 
 
 def _note(request: Request, what: str, model_id: str, took_s: float | None = None) -> None:
@@ -84,8 +94,14 @@ def _loaded(model: Model, message: str) -> Response:
 
 
 def unload(context: Context, request: Request) -> Response:
-    """DELETE models/{model_id}: requests in progress are answered first."""
+    """DELETE models/{model_id}: requests in progress are answered first.
+
+    While the model is still being loaded, its load is cancelled.
+    """
     model_id = request.params["model_id"]
+    if context.engine.cancel_load(model_id):
+        _note(request, "not loaded: cancelled", model_id)
+        return json_response(UnloadAnswer("Model load cancelled", model_id, None))
     freed_mb = context.engine.unload(model_id)
     _note(request, "unloaded", model_id)
     return json_response(UnloadAnswer("Model unloaded successfully", model_id, freed_mb))

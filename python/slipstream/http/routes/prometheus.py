@@ -28,6 +28,7 @@ class Scrapes:
                 lambda: context.level(),
                 context.traffic,
                 context.speech.counts,
+                engine.loads.all,
                 engine.version,
                 engine.started_at,
             )

@@ -65,11 +65,11 @@ def inference_routes(context: Context) -> tuple[Route, ...]:
     engine = context.engine
 
     return (
-        row("POST", "/models/load", models.load, slow=True, scope="models"),
+        row("POST", "/models/load", models.load, scope="models"),
         row("GET", "/models/list", cached(models.list_models, of_models)),
         row("GET", "/models/{model_id}/info", cached(models.info, of_named_model)),
         row("GET", "/models/{model_id}/metrics", models.metrics),
-        row("POST", "/models/{model_id}/reload", models.reload, slow=True, scope="models"),
+        row("POST", "/models/{model_id}/reload", models.reload, scope="models"),
         row("DELETE", "/models/{model_id}", models.unload, slow=True, scope="models"),
         row("POST", "/models/{model_id}/quantize", optimize.quantize, scope="models"),
         row("POST", "/models/{model_id}/compile", optimize.compile_model, scope="models"),

@@ -29,6 +29,20 @@ class LoadedModel(msgspec.Struct):
     description: str
 
 
+class LoadingModel(msgspec.Struct):
+    """A load or a reload that was asked for and has not ended."""
+
+    model_id: str
+    model_path: str
+    state: Literal["loading", "waiting"]
+    """Waiting: for its turn."""
+    progress: str
+    """What it is at, in words."""
+    priority: Literal["high", "normal", "low"]
+    elapsed_s: float
+    """Since it was asked for."""
+
+
 class AvailableModel(msgspec.Struct):
     """A model that is here and not loaded."""
 
@@ -85,6 +99,7 @@ class ModelsAnswer(msgspec.Struct):
     """GET /models."""
 
     loaded: list[LoadedModel]
+    loading: list[LoadingModel]
     available: list[AvailableModel]
     downloadable: list[DownloadableModel]
     downloads: list[RunningDownload]

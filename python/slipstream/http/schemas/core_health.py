@@ -38,6 +38,11 @@ class ZeroScaler(msgspec.Struct):
     status: Literal["healthy", "degraded", "disabled"]
     last_activity: float | None
     """Seconds since the epoch; null while it did nothing."""
+    cold_starts: int
+    """Returns of models that were unloaded or evicted, since the start."""
+    average_cold_start_s: float | None
+    """From the first request that waited; null before the first."""
+    last_cold_start_s: float | None
 
 
 class ModelLoader(msgspec.Struct):
@@ -46,7 +51,9 @@ class ModelLoader(msgspec.Struct):
     status: Literal["healthy", "degraded"]
     """Degraded: a model that should be there could not be loaded."""
     active_loaders: int
-    """Models that are being loaded now."""
+    """Models that are being loaded, reloaded or brought back now."""
+    waiting: int
+    """Loads that wait for their turn."""
 
 
 class ScaledModel(msgspec.Struct):

@@ -17,6 +17,8 @@ class LoadRequest(msgspec.Struct):
     model_id: str | None = None
     ensemble_method: Literal["voting", "stacking", "bagging"] | None = None
     cache_predictions: bool = False
+    priority: Literal["high", "normal", "low"] = "normal"
+    """Before which other loads it gets its turn."""
 
     EXAMPLE: ClassVar[dict[str, Any]] = {
         "model_path": "./models/iris.pkl",
