@@ -94,7 +94,7 @@ def test_a_model_that_nobody_asks_rests_and_comes_back_once(
     declared = Declared(idle_unload_s=0.2)
     model = engine.load(tmp_path / "net.onnx", declared=declared, pinned=True)
     with Autoscaler(engine, period_s=0.05) as scaler:
-        eventually(lambda: model.is_resting)
+        eventually(lambda: model.is_resting and bool(scaler.actions()))
         assert scaler.actions()[-1].instances == 0
         assert "no request" in scaler.actions()[-1].reason
     rows = digits()[0][:1]

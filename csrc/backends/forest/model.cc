@@ -41,7 +41,9 @@ Result<std::unique_ptr<Model>> ForestModel::load(const ModelConfig& config) {
   const Result<ForestOptions> options = ForestOptions::parse(config);
   if (!options.is_ok()) return options.status();
   Result<MappedFile> mapped = MappedFile::open(config.path);
-  if (!mapped.is_ok()) return mapped.status();
+  if (!mapped.is_ok()) {
+    return Status(mapped.status().code(), "forest backend: " + mapped.status().message());
+  }
   const Result<ForestFile> file = ForestFile::parse(mapped.value().bytes());
   if (!file.is_ok()) return at(config.path, file.status());
   Result<Program> program = Program::parse(file.value(), options.value().trees);

@@ -9,12 +9,12 @@
 #include <vector>
 
 #include "backends/forest/layout.h"
-#include "backends/forest/mapped_file.h"
 #include "backends/forest/options.h"
 #include "backends/forest/plan.h"
 #include "backends/forest/program.h"
 #include "backends/forest/workspace.h"
 #include "core/backend.h"
+#include "core/mapped_file.h"
 #include "core/stats/relaxed_counter.h"
 
 namespace slipstream::forest {

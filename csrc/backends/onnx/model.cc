@@ -5,10 +5,12 @@
 #include <system_error>
 #include <utility>
 
+#include "backends/onnx/graph_loops.h"
 #include "backends/onnx/instance.h"
 #include "backends/onnx/model_spec.h"
 #include "backends/onnx/options.h"
 #include "backends/onnx/providers.h"
+#include "core/mapped_file.h"
 
 namespace slipstream::onnx {
 namespace {
@@ -52,8 +54,12 @@ Result<Owned<OrtSession>> create_session(const Runtime& runtime, const std::stri
 
 }  // namespace
 
-OnnxModel::OnnxModel(const Runtime& runtime, Owned<OrtSession> session, ModelSpec spec)
-    : runtime_(runtime), session_(std::move(session)), spec_(std::move(spec)) {}
+OnnxModel::OnnxModel(const Runtime& runtime, Owned<OrtSession> session, ModelSpec spec,
+                     bool may_loop)
+    : runtime_(runtime),
+      session_(std::move(session)),
+      spec_(std::move(spec)),
+      may_loop_(may_loop) {}
 
 Result<std::unique_ptr<Instance>> OnnxModel::create_instance() noexcept {
   try {
@@ -83,8 +89,10 @@ Result<std::unique_ptr<Model>> load_onnx_model(const ModelConfig& config) {
   Result<ModelSpec> spec =
       read_model_spec(*runtime.value(), session.value().get(), options.value().batchable);
   if (!spec.is_ok()) return spec.status();
+  const Result<MappedFile> file = MappedFile::open(config.path);
+  const bool loops = !file.is_ok() || may_loop(file.value().bytes());
   return std::unique_ptr<Model>(
-      new OnnxModel(*runtime.value(), std::move(session).value(), std::move(spec).value()));
+      new OnnxModel(*runtime.value(), std::move(session).value(), std::move(spec).value(), loops));
 }
 
 }  // namespace slipstream::onnx

@@ -20,10 +20,12 @@ namespace slipstream::onnx {
 
 class OnnxModel final : public Model {
  public:
-  OnnxModel(const Runtime& runtime, Owned<OrtSession> session, ModelSpec spec);
+  OnnxModel(const Runtime& runtime, Owned<OrtSession> session, ModelSpec spec, bool may_loop);
 
   [[nodiscard]] const ModelSpec& spec() const noexcept override { return spec_; }
   [[nodiscard]] Result<std::unique_ptr<Instance>> create_instance() noexcept override;
+  // What was learned about a loop does not say how long it goes on for other values.
+  [[nodiscard]] bool may_run_inline() const noexcept override { return !may_loop_; }
 
   [[nodiscard]] const Runtime& runtime() const noexcept { return runtime_; }
   // Run takes a session by non-const pointer; that it may be shared is its documented contract.
@@ -33,6 +35,7 @@ class OnnxModel final : public Model {
   const Runtime& runtime_;
   Owned<OrtSession> session_;
   ModelSpec spec_;
+  const bool may_loop_;
 };
 
 // Throws std::bad_alloc.

@@ -3,6 +3,8 @@
 #include <ATen/core/function_schema.h>
 #include <c10/core/InferenceMode.h>
 #include <torch/csrc/jit/api/function_impl.h>
+#include <torch/csrc/jit/ir/ir.h>
+#include <torch/csrc/jit/passes/inliner.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
 #include <torch/csrc/jit/serialization/import.h>
 
@@ -37,6 +39,21 @@ void choose_executor(const torch::jit::Method& method) {
   torch::jit::getProfilingMode() = profiles;
 }
 
+bool loops(const torch::jit::Block& block) {
+  return std::ranges::any_of(block.nodes(), [](const torch::jit::Node* node) {
+    return node->kind() == c10::prim::Loop ||
+           std::ranges::any_of(node->blocks(),
+                               [](const torch::jit::Block* inner) { return loops(*inner); });
+  });
+}
+
+// Whether the method, or one that it calls, loops; one over a list of modules was unrolled before.
+bool loops(const torch::jit::Method& method) {
+  const auto graph = torch::jit::toGraphFunction(method.function()).graph()->copy();
+  torch::jit::Inline(*graph);
+  return loops(*graph->block());
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Model>> ScriptModel::load(const ModelConfig& config, TorchOptions options) {
@@ -62,6 +79,7 @@ Status ScriptModel::read_signature() {
   const auto forward = module_.find_method("forward");
   if (!forward) return invalid_argument("torch backend: the module has no method forward()");
   choose_executor(*forward);
+  has_loops_ = loops(*forward);
   const c10::FunctionSchema& schema = forward->function().getSchema();
   if (Status status = read_arguments(schema.arguments()); !status.is_ok()) return status;
   Result<Layout> result = Layout::of(schema.returns().at(0).type(), "", options_.outputs);

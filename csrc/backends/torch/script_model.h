@@ -32,6 +32,8 @@ class ScriptModel final : public Model {
 
   [[nodiscard]] const ModelSpec& spec() const noexcept override { return spec_; }
   [[nodiscard]] Result<std::unique_ptr<Instance>> create_instance() noexcept override;
+  // What was learned about a loop does not say how long it goes on for other values.
+  [[nodiscard]] bool may_run_inline() const noexcept override { return !has_loops_; }
 
   // The arguments of forward(), without the module itself. `tensors` are the model's own inputs.
   [[nodiscard]] std::vector<c10::IValue> arguments(std::span<const Tensor> tensors) const;
@@ -53,6 +55,7 @@ class ScriptModel final : public Model {
   ModelSpec spec_;
   std::vector<Argument> arguments_;
   std::optional<Layout> result_;
+  bool has_loops_ = false;
 };
 
 class ScriptInstance final : public Instance {

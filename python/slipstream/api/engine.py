@@ -394,5 +394,6 @@ class Engine(Unloading):
                 version = model.rest()
                 version.core.close(max(0.0, until - time.monotonic()))
                 model.settle(version)
+            self._endings.wait()
             self._completions.close()
             self.experiments.shadows.close()

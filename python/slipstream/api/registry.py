@@ -208,8 +208,8 @@ class Absences:
         return next((one.reason for one in self._all if one[:2] == (model_id, path)), None)
 
     def _is(self, one: Absence, model_id: str, file: Path | None) -> bool:
-        if one.model_id == model_id:
-            return True
+        if one.model_id is not None:  # of that id, whatever else its file is loaded as
+            return one.model_id == model_id
         try:
             return file is not None and resolve_model_path(one.path, self._model_dir) == file
         except SlipstreamError:  # its file is not there, so it is not this one

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slipstream.api.counts import ColdStarts, CountKeeper, Observed
+from slipstream.api.endings import Endings
 from slipstream.api.loading import started
 from slipstream.api.members import are_current, users_of
 from slipstream.api.memory import give_back_freed, resident_bytes
@@ -59,6 +60,7 @@ class Residency(ABC):
         self._models: dict[str, Model] = {}  # by id, in order of loading
         self._names = Names()
         self._ending: list[Version] = []  # out of service, and still answering what they accepted
+        self._endings = Endings()
         self._ended = Totals(0, 0, 0, CoreLatencies())  # of those that have
         self._counts = CountKeeper()  # the same by model
         self._closed = False
@@ -97,12 +99,15 @@ class Residency(ABC):
 
     def _end(self, version: Version) -> None:
         """Closes a version that was taken out of service, and keeps what it has counted."""
-        version.core.close(self.settings.drain_timeout_s)
-        with self._lock:
-            self._ending = [other for other in self._ending if other is not version]
-            self._ended = totals_of([version], self._ended)
-            if not isinstance(version.core, RestingCore):
-                self._counts.keep(version.core)
+
+        def keep_counts() -> None:
+            with self._lock:
+                self._ending = [other for other in self._ending if other is not version]
+                self._ended = totals_of([version], self._ended)
+                if not isinstance(version.core, RestingCore):
+                    self._counts.keep(version.core)
+
+        self._endings.close(version, self.settings.drain_timeout_s, keep_counts)
 
     def totals(self) -> Totals:
         """What was answered since the engine was started, by models that are gone too."""

@@ -37,6 +37,7 @@ class RestingError(UnavailableError):
 class RestingCore:
     """In the place of a core's model that was closed; every request is told that it rests."""
 
+    name = ""
     instances = 0
     is_busy = False
     is_batching = False

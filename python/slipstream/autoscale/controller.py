@@ -129,18 +129,27 @@ class Autoscaler:
         for kept in (self._memories, self._counters):
             for gone in kept.keys() - present:
                 del kept[gone]
+        failures: list[Exception] = []
         for model in models:
-            with self._lock:
-                if model.model_id in self._changing:
-                    continue
-            if model.members or model.is_resting:
-                continue
-            if self._is_idle(model):
-                self._begin(model, None)
-                continue
-            decision = self._decide(model)
-            if decision is not None:
-                self._begin(model, decision)
+            try:
+                self._look_at(model)
+            except Exception as error:  # the others are looked at all the same
+                failures.append(error)
+        if failures:
+            raise failures[0]
+
+    def _look_at(self, model: Model) -> None:
+        with self._lock:
+            if model.model_id in self._changing:
+                return
+        if model.members or model.is_resting:
+            return
+        if self._is_idle(model):
+            self._begin(model, None)
+            return
+        decision = self._decide(model)
+        if decision is not None:
+            self._begin(model, decision)
 
     def _is_idle(self, model: Model) -> bool:
         own_s = model.declared.idle_unload_s
@@ -186,7 +195,7 @@ class Autoscaler:
     def _put_to_rest(self, model: Model) -> None:
         idle_s = model.idle_s
         if self._engine.evict(model):
-            self._note(model, 0, f"no request for {idle_s:.0f} s")
+            self._note(model, 0, f"no request for {idle_s:.3g} s")
 
     def _scale(self, model: Model, decision: Decision) -> None:
         before = model.version.core.instances

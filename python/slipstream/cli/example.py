@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from slipstream.cli.startup import say
-from slipstream.errors import SlipstreamError
+from slipstream.errors import ModelNotFoundError, SlipstreamError
 
 if TYPE_CHECKING:
     from slipstream.api import Engine
@@ -23,9 +23,7 @@ def load_example(engine: Engine) -> None:
     from slipstream.example.place import EXAMPLE_ID, graph_file, script_file
 
     settings = engine.settings
-    taken = {model.model_id for model in engine.models()}
-    taken |= {experiment.model_id for experiment in engine.experiments.all()}
-    if not settings.example_model or EXAMPLE_ID in taken:
+    if not settings.example_model or _is_taken(engine, EXAMPLE_ID):
         return
     for make_file in (script_file, graph_file) if has_torch_backend() else (graph_file,):
         try:
@@ -35,3 +33,11 @@ def load_example(engine: Engine) -> None:
             return
         except SlipstreamError as error:
             say(f"the model '{EXAMPLE_ID}' is not served as it should be: {error.message}")
+
+
+def _is_taken(engine: Engine, name: str) -> bool:
+    try:
+        engine.get(name)  # an alias or an experiment as well
+    except ModelNotFoundError:
+        return False
+    return True

@@ -8,6 +8,7 @@ above a most) is looked at when all entries are sound.
 from __future__ import annotations
 
 import difflib
+import posixpath
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -197,13 +198,14 @@ def _together(models: tuple[ModelEntry, ...], nodes: list[Placed]) -> Iterator[P
                 yield Problem(place, f"{path}.{key}", f"'{name}' is taken already, in line {line}")
             taken.setdefault(name, place)
         place = keys["model_path"].place
-        if entry.model_path in paths and entry.enabled:
-            line = paths[entry.model_path].line
+        file = posixpath.normpath(entry.model_path)
+        if file in paths and entry.enabled:
+            line = paths[file].line
             yield Problem(
                 place, f"{path}.model_path", f"the same file is a model already, in line {line}"
             )
         if entry.enabled:
-            paths.setdefault(entry.model_path, place)
+            paths.setdefault(file, place)
         yield from _of_ranges(entry, keys, path)
 
 

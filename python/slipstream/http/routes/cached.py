@@ -37,6 +37,15 @@ def _of_server(context: Context) -> Stamp:
     return context.settings, context.status()
 
 
+def of_presence(context: Context, request: Request) -> Stamp:
+    """What answers that count models must not miss."""
+    models = context.engine.models()
+    return (
+        *_of_server(context),
+        *((one.model_id, one.version.serial, one.state) for one in models),
+    )
+
+
 def of_models(context: Context, request: Request) -> Stamp:
     """What answers about all models must not miss."""
     return tuple(_of_model(context, model.model_id) for model in context.engine.models())

@@ -54,7 +54,7 @@ class CorePredictCall(EngineCall):
                 result=Raw(unwrapped(answer.predictions, asked.form)),
                 processing_time=round(self._request.age_s, 9),
                 model_info=AnsweringModel(
-                    model=self._wanted.model_name,
+                    model=self._model.model_id,
                     device=asked.device,
                     input_type="single" if is_single else "batch",
                     input_count=1 if is_single else answer.rows,

@@ -16,7 +16,7 @@ from slipstream.http.routes import (
     synthesize,
     transcribe,
 )
-from slipstream.http.routes.cached import cached
+from slipstream.http.routes.cached import cached, of_presence
 from slipstream.http.routes.context import Context
 from slipstream.http.routes.core_abouts import CORE_ABOUTS
 from slipstream.http.routes.root import Root
@@ -53,9 +53,9 @@ def core_routes(context: Context) -> tuple[Route, ...]:
         root.route(),
         row("POST", "/predict", core_predict.predict, scope="predict", body_token=True),
         row("GET", "/health", core_health.health, is_open=True),
-        row("GET", "/info", cached(core_info.info), is_open=True),
+        row("GET", "/info", cached(core_info.info, of_presence), is_open=True),
         row("GET", "/stats", core_stats.stats, protected=True),
-        row("GET", "/config", cached(core_config.config), is_open=True),
+        row("GET", "/config", cached(core_config.config, of_presence), is_open=True),
         row("GET", "/models", catalog.models),
         row("POST", "/models/download", downloads.download, scope="models"),
         row("GET", "/models/download/{job_id}", downloads.find),

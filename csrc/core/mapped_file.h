@@ -17,7 +17,7 @@
 
 #include "core/status.h"
 
-namespace slipstream::forest {
+namespace slipstream {
 
 class MappedFile {
  public:
@@ -40,4 +40,4 @@ class MappedFile {
   std::span<const std::byte> bytes_;
 };
 
-}  // namespace slipstream::forest
+}  // namespace slipstream

@@ -1,4 +1,4 @@
-#include "backends/forest/mapped_file.h"
+#include "core/mapped_file.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -8,7 +8,7 @@
 #include <cerrno>
 #include <system_error>
 
-namespace slipstream::forest {
+namespace slipstream {
 namespace {
 
 std::string reason() {
@@ -18,13 +18,13 @@ std::string reason() {
 Result<std::span<const std::byte>> map(int fd, const std::string& path) {
   struct stat info{};
   if (::fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
-    return not_found("forest backend: '" + path + "' is not a regular file");
+    return not_found("'" + path + "' is not a regular file");
   }
   const auto size = static_cast<std::size_t>(info.st_size);
   if (size == 0) return std::span<const std::byte>();
   void* const memory = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, fd, 0);
   if (memory == MAP_FAILED) {
-    return internal_error("forest backend: '" + path + "' cannot be mapped: " + reason());
+    return internal_error("'" + path + "' cannot be mapped: " + reason());
   }
   return std::span(static_cast<const std::byte*>(memory), size);
 }
@@ -35,7 +35,7 @@ Result<MappedFile> MappedFile::open(const std::string& path) {
   // Non-blocking: a pipe of that name must not hang the load before it is refused.
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) {
-    return not_found("forest backend: no model file can be read at '" + path + "': " + reason());
+    return not_found("no model file can be read at '" + path + "': " + reason());
   }
   Result<std::span<const std::byte>> bytes = map(fd, path);
   ::close(fd);
@@ -49,4 +49,4 @@ MappedFile::~MappedFile() {
   ::munmap(memory, bytes_.size());
 }
 
-}  // namespace slipstream::forest
+}  // namespace slipstream
