@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import UNSET, Raw, UnsetType
 
+from slipstream.errors import InvalidInputError
 from slipstream.http.codec import JsonBody, json_response
 from slipstream.http.routes.context import Context
 from slipstream.http.routes.engine_call import EngineCall
@@ -89,5 +90,15 @@ def predict(context: Context, request: Request) -> Pending:
         batch_size=None,
         is_alone=not wanted.enable_batching,
     )
-    call.ticket = context.limits.start(model.model_id, lambda done: start(on_done=done), call)
+    try:
+        call.ticket = context.limits.start(model.model_id, lambda done: start(on_done=done), call)
+    except InvalidInputError as error:
+        raise _about_inputs(error) from error
     return call
+
+
+def _about_inputs(error: InvalidInputError) -> InvalidInputError:
+    """The engine calls the rows ``data``, as the other API does; here they are ``inputs``."""
+    if not error.message.startswith("data"):
+        return error
+    return type(error)("inputs" + error.message.removeprefix("data"), **error.details)
