@@ -58,6 +58,49 @@ class M(torch.nn.Module):
         return x * self.w
 
 
+def reads(x: torch.Tensor) -> torch.Tensor:
+    return x + torch.from_file("/etc/hostname", False, 2, dtype=torch.uint8)
+
+
+@torch.jit.script
+class Keeper:
+    """A class of the language, no module."""
+
+    def __init__(self) -> None:
+        self.kept = 1
+
+    def go(self, x: torch.Tensor) -> torch.Tensor:
+        return x + torch.from_file("/etc/hostname", False, 2, dtype=torch.uint8)
+
+
+class InList(torch.nn.Module):
+    """Calls a method of an object in a list."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept = torch.jit.annotate(list[Keeper], [Keeper()])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.kept[0].go(x)
+
+
+class InFork(torch.nn.Module):
+    """Calls a function on another thread."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.jit.wait(torch.jit.fork(reads, x))
+
+
+class InBlock(torch.nn.Module):
+    """Calls it in a loop under a condition."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for _ in range(x.shape[0]):
+            if x.shape[0] == 12345:
+                x = reads(x)
+        return x
+
+
 def rewritten(
     source: Path, target: Path, change: Callable[[str, bytes], tuple[str, bytes] | None]
 ) -> Path:
@@ -190,6 +233,14 @@ def test_what_runs_while_an_archive_is_opened_is_seen_before(tmp_path):
         open_script(rewritten(file, tmp_path / "a.pt", change))
     with pytest.raises(UnsafeModelError, match="from_file"):
         open_script(save_script(Reader(), tmp_path / "reader.pt"))
+
+
+@pytest.mark.parametrize("module", [InList, InFork, InBlock, HiddenReader])
+def test_wherever_it_is_called_from(monkeypatch, tmp_path, module):
+    file = save_script(module(), tmp_path / "a.pt")
+    monkeypatch.setattr("slipstream.adapters.torch_script._check_tree", lambda tree: None)
+    with pytest.raises(UnsafeModelError, match="aten::from_file"):
+        open_script(file)
 
 
 def test_no_object_with_code_is_among_the_constants(plain, tmp_path):
