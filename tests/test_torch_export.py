@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
+import stat
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +16,7 @@ import pytest
 import torch
 
 import slipstream
-from slipstream.adapters.torch_export import require_harmless
+from slipstream.adapters.torch_export import open_program, require_harmless
 from slipstream.api import Model
 from slipstream.errors import InvalidInputError, ModelLoadError, UnsafeModelError
 
@@ -135,7 +137,7 @@ def rewritten(program: Path, target: Path, change: Callable[[str, bytes], bytes]
         for entry in old.namelist():
             new.writestr(entry, change(entry, old.read(entry)))
         for name, data in more.items():
-            new.writestr(f"net/{name.replace('__', '/')}", data)
+            new.writestr(f"net/{name}", data)
     return target
 
 
@@ -156,10 +158,17 @@ def in_graph(before: str, after: str) -> Callable[[str, bytes], bytes]:
         ("positive=True, integer=True)", "positive=True, integer=True).func(exec)"),
         ("Symbol(", "open("),
         ("Symbol(", "__import__("),
+        ("Symbol(", "\uff4f\uff50\uff45\uff4e("),  # Python takes these letters for those of "open"
         ("torch.ops.aten.relu.default", "torch.ops.aten.relu.default.__class__"),
+        ("torch.ops.aten.relu.default", "torch.ops.aten.from_file.default"),
+        ("torch.ops.aten.relu.default", "torch.ops.inductor.relu.default"),
         ("torch.ops.aten.relu.default", "os.system"),
+        ("torch.ops.aten.relu.default", "_operator.methodcaller"),
         ("torch.ops.aten.relu.default", "torch.ops.mine.relu.default"),
         ('"name": "relu"', '"name": "relu; system(0)"'),
+        ('"forward_arg_names": ["x"', '"forward_arg_names": ["x=exec(1)"'),
+        ("builtins.dict", "collections.defaultdict"),
+        ('[\\\\\\"logits\\\\\\"', '[\\\\\\"); exec(1); (\\\\\\"'),
     ],
 )
 def test_what_torch_would_evaluate_is_looked_through(program, tmp_path, before, after):
@@ -167,33 +176,187 @@ def test_what_torch_would_evaluate_is_looked_through(program, tmp_path, before, 
         require_harmless(rewritten(program, tmp_path / "a.pt2", in_graph(before, after)))
 
 
-def test_pickles_and_code_in_a_program_are_refused(program, tmp_path):
-    require_harmless(program)
-    keep = lambda entry, data: data  # noqa: E731
-    for name in ("data__x.so", "extra__run.py", "data__constants__constant_0.pt"):
-        with pytest.raises(UnsafeModelError, match="contains"):
-            require_harmless(rewritten(program, tmp_path / "b.pt2", keep, **{name: b""}))
+def kept(entry: str, data: bytes) -> bytes:
+    return data
 
-    def pickled(entry: str, data: bytes) -> bytes:
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "data/x.so",
+        "data/aotinductor/model/k.wrapper.cpp",
+        "data/aotinductor/model/k.wrapper_metadata.json",
+        "data/aotinductor/model/k_compile_flags.json",
+        "DATA/AOTINDUCTOR/model/k.wrapper.cpp",
+        "data/constants/custom_obj_0",
+        "data/constants/opaque_obj_0",
+        "data/constants/model.pt",
+        "data/weights/model.pt",
+        "models/other.json",
+        "models/MODEL.json",
+        "data/weights/../weights/weight_0",
+        "/data/weights/weight_0",
+        "data\\weights\\weight_0",
+        "serialized_exported_program.json",
+        "run.py",
+    ],
+)
+def test_entries_that_no_exporter_writes_are_refused(program, tmp_path, name):
+    with pytest.raises(UnsafeModelError, match="contains"):
+        require_harmless(rewritten(program, tmp_path / "b.pt2", kept, **{name: b""}))
+
+
+def test_a_name_that_is_there_twice_is_refused(program, tmp_path):
+    with pytest.warns(UserWarning, match="Duplicate"):
+        file = rewritten(program, tmp_path / "a.pt2", kept, **{"models/model.json": b"{}"})
+    with pytest.raises(UnsafeModelError, match="twice"):
+        require_harmless(file)
+    other = tmp_path / "b.pt2"
+    with zipfile.ZipFile(rewritten(program, other, kept), "a") as archive:
+        archive.writestr("other/archive_version", "0")
+    with pytest.raises(UnsafeModelError, match="twice"):
+        require_harmless(other)
+
+
+def test_links_and_trailing_bytes_are_refused(program, tmp_path):
+    link = zipfile.ZipInfo("net/extra/link")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    file = rewritten(program, tmp_path / "a.pt2", kept)
+    with zipfile.ZipFile(file, "a") as archive:
+        archive.writestr(link, "/etc/hostname")
+    with pytest.raises(UnsafeModelError, match="link"):
+        require_harmless(file)
+    file = rewritten(program, tmp_path / "b.pt2", kept)
+    with zipfile.ZipFile(file, "a") as archive:
+        archive.comment = b"more"
+    with pytest.raises(ModelLoadError, match="behind it"):
+        require_harmless(file)
+
+
+def in_list(key: str, value: Any) -> Callable[[str, bytes], bytes]:
+    def change(entry: str, data: bytes) -> bytes:
         if not entry.endswith("weights_config.json"):
             return data
         found = json.loads(data)
-        next(iter(found["config"].values()))["use_pickle"] = True
+        next(iter(found["config"].values()))[key] = value
         return json.dumps(found).encode()
 
+    return change
+
+
+def test_weights_are_files_of_their_own_and_no_pickles(program, tmp_path):
     with pytest.raises(UnsafeModelError, match="pickles"):
-        require_harmless(rewritten(program, tmp_path / "c.pt2", pickled))
+        require_harmless(rewritten(program, tmp_path / "a.pt2", in_list("use_pickle", True)))
+    for path in ("../sample_inputs/model.pt", "custom_obj_0", "/etc/hostname"):
+        with pytest.raises(UnsafeModelError, match="no file of a tensor"):
+            require_harmless(rewritten(program, tmp_path / "b.pt2", in_list("path_name", path)))
 
 
-def test_sample_inputs_may_name_tensors_only(program, tmp_path):
-    torch.save({"x": print}, tmp_path / "wicked.pt")
-    wicked = (tmp_path / "wicked.pt").read_bytes()
+class Runs:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, sentinel: Path) -> None:
+        self.sentinel = sentinel
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.sentinel,)
+
+
+def wicked_example(sentinel: Path, spelling: str) -> bytes:
+    """What stands in the place of the example inputs, and would run."""
+    written = io.BytesIO()
+    legacy = spelling == "legacy"
+    torch.save(((Runs(sentinel),), {}), written, _use_new_zipfile_serialization=not legacy)
+    if legacy:
+        return written.getvalue()
+    changed = io.BytesIO()
+    with zipfile.ZipFile(written) as old, zipfile.ZipFile(changed, "w") as new:
+        for entry in old.namelist():
+            name = entry.replace("data.pkl", spelling)
+            new.writestr(name, old.read(entry))
+    return changed.getvalue()
+
+
+@pytest.mark.parametrize(
+    "spelling", ["data.pkl", "DATA.PKL", "Data.pkl", "data.pkl ", "x/data.pkl", "legacy"]
+)
+def test_sample_inputs_may_name_tensors_only(engine, program, tmp_path, spelling):
+    wicked = wicked_example(tmp_path / "sentinel", spelling)
 
     def change(entry: str, data: bytes) -> bytes:
         return wicked if "/sample_inputs/" in entry else data
 
-    with pytest.raises(UnsafeModelError, match="print"):
-        require_harmless(rewritten(program, tmp_path / "d.pt2", change))
+    with pytest.raises(UnsafeModelError):
+        engine.load(rewritten(program, tmp_path / "d.pt2", change))
+    assert not (tmp_path / "sentinel").exists()
+
+
+def test_machine_code_that_torch_would_compile_is_refused(engine, program, tmp_path):
+    sentinel = tmp_path / "sentinel"
+    flags = {
+        "passthrough_args": [f"; touch {sentinel};"],
+        **{key: [] for key in "definitions include_dirs cflags ldflags libraries".split()},
+        **{"libraries_dirs": [], "compiler": "g++", "aot_mode": True, "compile_only": True},
+    }
+    folder = "data/aotinductor/model"
+    more = {
+        f"{folder}/k.wrapper.cpp": b"int x;",
+        f"{folder}/k.wrapper_metadata.json": b'{"AOTI_DEVICE_KEY": "cpu"}',
+        f"{folder}/k.wrapper_compile_flags.json": json.dumps(flags).encode(),
+        f"{folder}/k.wrapper_linker_flags.json": json.dumps(flags).encode(),
+    }
+    with pytest.raises(UnsafeModelError, match="aotinductor"):
+        engine.load(rewritten(program, tmp_path / "e.pt2", kept, **more))
+    assert not sentinel.exists()
+
+
+def test_guards_are_never_run(program, tmp_path):
+    sentinel = tmp_path / "sentinel"
+    code = f"__import__('pathlib').Path('{sentinel}').touch() is None"
+
+    def change(entry: str, data: bytes) -> bytes:
+        if not entry.endswith("models/model.json"):
+            return data
+        found = json.loads(data)
+        found["guards_code"] = [code]
+        return json.dumps(found).encode()
+
+    opened = open_program(rewritten(program, tmp_path / "f.pt2", change))
+    opened.module()(torch.zeros(2, 16), torch.ones(2, 1))
+    assert not sentinel.exists()
+
+
+def test_a_program_that_was_written_anew_answers_the_same(program, tmp_path):
+    class Constants(torch.nn.Module):
+        """Weights that are shared, buffers, constants, and nested answers."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(1)
+            self.layer = torch.nn.Linear(3, 4)
+            self.again = self.layer
+            self.register_buffer("kept", torch.rand(4))
+            self.register_buffer("left", torch.rand(4), persistent=False)
+            self.constant = torch.rand(4)
+
+        def forward(self, x: torch.Tensor) -> dict[str, Any]:
+            whole = self.layer(x) + self.kept * self.constant + self.left
+            return {"a": whole + torch.tensor([1.0, 2.0, 3.0, 4.0]), "b": [x, self.again(x)]}
+
+    example = torch.rand(2, 3)
+    exported = torch.export.export(Constants().eval(), (example,))
+    torch.export.save(exported, tmp_path / "c.pt2", extra_files={"note.txt": "hello"})
+    expected = exported.module()(example)
+    got = open_program(tmp_path / "c.pt2").module()(example)
+    assert torch.equal(got["a"], expected["a"]) and torch.equal(got["b"][1], expected["b"][1])
+    with zipfile.ZipFile(tmp_path / "c.pt2") as archive:
+        names = archive.namelist()
+    assert len(names) == len(set(names)) and not any("extra" in name for name in names)
+    copy = Path(shutil.copy(program, tmp_path / "net.pt2"))
+    opened, given = open_program(copy), [torch.rand(5, 16), torch.rand(5, 1)]
+    expected = torch.export.load(program).module()(*given)
+    assert torch.equal(opened.module()(*given)["logits"], expected["logits"])
+    assert not any("stack_trace" in node.meta for node in opened.graph.nodes)
 
 
 def test_numbers_beside_tensors_are_told(engine, tmp_path):

@@ -214,7 +214,7 @@ def test_rows_that_do_not_fit_are_refused_by_name(engine, tmp_path):
 
 def test_damaged_archives_are_refused(engine, tmp_path):
     whole = save_script(mlp(), tmp_path / "mlp.pt").read_bytes()
-    for number, length in enumerate((100, len(whole) // 2, len(whole) - 30)):
+    for number, length in enumerate((100, len(whole) // 2, len(whole) - 30, len(whole) - 1)):
         file = tmp_path / f"cut{number}.pt"
         file.write_bytes(whole[:length])
         with pytest.raises(ModelLoadError):

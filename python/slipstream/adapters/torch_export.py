@@ -1,43 +1,48 @@
 """Opening programs of ``torch.export`` (``.pt2``): in the converter child only.
 
-An exported program is data, but ``torch.export.load`` reads parts of it as pickles, and size
-expressions by evaluating them; and its names end up in the sources of what is compiled from it. So
-an archive is looked through before torch sees it, and only what an exporter writes is let through.
+An exported program is data, but ``torch.export.load`` reads parts of an archive as pickles, others
+as Python (`torch_program`), and compiles and loads machine code that it finds there. So torch gets
+an archive that was written here: of entries with the names that ``torch.export.save`` gives them,
+and of the values that were checked.
 """
 
 from __future__ import annotations
 
 import io
 import re
-import zipfile
-from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from slipstream.adapters import torch_archive
 from slipstream.adapters.base import missing_package
-from slipstream.adapters.torch_pickle import globals_in, is_storage
+from slipstream.adapters.torch_archive import Entries
+from slipstream.adapters.torch_pickle import SAVED, globals_in, is_storage
+from slipstream.adapters.torch_program import checked_program, decoded
 from slipstream.errors import ModelLoadError, UnsafeModelError
 
+_WHAT = "the exported program"
+_GRAPH = "models/model.json"
+_EXAMPLE = "data/sample_inputs/model.pt"
+_TENSORS = {
+    "data/weights/model_weights_config.json": re.compile(r"data/weights/weight_\d+", re.ASCII),
+    "data/constants/model_constants_config.json": re.compile(
+        r"data/constants/tensor_\d+", re.ASCII
+    ),
+}
+"""List of tensors → names of the files that it may name. Objects of classes have other names."""
+_NAMES = torch_archive.names(
+    r"archive_format",
+    r"archive_version",
+    *map(re.escape, (_GRAPH, _EXAMPLE, *_TENSORS)),
+    *(tensors.pattern for tensors in _TENSORS.values()),
+    r"extra/.+",
+)
 _MOST_JSON_BYTES = 256 << 20
-_SYMBOL = re.compile(r"Symbol\('[a-z]+\d+'(, \w+=(True|False))*\)")
-_EXPRESSION = re.compile(r"[\w\s+\-*/%(),<>=&|~]*")
-_WORD = re.compile(r"[A-Za-z_]\w*")
-_WORDS = frozenset(
-    "Add Mul Pow Integer Rational Mod PythonMod FloorDiv CleanDiv CeilDiv Max Min Abs Piecewise "
-    "Equality Unequality GreaterThan LessThan StrictGreaterThan StrictLessThan And Or Not True "
-    "False".split()
-)
-_NAME = re.compile(r"[\w.\[\]]*")
-_TARGET = re.compile(r"torch\.ops\.(aten|prims)\.\w+\.\w+|_operator\.\w+|math\.\w+|torch\.sym_\w+")
-_TEXT = re.compile(r"[\w ,.\->:;/]*")
-_EXPRESSION_KEYS = frozenset(("expr_str", "as_expr"))
-_NAME_KEYS = frozenset(("name", "param_name", "buffer_name", "input_name", "tensor_name"))
-_COMMENTS = frozenset(
-    ("stack_trace", "nn_module_stack", "torch_fn", "source_fn_stack", "from_node")
-)
-"""Free texts of a node, which compilers write into their sources as comments."""
+_MOST_EXAMPLE_BYTES = 1 << 30
+_MOST_PICKLE_BYTES = 64 << 20
 _SAFE_GLOBALS = frozenset(
     (
         ("torch._utils", "_rebuild_tensor_v2"),
@@ -48,115 +53,84 @@ _SAFE_GLOBALS = frozenset(
 
 
 def require_harmless(path: Path) -> None:
-    """Refuses an archive with parts that torch would run.
+    """Refuses an archive with parts that torch would run; puts the checked one in its place.
+
+    Args:
+        path: A private copy of the archive.
 
     Raises:
         UnsafeModelError: there is one; names it.
         ModelLoadError: the archive is damaged, or too large.
     """
+    with torch_archive.opened(path, _NAMES, _WHAT) as entries:
+        replaced = {
+            name: _checked_list(entries, name, tensors) for name, tensors in _TENSORS.items()
+        }
+        replaced[_GRAPH] = checked_program(entries.read(_GRAPH, _MOST_JSON_BYTES))
+        replaced[_EXAMPLE] = _checked_example(entries.read(_EXAMPLE, _MOST_EXAMPLE_BYTES))
+        kept = [name for name in entries if not name.startswith("extra/")]
+        torch_archive.replace(path, partial(entries.write, names=kept, replaced=replaced))
+
+
+def _checked_list(entries: Entries, name: str, tensors: re.Pattern[str]) -> bytes:
+    """The list of weights or constants: each is the bytes of a file beside it, and no pickle."""
+    config = decoded(entries.read(name, _MOST_JSON_BYTES), name)
     try:
-        with zipfile.ZipFile(path) as archive:
-            for name in archive.namelist():
-                _check(archive, name)
-    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError) as error:
-        raise ModelLoadError(f"the exported program is damaged: {error}") from error
-
-
-def _check(archive: zipfile.ZipFile, name: str) -> None:
-    if archive.getinfo(name).file_size > _MOST_JSON_BYTES and name.endswith((".json", ".pt")):
-        raise ModelLoadError(f"{name} in the archive is longer than {_MOST_JSON_BYTES} bytes")
-    if name.endswith("_config.json"):
-        found = _json(archive, name)
-        if any(key == "use_pickle" and value for key, value in _entries(found)):
-            raise UnsafeModelError(f"the exported program keeps values in pickles ({name})")
-    elif "/models/" in name and name.endswith(".json"):
-        _check_graph(_json(archive, name))
-    elif "/sample_inputs/" in name:
-        _check_pickles(archive.read(name), name)
-    elif name.endswith((".so", ".o", ".py", ".pkl", ".pt")):
-        raise UnsafeModelError(f"the exported program contains {name.rpartition('/')[2]}")
-
-
-def _json(archive: zipfile.ZipFile, name: str) -> Any:
-    try:
-        return msgspec.json.decode(archive.read(name))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ModelLoadError(f"{name} in the archive is no JSON: {error}") from error
-
-
-def _entries(value: Any) -> Iterator[tuple[str, Any]]:
-    """Every key of every object, with its value; bounded by the size of the JSON."""
-    waiting = [value]
-    while waiting:
-        one = waiting.pop()
-        if isinstance(one, dict):
-            yield from one.items()
-            waiting += one.values()
-        elif isinstance(one, list):
-            waiting += one
-
-
-def _check_graph(graph: Any) -> None:
-    for key, value in _entries(graph):
-        if not isinstance(value, str):
-            continue
-        if key in _EXPRESSION_KEYS:
-            fits = _is_expression(value)
-        elif key == "target":
-            fits = bool(_TARGET.fullmatch(value))
-        elif key in _NAME_KEYS:
-            fits = bool(_NAME.fullmatch(value))
-        elif key == "as_string":
-            fits = bool(_TEXT.fullmatch(value))
-        else:
-            continue
-        if not fits:
+        listed = list(config["config"].values())
+        places = {f"{name.rpartition('/')[0]}/{one['path_name']}" for one in listed}
+        plain = all(one["use_pickle"] is False and one["tensor_meta"] for one in listed)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ModelLoadError(f"{name} in the archive is no list of tensors") from error
+    if not plain:
+        raise UnsafeModelError(f"{_WHAT} keeps values in pickles ({name})")
+    for place in places:
+        if not tensors.fullmatch(place):
             raise UnsafeModelError(
-                f"the exported program has the {key} {value[:80]!r}, which is none that can be "
-                "served: operators of aten and prims, plain names and sizes"
+                f"{_WHAT} keeps a value in {place[:100]!r}, which is no file of a tensor"
             )
+        if place not in entries:
+            raise ModelLoadError(f"{_WHAT} is damaged: it has no {place}")
+    return msgspec.json.encode(config)
 
 
-def _is_expression(text: str) -> bool:
-    """Whether an expression is one of sizes: it will be evaluated as Python."""
-    plain = _SYMBOL.sub("", text)
-    words = set(_WORD.findall(plain)) - _WORDS
-    return bool(_EXPRESSION.fullmatch(plain)) and all(re.fullmatch(r"[su]\d+", w) for w in words)
+def _checked_example(data: bytes) -> bytes:
+    """The example that the program was exported with, written anew.
 
-
-def _check_pickles(data: bytes, name: str) -> None:
-    """What torch.save has written: its pickle may name tensors and nothing else."""
-    with zipfile.ZipFile(io.BytesIO(data)) as inner:
-        for entry in inner.namelist():
-            if not entry.endswith(".pkl"):
-                continue
-            content = inner.read(entry)
-            for module, what in globals_in(content):
-                if not is_storage(module, what) and (module, what) not in _SAFE_GLOBALS:
-                    raise UnsafeModelError(
-                        f"{name} in the exported program is a pickle that names {module}.{what}"
-                    )
+    torch.save has written it: an archive whose pickle names tensors and nothing else.
+    """
+    if not data.startswith(b"PK\x03\x04"):  # torch would take it for its format before 1.6
+        raise UnsafeModelError(
+            f"{_EXAMPLE} in {_WHAT} is no archive of torch.save: export it anew with torch"
+        )
+    written = io.BytesIO()
+    with torch_archive.opened(io.BytesIO(data), SAVED, f"{_EXAMPLE} in {_WHAT}") as entries:
+        for module, what in globals_in(entries.read("data.pkl", _MOST_PICKLE_BYTES)):
+            if not is_storage(module, what) and (module, what) not in _SAFE_GLOBALS:
+                raise UnsafeModelError(
+                    f"{_EXAMPLE} in {_WHAT} is a pickle that names {module}.{what}"
+                )
+        entries.write(written, list(entries), {})
+    return written.getvalue()
 
 
 def open_program(path: Path) -> Any:
     """The ``torch.export.ExportedProgram`` in an archive.
 
+    Args:
+        path: A private copy of the archive, which is replaced (`require_harmless`).
+
     Raises:
         MissingDependencyError: no torch.
         UnsafeModelError, ModelLoadError: as `require_harmless`; or it does not open.
     """
-    require_harmless(path)
     try:
         import torch
     except ImportError as error:
         raise missing_package("torch", "torch", error) from error
+    require_harmless(path)
     try:
         with path.open("rb") as stream:
-            program = torch.export.load(stream)
-        for node in program.graph.nodes:
-            for key in _COMMENTS & node.meta.keys():
-                del node.meta[key]
-        return program
+            return torch.export.load(stream)
     except Exception as error:  # the reader raises what it likes
         raise ModelLoadError(
             f"torch {torch.__version__} cannot open the exported program "

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import inspect
 import pickletools
-import zipfile
+import re
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from slipstream.adapters import torch_archive
 from slipstream.adapters.base import missing_package
 from slipstream.errors import ModelLoadError, UnsafeModelError
 from slipstream.models.pickle_scan import modern_name
@@ -24,6 +26,8 @@ from slipstream.models.safe_pickle import SafeUnpickler
 _MOST_PICKLE_BYTES = 64 << 20
 _PROTOCOL = 2
 """That torch.save writes."""
+SAVED = torch_archive.names(r"data\.pkl", r"data/\d+")
+"""Names that torch.save writes to an archive."""
 _HELPERS = {
     ("torch._utils", "_rebuild_tensor_v2"): Use.CALL,
     ("torch._utils", "_rebuild_parameter"): Use.CALL,
@@ -32,6 +36,7 @@ _HELPERS = {
 }
 _FUNCTIONS = frozenset("relu gelu silu elu leaky_relu tanh sigmoid softplus softmax".split())
 """Of torch.nn.functional: kept as a layer's activation, never called by a pickle."""
+_STORAGE = re.compile(r"[A-Za-z0-9]*Storage")
 _ONE_NAME = frozenset(("GLOBAL",))
 _SEVERAL_NAMES = frozenset(("STACK_GLOBAL", "INST", "OBJ", "EXT1", "EXT2", "EXT4"))
 """Of the default protocol of torch.save there are none."""
@@ -64,14 +69,14 @@ def globals_in(data: bytes) -> list[tuple[str, str]]:
 
 def is_storage(module: str, name: str) -> bool:
     """Whether a global stands for the kind of a storage, which torch itself looks up."""
-    return module in ("torch", "torch.storage") and name.endswith("Storage")
+    return module in ("torch", "torch.storage") and bool(_STORAGE.fullmatch(name))
 
 
 def open_saved(path: Path, custom_root: Path | None) -> Any:
     """The object in a file of ``torch.save``.
 
     Args:
-        path: The file.
+        path: A private copy of the file, which is replaced by one of its checked parts.
         custom_root: Folder of the operator's modules; None unless custom code is allowed.
 
     Raises:
@@ -84,7 +89,7 @@ def open_saved(path: Path, custom_root: Path | None) -> Any:
     except ImportError as error:
         raise missing_package("torch", "torch", error) from error
     policy = Policy(custom_root)
-    for module, name in globals_in(_pickle_of(path)):
+    for module, name in globals_in(_checked(path)):
         if not is_storage(module, name):
             _resolve(*modern_name(module, name, _PROTOCOL), policy)
 
@@ -113,15 +118,15 @@ def open_saved(path: Path, custom_root: Path | None) -> Any:
         ) from error
 
 
-def _pickle_of(path: Path) -> bytes:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            name = next(one for one in archive.namelist() if one.endswith("data.pkl"))
-            if archive.getinfo(name).file_size > _MOST_PICKLE_BYTES:
-                raise ModelLoadError(f"its pickle is longer than {_MOST_PICKLE_BYTES} bytes")
-            return archive.read(name)
-    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError) as error:
-        raise ModelLoadError(f"the file of torch.save is damaged: {error}") from error
+def _checked(path: Path) -> bytes:
+    """The one pickle in the archive, which is written anew in its place with nothing but tensors.
+
+    torch would open an archive with code in it as TorchScript, whatever it was called.
+    """
+    with torch_archive.opened(path, SAVED, "the file of torch.save") as entries:
+        data = entries.read("data.pkl", _MOST_PICKLE_BYTES)
+        torch_archive.replace(path, partial(entries.write, names=list(entries), replaced={}))
+    return data
 
 
 def _resolve(module: str, name: str, policy: Policy) -> tuple[Any, Use]:

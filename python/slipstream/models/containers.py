@@ -6,12 +6,12 @@ Archives are only listed, never unpacked, and nothing of them is run.
 from __future__ import annotations
 
 import mmap
-import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
 from slipstream.errors import ModelLoadError
 from slipstream.models.onnx_files import fields
+from slipstream.models.zips import open_zip
 
 _MOST_ENTRIES = 10_000
 _TENSORRT_MAGIC = b"ftrt"
@@ -65,9 +65,11 @@ def _of_hdf5(path: Path) -> Container:
 
 def _of_zip(path: Path) -> Container:
     try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()[:_MOST_ENTRIES]
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        with open_zip(path) as archive:
+            names = archive.namelist()
+    except ModelLoadError as error:
+        raise ModelLoadError(f"{path.name} cannot be opened: {error.message}") from error
+    except (OSError, ValueError) as error:
         raise ModelLoadError(f"{path.name} is a damaged zip archive") from error
     if set(names) >= _KERAS_ENTRIES:
         return Container("keras", "tensorflow", "a Keras model")
