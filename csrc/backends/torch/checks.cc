@@ -62,8 +62,8 @@ Status check_rows(const ModelSpec& spec, const Execution& execution,
     if (!execution.wants(i) || outputs[i].rows() == rows) continue;
     return internal_error("output '" + spec.outputs[i].name + "' has " +
                           std::to_string(outputs[i].rows()) + " rows for " + std::to_string(rows) +
-                          " rows of input: the model does not work row by row; load it with "
-                          "batchable=false");
+                          " rows of input: rows of several requests were answered together, "
+                          "and are not one answer each; load it with \"batch\": {\"enabled\": false}");
   }
   return Status::ok();
 }

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -81,50 +80,3 @@ def load_script(path: Path) -> Any:
 
     load: Any = jit.load
     return load(str(path), map_location="cpu").eval()
-
-
-def changed_attributes(module: Any) -> list[str]:
-    """Paths of the attributes that ``forward`` sets, as in ``encoder.hidden``, sorted.
-
-    By the code, branches that were not taken included. Tensors that are changed in place are not
-    among them; `in_place_changes` finds these.
-    """
-    import torch
-
-    graph = module._c._get_method("forward").graph.copy()
-    torch._C._jit_pass_inline(graph)
-    root = next(iter(graph.inputs()))
-    paths = set()
-    for node in _nodes(graph):
-        if node.kind() == "prim::SetAttr":
-            owner = _path_of(next(iter(node.inputs())).node(), root)
-            name = node.s("name")
-            paths.add(f"{owner}.{name}" if owner else name)
-    return sorted(paths)
-
-
-def _nodes(block: Any) -> Iterator[Any]:
-    for node in block.nodes():
-        yield node
-        for inner in node.blocks():
-            yield from _nodes(inner)
-
-
-def _path_of(node: Any, root: Any) -> str:
-    """Where an object that a graph got by ``prim::GetAttr`` is, from the module on."""
-    parts: list[str] = []
-    while node.kind() == "prim::GetAttr":
-        parts.append(node.s("name"))
-        value = next(iter(node.inputs()))
-        if value.debugName() == root.debugName():
-            return ".".join(reversed(parts))
-        node = value.node()
-    if parts:
-        raise ModelLoadError("forward() changes an object that it did not get from the module")
-    return ""
-
-
-def tensor_versions(module: Any) -> dict[str, int]:
-    """How often each parameter and buffer was changed in place."""
-    tensors = [*module.named_parameters(), *module.named_buffers()]
-    return {name: tensor._version for name, tensor in tensors}

@@ -32,7 +32,7 @@ from slipstream.models.onnx_files import companions
 from slipstream.models.processor import processor_digest
 from slipstream.models.states_file import StatesFile, states_file_of, with_constants
 
-CONVERTER_VERSION = 5
+CONVERTER_VERSION = 6
 """Raise it whenever the converter's output for the same file changes: old artifacts expire."""
 MODEL_TYPES = (
     "auto",
