@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from slipstream.adapters.base import quiet
 from slipstream.adapters.torch_export import open_program
-from slipstream.convert.torch_places import flatten
+from slipstream.convert.torch_places import flatten, require_dtype
 from slipstream.convert.torch_proof import prove, require_torch_backend
 from slipstream.convert.torch_script import manifest_of
 from slipstream.convert.torch_session import backend_options
@@ -126,6 +126,7 @@ def _inputs_of(program: Any) -> tuple[tuple[Tensor, ...], list[_Size]]:
             sizes.append(None)
             places.setdefault(expression, []).append((number, axis))
         dtype = str(value.dtype).removeprefix("torch.")
+        require_dtype("input", str(name), dtype)
         tensors.append(Tensor(name=str(name), dtype=dtype, shape=tuple(sizes)))
     if not tensors:
         raise ModelLoadError("the exported program takes no inputs, so there is nothing to ask")
@@ -213,6 +214,7 @@ def _outputs_of(program: Any, answer: Named) -> tuple[Tensor, ...]:
         sizes: Any = known.shape
         shape = tuple(size if isinstance(size, int) else None for size in sizes)
         dtype = str(value.dtype).removeprefix("torch.")
+        require_dtype("output", name, dtype)
         outputs.append(Tensor(name=name, dtype=dtype, shape=shape))
     return tuple(outputs)
 

@@ -12,14 +12,10 @@ from typing import Any, NamedTuple
 
 from slipstream.convert.torch_flow import ATTRIBUTE, CONSTANT, INPUT, UNKNOWN, Flow
 from slipstream.convert.torch_graph import is_object, value_at
+from slipstream.convert.torch_places import DTYPES
 from slipstream.errors import ModelLoadError
 
 _KEPT_TYPES = frozenset(("TensorType", "IntType", "FloatType", "BoolType", "NoneType"))
-_KEPT_DTYPES = frozenset(
-    (
-        "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 bfloat16 float32 float64"
-    ).split()
-)
 _NAMES = {
     "ListType": "a list",
     "DictType": "a dict",
@@ -99,7 +95,7 @@ def _may_change(module: Any, path: str) -> bool:
     value = value_at(module, path)
     if isinstance(value, torch.Tensor):
         name = str(value.dtype).removeprefix("torch.")
-        if value.layout is not torch.strided or name not in _KEPT_DTYPES:
+        if value.layout is not torch.strided or name not in DTYPES:
             raise _refusal(path, f"a tensor of {name}, {value.layout}".replace("torch.", ""))
         return True
     if isinstance(value, list | dict | tuple):

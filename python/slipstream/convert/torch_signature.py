@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-from slipstream.convert.torch_places import Leaf
+from slipstream.convert.torch_places import Leaf, require_dtype
 from slipstream.errors import ModelLoadError
 from slipstream.models.manifest import Tensor
 
@@ -387,10 +387,13 @@ def _outputs(answers: list[Named]) -> tuple[Tensor, ...]:
     """What is the same in all answers, and None for sizes that are not.
 
     Raises:
-        ModelLoadError: their parts, dtypes or ranks differ.
+        ModelLoadError: their parts, dtypes or ranks differ, or cannot be served.
     """
     described = [[(name, *_described(value)) for name, value in answer] for answer in answers]
     first = described[0]
+    for name, dtype, _ in first:
+        if dtype != "string":
+            require_dtype("output", name, dtype)
     for other in described[1:]:
         if [one[:2] for one in other] != [one[:2] for one in first] or any(
             len(left[2]) != len(right[2]) for left, right in zip(first, other, strict=True)
