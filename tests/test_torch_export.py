@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ import torch
 import slipstream
 from slipstream.adapters.torch_export import require_harmless
 from slipstream.api import Model
-from slipstream.errors import InvalidInputError, ModelLoadError, UnsafeModelError
+from slipstream.errors import InferenceError, InvalidInputError, ModelLoadError, UnsafeModelError
 
 Row = Any
 TOLD = """
@@ -194,6 +195,24 @@ def test_sample_inputs_may_name_tensors_only(program, tmp_path):
 
     with pytest.raises(UnsafeModelError, match="print"):
         require_harmless(rewritten(program, tmp_path / "d.pt2", change))
+
+
+def test_a_failure_tells_nothing_of_this_machine(engine, tmp_path):
+    class Words(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = torch.nn.Embedding(10, 4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.table(x).mean(1)
+
+    exported = torch.export.export(Words().eval(), (torch.zeros(3, 5, dtype=torch.int64),))
+    torch.export.save(exported, tmp_path / "words.pt2")
+    model = engine.load(tmp_path / "words.pt2")
+    with pytest.raises(InferenceError) as caught:
+        model.predict(np.tile([1, 2, 3, 4, 10], (3, 1)))
+    assert "index out of bounds" in str(caught.value)
+    assert not re.search(r"frame #|0x[0-9a-f]{5}|\.so\b|\.cpp\b|(^|[\s('\"])/\w", str(caught.value))
 
 
 def test_numbers_beside_tensors_are_told(engine, tmp_path):

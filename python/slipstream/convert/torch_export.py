@@ -21,6 +21,7 @@ from slipstream.convert.torch_script import manifest_of
 from slipstream.convert.torch_session import backend_options
 from slipstream.convert.torch_signature import Named, Signature, same
 from slipstream.convert.torch_told import Told
+from slipstream.convert.torch_words import first_line
 from slipstream.errors import ModelLoadError
 from slipstream.models.manifest import Manifest, Tensor
 
@@ -252,6 +253,6 @@ def _compile(program: Any, artifact: Path) -> None:
         torch._inductor.aoti_compile_and_package(program, package_path=str(artifact))
     except Exception as error:  # the compiler raises what it likes
         raise ModelLoadError(
-            f"the exported program does not compile ({type(error).__name__}: {str(error)[:300]}): "
+            f"the exported program does not compile ({type(error).__name__}: {first_line(error)}): "
             "export it to ONNX (torch.onnx.export)"
         ) from error

@@ -43,7 +43,12 @@ _MAY_RETURN_ITS_INPUT = frozenset(
     ).split()
 )
 """Operators that give a view of an input, or itself, in some cases, and do not say so."""
-_STATISTICS = {"aten::batch_norm": "training", "aten::instance_norm": "use_input_stats"}
+_STATISTICS = {
+    "aten::batch_norm": "training",
+    "aten::native_batch_norm": "training",
+    "aten::_batch_norm_impl_index": "training",
+    "aten::instance_norm": "use_input_stats",
+}
 """Operators that write to running statistics if that is true, and do not say so."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -10,6 +11,8 @@ VALUES = frozenset(
     ("IntType", "FloatType", "BoolType", "StringType", "NoneType", "DeviceObjType", "NumberType")
 )
 """Types whose values cannot change."""
+_GENERIC = re.compile(r"t\b|Dict\(")
+"""What an operator gives that takes any type."""
 
 
 class Argument(NamedTuple):
@@ -19,8 +22,6 @@ class Argument(NamedTuple):
     kind: str
     sets: frozenset[str]
     is_written: bool
-    is_put: bool
-    """Whether it becomes a part of something else."""
 
 
 class Schema(NamedTuple):
@@ -46,11 +47,10 @@ def schema_of(text: str) -> Schema:
 
     parsed = torch._C.parse_schema(text)
     result = text.rpartition("->")[2].strip()
-    generic = {"t", "t?", "t[]", "t(*)"}
     return Schema(
         tuple(map(_argument, parsed.arguments)),
         tuple(map(_argument, parsed.returns)),
-        result in generic or "Dict(" in result,
+        bool(_GENERIC.match(result)),
         "!)[]" in text.partition("->")[0],
     )
 
@@ -58,10 +58,7 @@ def schema_of(text: str) -> Schema:
 def _argument(given: Any) -> Argument:
     info = given.alias_info
     before = frozenset(info.before_set) if info else frozenset()
-    after = frozenset(info.after_set) if info else frozenset()
-    return Argument(
-        given.name, kind_of(given.type), before, bool(info and info.is_write), "*" in after
-    )
+    return Argument(given.name, kind_of(given.type), before, bool(info and info.is_write))
 
 
 def nodes_of(block: Any) -> Iterator[Any]:

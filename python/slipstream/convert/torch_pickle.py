@@ -21,6 +21,7 @@ from slipstream.convert.torch_proof import require_torch_backend
 from slipstream.convert.torch_script import AnswersOtherwiseError, build_script
 from slipstream.convert.torch_signature import Named, Weights, same
 from slipstream.convert.torch_told import Told
+from slipstream.convert.torch_words import first_line
 from slipstream.errors import ModelLoadError
 from slipstream.models.manifest import Manifest
 
@@ -83,7 +84,7 @@ def _script(module: Any, script: Path, say: Callable[[str], None]) -> str:
             return "TorchScript knows no forward() of it"
         scripted.save(str(script))
     except Exception as error:  # the compiler of TorchScript raises what it likes
-        return str(error).strip().splitlines()[0][:200] if str(error).strip() else repr(error)
+        return first_line(error)
     return ""
 
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from slipstream.convert.torch_places import Leaf, require_dtype
+from slipstream.convert.torch_words import last_line
 from slipstream.errors import ModelLoadError
 from slipstream.models.manifest import Tensor
 
@@ -185,7 +186,7 @@ class _Search:
         except ModelLoadError:
             raise
         except Exception as error:  # a module may raise anything at inputs that it does not like
-            self._complaint = _last_line(str(error))
+            self._complaint = last_line(error)
             return None
 
     def values(self, shapes: list[Shape], seed: int = 0) -> list[Any]:
@@ -345,12 +346,6 @@ def _images(filters: list[tuple[int, ...]]) -> Iterator[Shape]:
 def _numbers(text: str) -> list[int]:
     found = [int(word) for word in re.findall(r"(?<![\w.])\d{1,5}(?![\w.])|(?<=x)\d{1,5}", text)]
     return [number for number in found if 0 < number <= _LARGEST_HINT]
-
-
-def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines()]
-    lines = [line for line in lines if line and "HERE" not in line and set(line) - set("~<-^ ")]
-    return lines[-1] if lines else ""
 
 
 def _resized(shapes: list[Shape], places: set[tuple[int, int]], size: int) -> list[Shape]:

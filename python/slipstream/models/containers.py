@@ -18,8 +18,6 @@ _TENSORRT_MAGIC = b"ftrt"
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _TFLITE_AT, _TFLITE_MAGIC = 4, b"TFL3"
 _KERAS_ENTRIES = {"config.json", "metadata.json", "model.weights.h5"}
-_OLD_TORCH_MAGIC = bytes.fromhex("80028a0a6cfc9c46f9206aa85019")
-"""A pickle of the number that such a file begins with."""
 _SCHEMA_VERSION, _META_GRAPHS = 1, 2  # fields of TensorFlow's SavedModel message
 
 
@@ -39,14 +37,8 @@ def container_of(path: Path, head: bytes) -> Container | None:
     """The framework that wrote a file; None for any other file.
 
     Raises:
-        ModelLoadError: a framework's file that holds no model (weights alone, a damaged archive),
-            or is of a format that it has given up.
+        ModelLoadError: a framework's file that holds no model (weights alone, a damaged archive).
     """
-    if head.startswith(_OLD_TORCH_MAGIC):
-        raise ModelLoadError(
-            f"{path.name} is of the old format of torch.save: open it and save it again with torch "
-            "1.6 or later"
-        )
     if head.startswith(_TENSORRT_MAGIC):
         return Container("tensorrt", "tensorrt", "a TensorRT engine")
     if head[_TFLITE_AT : _TFLITE_AT + 4] == _TFLITE_MAGIC:
