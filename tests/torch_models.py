@@ -244,6 +244,28 @@ class InElement(torch.nn.Module):
         return x * 0 + self.kept[0]
 
 
+class Box:
+    """What `InObject` remembers in."""
+
+    def __init__(self) -> None:
+        self.sum = torch.zeros(2)
+
+    def add(self, x: Tensor) -> Tensor:
+        self.sum.add_(x.sum(0))
+        return self.sum
+
+
+class InObject(torch.nn.Module):
+    """Remembers in an object of a class of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept = Box()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * 0 + self.kept.add(x)
+
+
 class Views(torch.nn.Module):
     """Changes a buffer, and answers from a view of it."""
 

@@ -15,6 +15,10 @@ _GENERIC = re.compile(r"t\b|Dict\(")
 """What an operator gives that takes any type."""
 
 
+OPAQUE = object()
+"""Stands for an attribute that Python cannot be shown."""
+
+
 class Argument(NamedTuple):
     """Of an operator, as its schema says."""
 
@@ -83,7 +87,10 @@ def value_at(module: Any, path: str) -> Any:
     for name in path.split(".") if path else ():
         if not is_object(value) or not value.hasattr(name):
             return None
-        value = value.getattr(name)
+        try:
+            value = value.getattr(name)
+        except RuntimeError:  # an object of a class that this Python does not have
+            return OPAQUE
         value = getattr(value, "_c", value)
     return value
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from slipstream.convert.torch_flow import ATTRIBUTE, CONSTANT, INPUT, UNKNOWN, Flow
-from slipstream.convert.torch_graph import is_object, value_at
+from slipstream.convert.torch_graph import value_at
 from slipstream.convert.torch_places import DTYPES
 from slipstream.errors import ModelLoadError
 
@@ -100,9 +100,9 @@ def _may_change(module: Any, path: str) -> bool:
         return True
     if isinstance(value, list | dict | tuple):
         raise _refusal(path, f"a {type(value).__name__}")
-    if is_object(value):
-        raise _refusal(path, "an object, in code that cannot be read")
-    return False
+    if value is None or isinstance(value, bool | int | float | str):
+        return False
+    raise _refusal(path, "an object")
 
 
 def _require_own_memory(module: Any, flow: Flow, changed: Sequence[str]) -> None:
