@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 import stat
 import zipfile
@@ -18,7 +19,7 @@ import torch
 import slipstream
 from slipstream.adapters.torch_export import open_program, require_harmless
 from slipstream.api import Model
-from slipstream.errors import InvalidInputError, ModelLoadError, UnsafeModelError
+from slipstream.errors import InferenceError, InvalidInputError, ModelLoadError, UnsafeModelError
 
 Row = Any
 TOLD = """
@@ -357,6 +358,24 @@ def test_a_program_that_was_written_anew_answers_the_same(program, tmp_path):
     expected = torch.export.load(program).module()(*given)
     assert torch.equal(opened.module()(*given)["logits"], expected["logits"])
     assert not any("stack_trace" in node.meta for node in opened.graph.nodes)
+
+
+def test_a_failure_tells_nothing_of_this_machine(engine, tmp_path):
+    class Words(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = torch.nn.Embedding(10, 4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.table(x).mean(1)
+
+    exported = torch.export.export(Words().eval(), (torch.zeros(3, 5, dtype=torch.int64),))
+    torch.export.save(exported, tmp_path / "words.pt2")
+    model = engine.load(tmp_path / "words.pt2")
+    with pytest.raises(InferenceError) as caught:
+        model.predict(np.tile([1, 2, 3, 4, 10], (3, 1)))
+    assert "index out of bounds" in str(caught.value)
+    assert not re.search(r"frame #|0x[0-9a-f]{5}|\.so\b|\.cpp\b|(^|[\s('\"])/\w", str(caught.value))
 
 
 def test_numbers_beside_tensors_are_told(engine, tmp_path):

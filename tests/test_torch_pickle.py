@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import os
 import pickle
+import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,6 +38,39 @@ class Net(torch.nn.Module):
             x = layer(x)
         return torch.relu(x)
 '''
+
+
+ODD = """
+import torch
+
+class Odd(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(3, 1)
+
+    def forward(self, x):
+        y = self.layer(x)
+        if torch.jit.is_scripting():
+            return y + 1000.0
+        return y
+
+class Called(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(3, 1)
+
+    def __call__(self, x):
+        return super().__call__(x) * 100
+
+    def forward(self, x):
+        return self.layer(x)
+
+class Turns(torch.nn.Module):
+    def forward(self, x):
+        if torch.jit.is_scripting() or torch.jit.is_tracing():
+            return x + 1000.0
+        return x
+"""
 
 
 @pytest.fixture
@@ -78,6 +113,58 @@ def test_classes_of_ones_own_need_leave(engine, tmp_path, monkeypatch):
         with torch.no_grad():
             expected = network(torch.from_numpy(given)).numpy()
         np.testing.assert_allclose(model.predict(given), expected, rtol=0, atol=1e-6)
+
+
+def odd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> torch.nn.Module:
+    """One of the modules of `ODD`, saved in a folder where its class is found."""
+    (tmp_path / "odd_nets.py").write_text(ODD)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "odd_nets", raising=False)
+    torch.manual_seed(0)
+    network: torch.nn.Module = getattr(importlib.import_module("odd_nets"), name)().eval()
+    torch.save(network, tmp_path / "odd.pth")
+    return network
+
+
+@pytest.mark.parametrize("name", ["Odd", "Called"])
+def test_what_is_served_answers_as_the_module_does(tmp_path, monkeypatch, name):
+    network = odd(tmp_path, monkeypatch, name)
+    given = np.ones((2, 3), np.float32)
+    with torch.no_grad():
+        expected = network(torch.from_numpy(given)).numpy()
+    with slipstream.Engine(state_dir=tmp_path / "other", allow_custom_code=True) as engine:
+        model = engine.load(tmp_path / "odd.pth")
+        np.testing.assert_allclose(model.predict(given), expected, rtol=0, atol=1e-4)
+
+
+def test_a_module_that_answers_otherwise_in_any_script_is_refused(tmp_path, monkeypatch):
+    odd(tmp_path, monkeypatch, "Turns")
+    with (
+        slipstream.Engine(state_dir=tmp_path / "other", allow_custom_code=True) as engine,
+        pytest.raises(ModelLoadError, match=r"otherwise.*torch\.export"),
+    ):
+        engine.load(tmp_path / "odd.pth")
+
+
+def test_a_layer_with_several_forwards_is_traced(engine, tmp_path):
+    torch.manual_seed(0)
+    network = torch.nn.LSTM(4, 6, batch_first=True).eval()
+    torch.save(network, tmp_path / "lstm.pth")
+    model = engine.load(tmp_path / "lstm.pth")
+    manifest = model.version.manifest
+    assert [(one.name, one.shape) for one in manifest.inputs] == [("input", (None, None, 4))]
+    given = np.random.default_rng(0).normal(size=(2, 9, 4)).astype(np.float32)
+    with torch.no_grad():
+        steps, (last, _) = network(torch.from_numpy(given))
+    answer = model.predict(given)
+    np.testing.assert_allclose(answer["output_0"], steps.numpy(), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(answer["output_1.0"], last.numpy(), rtol=0, atol=1e-6)
+
+
+def test_files_of_the_old_format_are_named(engine, tmp_path):
+    torch.save(mlp(), tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    with pytest.raises(ModelLoadError, match=r"old format of torch\.save.*1\.6"):
+        engine.load(tmp_path / "old.pth")
 
 
 class _Runs:

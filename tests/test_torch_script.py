@@ -15,18 +15,30 @@ from slipstream.errors import InferenceError, InvalidInputError, ModelLoadError,
 from torch_models import (
     MANY_TOML,
     PICKY_TOML,
+    Appends,
+    Complex,
     Counter,
     Doubled,
     Fields,
+    Halves,
     HiddenReader,
     Ids,
+    InDict,
+    InElement,
+    InFork,
+    InObject,
     Many,
     Noise,
     Picky,
+    Plain,
     Reader,
     Recurrent,
+    Resets,
+    Seldom,
+    SeldomDoubled,
     Shares,
     Upper,
+    Views,
     cnn,
     mlp,
     save_script,
@@ -142,6 +154,13 @@ def test_what_a_module_writes_to_is_a_copy(engine, tmp_path):
     assert (given == 1).all()
 
 
+def test_what_a_module_writes_to_seldom_is_a_copy(engine, tmp_path):
+    model = engine.load(save_script(SeldomDoubled(), tmp_path / "seldom.pt"))
+    given = np.full((2, 5), 11, np.float32)
+    assert (model.predict(given) == 22).all()
+    assert (given == 11).all()
+
+
 def test_rows_that_depend_on_each_other_are_never_batched(engine, tmp_path):
     model = engine.load(save_script(Shares(), tmp_path / "shares.pt"))
     assert not is_batched(model)
@@ -161,6 +180,68 @@ def test_a_module_that_remembers_begins_anew_with_each_request(engine, tmp_path)
     for _ in range(3):
         answer = model.predict(np.ones((1, 5), np.float32))
         assert answer["output_0"].tolist() == [5.0] and int(answer["output_1"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("module", "states"),
+    [
+        (Plain, ["kept"]),
+        (Seldom, ["kept"]),
+        (InFork, ["inner.kept"]),
+    ],
+)
+def test_requests_of_two_clients_share_nothing(engine, tmp_path, module, states):
+    model = engine.load(save_script(module(), tmp_path / "kept.pt"))
+    assert model.version.manifest.backend_options["states"].split("\n") == states
+    mine, others = np.full((1, 2), 20, np.float32), np.ones((1, 2), np.float32)
+    fresh = []
+    for given in (mine, others):
+        with torch.no_grad():
+            fresh.append(module().eval()(torch.from_numpy(given)).numpy())
+    for _ in range(2):
+        np.testing.assert_allclose(model.predict(mine), fresh[0], rtol=0, atol=1e-4)
+        np.testing.assert_allclose(model.predict(others), fresh[1], rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("module", "says"),
+    [
+        (Appends, r"'kept', a list.*register_buffer"),
+        (InDict, r"'kept', a dict.*register_buffer"),
+        (InElement, r"'kept', a list.*register_buffer"),
+        (InObject, r"'kept', an object.*register_buffer"),
+        (Views, r"'kept' or 'part'.*one memory.*clone"),
+        (Resets, r"'kept' or 'first'.*one memory.*clone"),
+    ],
+)
+def test_what_cannot_be_kept_apart_is_refused(engine, tmp_path, module, says):
+    with pytest.raises(ModelLoadError, match=says):
+        engine.load(save_script(module(), tmp_path / "kept.pt"))
+
+
+def test_a_constant_of_a_trace_that_changes_is_refused(engine, tmp_path):
+    total = torch.zeros(2)
+
+    def add(x: torch.Tensor) -> torch.Tensor:
+        return x * 0 + total.add_(x.sum(0))
+
+    torch.jit.trace(add, (torch.ones(3, 2),), check_trace=False).save(str(tmp_path / "total.pt"))
+    with pytest.raises(ModelLoadError, match=r"constant of its code.*register_buffer"):
+        engine.load(tmp_path / "total.pt")
+
+
+def test_numbers_of_bfloat16_are_compared(engine, tmp_path):
+    network = Halves().eval()
+    model = engine.load(save_script(network, tmp_path / "halves.pt"))
+    given = np.random.default_rng(3).normal(size=(4, 16)).astype(np.float32)
+    with torch.no_grad():
+        expected = network(torch.from_numpy(given)).float().numpy()
+    np.testing.assert_allclose(model.predict(given), expected, rtol=0, atol=0.02)
+
+
+def test_outputs_that_no_answer_has_are_named(engine, tmp_path):
+    with pytest.raises(ModelLoadError, match=r"outputs of dtype complex64.*cannot be served"):
+        engine.load(save_script(Complex(), tmp_path / "complex.pt"))
 
 
 def test_a_state_that_is_given_is_an_input_like_any_other(engine, tmp_path):

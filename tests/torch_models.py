@@ -182,6 +182,159 @@ class HiddenReader(torch.nn.Module):
         return x + self.kept
 
 
+class Plain(torch.nn.Module):
+    """Remembers in a tensor that is registered nowhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept = torch.zeros(2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.kept.add_(x.sum(0))
+        return x * 0 + self.kept
+
+
+class Seldom(torch.nn.Module):
+    """Remembers, in a branch that hardly any rows take, through a view."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("kept", torch.zeros(1, 2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if bool((x > 10.0).any()):
+            self.kept[0].copy_(x[0])
+        return x * 0 + self.kept
+
+
+class Appends(torch.nn.Module):
+    """Remembers in a list."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept = [torch.zeros(1)]
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.kept.append(x.sum().reshape(1))
+        return x * 0 + float(len(self.kept))
+
+
+class InDict(torch.nn.Module):
+    """Remembers in a dict."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept = {"sum": torch.zeros(1)}
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.kept["sum"] = self.kept["sum"] + x.sum()
+        return x * 0 + self.kept["sum"]
+
+
+class InElement(torch.nn.Module):
+    """Remembers in a tensor in a list."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept = [torch.zeros(1)]
+
+    def forward(self, x: Tensor) -> Tensor:
+        for one in self.kept:
+            one.add_(x.sum())
+        return x * 0 + self.kept[0]
+
+
+class Box:
+    """What `InObject` remembers in."""
+
+    def __init__(self) -> None:
+        self.sum = torch.zeros(2)
+
+    def add(self, x: Tensor) -> Tensor:
+        self.sum.add_(x.sum(0))
+        return self.sum
+
+
+class InObject(torch.nn.Module):
+    """Remembers in an object of a class of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept = Box()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * 0 + self.kept.add(x)
+
+
+class Views(torch.nn.Module):
+    """Changes a buffer, and answers from a view of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("kept", torch.zeros(4))
+        self.register_buffer("part", self.kept[:2])
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.kept.add_(1.0)
+        return x * 0 + self.part
+
+
+class Resets(torch.nn.Module):
+    """Sets one attribute to another, and changes it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = torch.zeros(2)
+        self.kept = torch.ones(2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.kept = self.first
+        self.kept.add_(x.sum(0))
+        return x * 0 + self.kept
+
+
+class InFork(torch.nn.Module):
+    """Remembers in code that runs beside the rest, in a submodule that is normalized."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = Plain()
+        self.norm = torch.nn.BatchNorm1d(2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        later = torch.jit.fork(self.inner, x)
+        normal = torch.jit.fork(self.norm, x)
+        return torch.jit.wait(later) + torch.jit.wait(normal)
+
+
+class SeldomDoubled(torch.nn.Module):
+    """Writes to what it is given, now and then."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if bool((x > 10.0).any()):
+            x.mul_(2)
+        return x + 0
+
+
+class Complex(torch.nn.Module):
+    """Gives what no answer has."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.fft.fft(x)
+
+
+class Halves(torch.nn.Module):
+    """Gives bfloat16."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(5)
+        self.layer = torch.nn.Linear(16, 4, dtype=torch.bfloat16)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x.to(torch.bfloat16))
+
+
 def save_script(module: torch.nn.Module, file: Path, beside: str | None = None) -> Path:
     """Scripts and saves a module, with the file beside it."""
     with warnings.catch_warnings():

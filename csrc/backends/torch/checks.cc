@@ -60,10 +60,11 @@ Status check_rows(const ModelSpec& spec, const Execution& execution,
   const std::int64_t rows = execution.inputs.front().rows();
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     if (!execution.wants(i) || outputs[i].rows() == rows) continue;
-    return internal_error("output '" + spec.outputs[i].name + "' has " +
-                          std::to_string(outputs[i].rows()) + " rows for " + std::to_string(rows) +
-                          " rows of input: the model does not work row by row; load it with "
-                          "batchable=false");
+    return internal_error(
+        "output '" + spec.outputs[i].name + "' has " + std::to_string(outputs[i].rows()) +
+        " rows for " + std::to_string(rows) +
+        " rows of input: the model does not answer row by row; load it with \"batching\": false "
+        "in models.json");
   }
   return Status::ok();
 }

@@ -26,9 +26,40 @@ std::string_view trimmed(std::string_view line) {
   return line.substr(begin, line.find_last_not_of(" \t\r") - begin + 1);
 }
 
+// What comes before the native frames, in any of the forms that c10 writes them.
+std::string_view before_frames(std::string_view text) {
+  for (const std::string_view mark : {"Exception raised from ", "C++ CapturedTraceback:", "frame #",
+                                      "(most recent call first)"}) {
+    text = text.substr(0, text.find(mark));
+  }
+  return text;
+}
+
+// Whether a word is the path of a file, or an address: "(/tmp/x.cpp:46", "0x7f36d3811b8d".
+bool is_of_this_machine(std::string_view word) {
+  const std::size_t begin = word.find_first_not_of("\"'`([{<");
+  if (begin == std::string_view::npos) return false;
+  word = word.substr(begin);
+  if (word.starts_with("0x")) return word.size() > 8;
+  return word.starts_with('/') && word.find('/', 1) != std::string_view::npos;
+}
+
+std::string without_places(std::string_view line) {
+  std::string kept;
+  while (!line.empty()) {
+    const std::size_t end = std::min(line.find(' '), line.size());
+    const std::string_view word = line.substr(0, end);
+    if (!kept.empty()) kept += ' ';
+    kept += is_of_this_machine(word) ? std::string_view("(...)") : word;
+    line = end == line.size() ? std::string_view{} : line.substr(end + 1);
+  }
+  return kept;
+}
+
 }  // namespace
 
 std::string last_line(std::string_view text) {
+  text = before_frames(text);
   while (!text.empty()) {
     const std::size_t begin = text.rfind('\n');
     const std::string_view line =
@@ -36,7 +67,7 @@ std::string last_line(std::string_view text) {
     const bool is_marker = line.find_first_not_of("~<-^ ") == std::string_view::npos ||
                            line.find("<--- HERE") != std::string_view::npos;
     if (!line.empty() && !is_marker) {
-      return std::string(without_class(line).substr(0, kLongestMessage));
+      return without_places(without_class(line)).substr(0, kLongestMessage);
     }
     text = begin == std::string_view::npos ? std::string_view{} : text.substr(0, begin);
   }

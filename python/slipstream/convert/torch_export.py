@@ -15,12 +15,13 @@ from typing import Any, NamedTuple
 
 from slipstream.adapters.base import quiet
 from slipstream.adapters.torch_export import open_program
-from slipstream.convert.torch_places import flatten
+from slipstream.convert.torch_places import flatten, require_dtype
 from slipstream.convert.torch_proof import prove, require_torch_backend
 from slipstream.convert.torch_script import manifest_of
 from slipstream.convert.torch_session import backend_options
 from slipstream.convert.torch_signature import Named, Signature, same
 from slipstream.convert.torch_told import Told
+from slipstream.convert.torch_words import first_line
 from slipstream.errors import ModelLoadError
 from slipstream.models.manifest import Manifest, Tensor
 
@@ -126,6 +127,7 @@ def _inputs_of(program: Any) -> tuple[tuple[Tensor, ...], list[_Size]]:
             sizes.append(None)
             places.setdefault(expression, []).append((number, axis))
         dtype = str(value.dtype).removeprefix("torch.")
+        require_dtype("input", str(name), dtype)
         tensors.append(Tensor(name=str(name), dtype=dtype, shape=tuple(sizes)))
     if not tensors:
         raise ModelLoadError("the exported program takes no inputs, so there is nothing to ask")
@@ -213,6 +215,7 @@ def _outputs_of(program: Any, answer: Named) -> tuple[Tensor, ...]:
         sizes: Any = known.shape
         shape = tuple(size if isinstance(size, int) else None for size in sizes)
         dtype = str(value.dtype).removeprefix("torch.")
+        require_dtype("output", name, dtype)
         outputs.append(Tensor(name=name, dtype=dtype, shape=shape))
     return tuple(outputs)
 
@@ -250,6 +253,6 @@ def _compile(program: Any, artifact: Path) -> None:
         torch._inductor.aoti_compile_and_package(program, package_path=str(artifact))
     except Exception as error:  # the compiler raises what it likes
         raise ModelLoadError(
-            f"the exported program does not compile ({type(error).__name__}: {str(error)[:300]}): "
+            f"the exported program does not compile ({type(error).__name__}: {first_line(error)}): "
             "export it to ONNX (torch.onnx.export)"
         ) from error

@@ -20,6 +20,7 @@ from slipstream.convert.torch_script import manifest_of
 from slipstream.convert.torch_session import backend_options
 from slipstream.convert.torch_signature import Named, Weights
 from slipstream.convert.torch_told import Told
+from slipstream.convert.torch_words import first_line
 from slipstream.errors import ModelLoadError
 from slipstream.models.manifest import Manifest
 
@@ -74,7 +75,7 @@ def _open(source: Path) -> tuple[int, torch_signature.Call]:
         taken, given = map(pytree.treespec_loads, loader.get_call_spec())
     except Exception as error:  # the loader raises what it likes
         raise ModelLoadError(
-            f"torch {torch.__version__} cannot open the package: {str(error)[:300]}"
+            f"torch {torch.__version__} cannot open the package: {first_line(error)}"
         ) from error
 
     def call(values: Sequence[Any]) -> Named:

@@ -19,6 +19,12 @@ _SCALARS = {
     "StringType": "string",
 }
 _MOST_TENSORS = 64
+DTYPES = frozenset(
+    (
+        "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 bfloat16 float32 float64"
+    ).split()
+)
+"""Of the tensors of torch that requests and answers may have, and a model may keep."""
 
 
 class Leaf(NamedTuple):
@@ -132,6 +138,17 @@ def flatten(value: Any) -> list[tuple[str, Any]]:
             f"forward() returns {len(found)} tensors; 1 to {_MOST_TENSORS} can be served"
         )
     return found
+
+
+def require_dtype(kind: str, name: str, dtype: str) -> None:
+    """Refuses tensors of numbers that no request and no answer has.
+
+    Raises:
+        ModelLoadError: the ``kind`` (input, output) called ``name`` is of such a dtype.
+    """
+    if dtype not in DTYPES:
+        remedy = ": torch.view_as_real gives their parts" if "complex" in dtype else ""
+        raise ModelLoadError(f"{kind}s of dtype {dtype}, as {name!r}, cannot be served{remedy}")
 
 
 def _parts(value: Any, path: str) -> Iterator[tuple[str, Any]]:

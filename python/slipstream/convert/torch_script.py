@@ -1,7 +1,9 @@
 """From a torch module to an artifact of the torch backend, proven: in the converter child only.
 
-A TorchScript archive is asked what it takes (`torch_signature`), frozen where that changes no
-answer, and run by the backend that will serve it on the rows that it has answered before.
+The code of a TorchScript archive is read for what it remembers (`torch_memory`); it is asked what
+it takes (`torch_signature`), frozen where that changes no answer, and run by the backend that will
+serve it on the rows that it has answered before. An object that was asked may have changed: what
+is frozen, and what answers are compared with, is loaded anew.
 """
 
 from __future__ import annotations
@@ -10,21 +12,18 @@ import copy
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from slipstream.adapters.base import quiet
-from slipstream.adapters.torch_script import (
-    changed_attributes,
-    load_script,
-    open_script,
-    tensor_versions,
-)
+from slipstream.adapters.torch_script import load_script, open_script
 from slipstream.convert import torch_signature
+from slipstream.convert.torch_memory import memory_of, seen_changing
 from slipstream.convert.torch_places import Argument, argument_of, flatten
-from slipstream.convert.torch_proof import prove, require_torch_backend
+from slipstream.convert.torch_proof import prove, prove_stream, require_torch_backend
 from slipstream.convert.torch_session import backend_options
 from slipstream.convert.torch_signature import Named, Signature, Weights, same
 from slipstream.convert.torch_told import Told
@@ -36,6 +35,8 @@ STATE = "state"
 """Name of the input and the output that carry what a module remembers."""
 _TOLERANCE = 1e-5
 """Of an output's largest number: between the module as it was and as it is served."""
+_STEPS = 3
+"""Requests of the stream that is compared."""
 
 
 class _Opened(NamedTuple):
@@ -43,75 +44,163 @@ class _Opened(NamedTuple):
 
     module: Any
     arguments: list[Argument]
-    states: list[str]
+    states: tuple[str, ...]
+
+
+class AnswersOtherwiseError(ModelLoadError):
+    """The archive opens and runs, and does not answer as the module that it was made of."""
 
 
 def build_script(
-    source: Path, sha256: str, told: Told, out: Path, say: Callable[[str], None]
+    source: Path,
+    sha256: str,
+    told: Told,
+    out: Path,
+    say: Callable[[str], None],
+    original: Callable[[], Any] | None = None,
 ) -> Manifest:
     """The artifact of a TorchScript archive, and its manifest.
+
+    ``original`` gives the eager module that the archive was made of, each time a new one.
 
     Raises:
         MissingDependencyError: no torch, or no torch backend.
         UnsafeModelError: it names an operator that reaches files.
-        ModelLoadError: it does not open, what it takes cannot be found out, or the backend answers
-            otherwise than the module.
+        AnswersOtherwiseError: the original answers otherwise.
+        ModelLoadError: it does not open, what it takes cannot be found out, it remembers what
+            cannot be kept, or the backend answers otherwise than the module.
     """
     require_torch_backend()
     with quiet():
-        return _build(open_script(source), source, sha256, told, out, say)
+        module = open_script(source)
+        opened, found, copy_inputs = _look(module, source, told, say, original)
+        if original is not None:
+            say("comparing with the module that it was made of")
+            _require_same(original, opened, found)
+        return _build(opened, found, copy_inputs, source, sha256, told, out, say)
+
+
+def _look(
+    module: Any,
+    source: Path,
+    told: Told,
+    say: Callable[[str], None],
+    original: Callable[[], Any] | None,
+) -> tuple[_Opened, Signature, bool]:
+    """What a module remembers, takes and gives, and whether it needs copies of its inputs."""
+    say("reading its code")
+    memory = memory_of(module)
+    say("asking the model what it takes")
+    opened = _Opened(module, _arguments(module, told), memory.states)
+    found = _ask(opened, told, original)
+    seen = seen_changing(load_script(source), memory, partial(_call_all, opened, found))
+    if seen:  # what it answered until now may depend on what it was asked before
+        fresh = load_script(source)
+        memory = memory_of(fresh, seen)
+        opened = opened._replace(module=fresh, states=memory.states)
+        found = _ask(opened, told, original)
+    if memory.states and STATE in {tensor.name for tensor in (*found.inputs, *found.outputs)}:
+        raise ModelLoadError(
+            f"the module changes {memory.states[0]!r}, which is kept under the name {STATE!r}, and "
+            "has a tensor of that name already: rename that"
+        )
+    opened = opened._replace(module=load_script(source))  # nobody has called this one
+    return opened, found, memory.writes_inputs or _writes_to_inputs(opened, found)
+
+
+def _call_all(opened: _Opened, found: Signature, module: Any) -> None:
+    import torch
+
+    with torch.inference_mode():
+        for values in found.examples:
+            module(**_built(opened, map(_copied, values)))
 
 
 def _build(
-    module: Any, source: Path, sha256: str, told: Told, out: Path, say: Callable[[str], None]
+    opened: _Opened,
+    found: Signature,
+    copy_inputs: bool,
+    source: Path,
+    sha256: str,
+    told: Told,
+    out: Path,
+    say: Callable[[str], None],
 ) -> Manifest:
-
-    say("asking the model what it takes")
-    opened = _Opened(module, _arguments(module, told), changed_attributes(module))
-    found = _ask(opened, told)
-    in_place = _changed_in_place(opened, found)
-    states = sorted({*opened.states, *in_place})
-    if in_place:  # what it answered until now may depend on what it was asked before
-        opened = _Opened(load_script(source), opened.arguments, states)
-        found = _ask(opened, told)
-    if states and STATE in {tensor.name for tensor in (*found.inputs, *found.outputs)}:
-        raise ModelLoadError(
-            f"the module changes {states[0]!r}, which is kept under the name {STATE!r}, and has a "
-            "tensor of that name already: rename that"
-        )
-    copy_inputs = _writes_to_inputs(opened, found)
+    has_state = bool(opened.states)
     artifact = out / ARTIFACT
     shutil.copyfile(source, artifact)
     options = backend_options(
         found.inputs,
         found.outputs,
-        states=states,
+        states=opened.states,
         batchable=found.batchable,
         copy_inputs=copy_inputs,
     )
-    if not states:
-        _freeze(opened, found, artifact, say)
+    if not has_state:
+        _freeze(opened._replace(module=load_script(source)), found, artifact, say)
     say("comparing with the model as it was")
-    fresh = _Opened(load_script(artifact), *opened[1:])
-    _prove(fresh, found, artifact, options, has_state=bool(states))
+    _prove(opened, found, source, artifact, options)
     return manifest_of(
         found,
         sha256,
-        estimator=str(getattr(module, "original_name", "") or "") or None,
+        estimator=str(getattr(opened.module, "original_name", "") or "") or None,
         artifact=ARTIFACT,
         options=options,
         constants=told.constants,
-        has_state=bool(states),
+        has_state=has_state,
     )
 
 
-def _ask(opened: _Opened, told: Told) -> Signature:
+def _require_same(original: Callable[[], Any], opened: _Opened, found: Signature) -> None:
+    """Refuses an archive that answers otherwise than the eager module that it was made of.
+
+    Raises:
+        AnswersOtherwiseError: to the same values, under the same seed.
+    """
+    import torch
+
+    ask = _call(opened)
+    for seed, values in enumerate(found.examples):
+        module = original()
+        torch.manual_seed(seed)
+        expected = _ask_eager(module, opened, values)
+        torch.manual_seed(seed)
+        if not _agree(expected, ask(values), _TOLERANCE):
+            raise AnswersOtherwiseError(
+                "the module answers otherwise when TorchScript runs it than by itself, as with "
+                "torch.jit.is_scripting(), or a __call__ of its own: export it with torch.export"
+            )
+
+
+def _ask_eager(module: Any, opened: _Opened, values: Sequence[Any]) -> Named:
+    """What a module of Python says to values for the leaves of ``opened``."""
+    import torch
+
+    names = [one.name for one in opened.module._c._get_method("forward").schema.arguments[1:]]
+    named = _built(opened, map(_copied, values))
+    given = [named.pop(name) for name in takewhile(named.__contains__, names)]
+    with torch.no_grad():
+        return flatten(module(*given, **named))
+
+
+def _ask(opened: _Opened, told: Told, original: Callable[[], Any] | None) -> Signature:
+    """What the module takes; where it was made of an eager one, what both answer.
+
+    Code of TorchScript checks less: a trace of nn.LSTM answers rows of any width.
+    """
+    call = _call(opened)
+    eager = None if original is None else original()
+
+    def both(values: Sequence[Any]) -> Named:
+        _ask_eager(copy.deepcopy(eager) if opened.states else eager, opened, values)
+        return call(values)
+
     leaves = [leaf for argument in opened.arguments for leaf in argument.leaves]
     return torch_signature.find(
         leaves,
         told.shapes,
         told.constants,
-        _call(opened),
+        call if eager is None else both,
         _weights(opened.module),
         may_batch=not opened.states,
     )
@@ -202,18 +291,6 @@ def _copied(value: Any) -> Any:
     return value.clone() if isinstance(value, torch.Tensor) else value
 
 
-def _changed_in_place(opened: _Opened, found: Signature) -> list[str]:
-    """Parameters and buffers that a call writes to."""
-    import torch
-
-    module = copy.deepcopy(opened.module)
-    before = tensor_versions(module)
-    with torch.inference_mode():
-        for values in found.examples:
-            module(**_built(opened, map(_copied, values)))
-    return [name for name, count in tensor_versions(module).items() if count != before[name]]
-
-
 def _weights(module: Any) -> Weights:
     tensors = (*module.named_parameters(), *module.named_buffers())
     return Weights(tuple((name, tuple(one.shape)) for name, one in tensors))
@@ -259,17 +336,41 @@ def _agree(left: Named, right: Named, tolerance: float) -> bool:
 
 
 def _prove(
-    opened: _Opened, found: Signature, artifact: Path, options: dict[str, str], *, has_state: bool
+    opened: _Opened, found: Signature, source: Path, artifact: Path, options: dict[str, str]
 ) -> None:
-    call = _call(opened)
-    answers = [call(values) for values in found.examples]
-    again = [call(values) for values in found.examples]
-    is_certain = all(map(partial(_agree, tolerance=0.0), answers, again))
-    prove(
-        artifact,
-        options,
-        found,
-        answers,
-        state=[np.zeros(0, np.uint8)] if has_state else [],
-        tolerance=_TOLERANCE if is_certain else None,
-    )
+    """Compares what the backend answers with the module as it was saved, freshly loaded.
+
+    Raises:
+        ModelLoadError: they differ; or the module answers otherwise when it is asked again, and
+            that is not by chance.
+    """
+    one, other = (_call(opened._replace(module=load_script(source))) for _ in range(2))
+    answers = _seeded(one, found.examples)
+    is_certain = _all_agree(answers, _seeded(other, found.examples))
+    if is_certain and not _all_agree(answers, _seeded(one, found.examples)):
+        raise ModelLoadError(
+            "the module answers otherwise when it is asked again, and not by chance: it remembers "
+            "something that was not found in its code. Keep it in buffers that forward() changes"
+        )
+    tolerance = _TOLERANCE if is_certain else None
+    state = [np.zeros(0, np.uint8)] if opened.states else []
+    prove(artifact, options, found, answers, state=state, tolerance=tolerance)
+    if opened.states and is_certain:
+        values = found.examples[0]
+        call = _call(opened._replace(module=load_script(source), states=()))  # so it goes on
+        prove_stream(artifact, options, values, _seeded(call, [values] * _STEPS), _TOLERANCE * 10)
+
+
+def _seeded(call: torch_signature.Call, examples: Sequence[Sequence[Any]]) -> list[Named]:
+    """Answers, each under a seed of its own: `prove` asks under the same."""
+    import torch
+
+    answers = []
+    for seed, values in enumerate(examples):
+        torch.manual_seed(seed)
+        answers.append(call(values))
+    return answers
+
+
+def _all_agree(left: Sequence[Named], right: Sequence[Named]) -> bool:
+    return all(map(partial(_agree, tolerance=_TOLERANCE), left, right))

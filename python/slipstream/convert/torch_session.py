@@ -61,8 +61,6 @@ class TorchSession:
             instances=1,
             max_batch_rows=_MOST_ROWS,
         )
-        tensors = [*self._model.inputs, *self._model.outputs]
-        self.has_bfloat16 = any(dtype == "bfloat16" for _, dtype, _ in tensors)
         self._signature = Signature("tensors", self._model.inputs, self._model.outputs, (), True)
 
     def __enter__(self) -> TorchSession:

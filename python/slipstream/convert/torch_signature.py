@@ -14,7 +14,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-from slipstream.convert.torch_places import Leaf
+from slipstream.convert.torch_places import Leaf, require_dtype
+from slipstream.convert.torch_words import last_line
 from slipstream.errors import ModelLoadError
 from slipstream.models.manifest import Tensor
 
@@ -185,7 +186,7 @@ class _Search:
         except ModelLoadError:
             raise
         except Exception as error:  # a module may raise anything at inputs that it does not like
-            self._complaint = _last_line(str(error))
+            self._complaint = last_line(error)
             return None
 
     def values(self, shapes: list[Shape], seed: int = 0) -> list[Any]:
@@ -347,12 +348,6 @@ def _numbers(text: str) -> list[int]:
     return [number for number in found if 0 < number <= _LARGEST_HINT]
 
 
-def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines()]
-    lines = [line for line in lines if line and "HERE" not in line and set(line) - set("~<-^ ")]
-    return lines[-1] if lines else ""
-
-
 def _resized(shapes: list[Shape], places: set[tuple[int, int]], size: int) -> list[Shape]:
     return [
         Shape(
@@ -387,10 +382,13 @@ def _outputs(answers: list[Named]) -> tuple[Tensor, ...]:
     """What is the same in all answers, and None for sizes that are not.
 
     Raises:
-        ModelLoadError: their parts, dtypes or ranks differ.
+        ModelLoadError: their parts, dtypes or ranks differ, or cannot be served.
     """
     described = [[(name, *_described(value)) for name, value in answer] for answer in answers]
     first = described[0]
+    for name, dtype, _ in first:
+        if dtype != "string":
+            require_dtype("output", name, dtype)
     for other in described[1:]:
         if [one[:2] for one in other] != [one[:2] for one in first] or any(
             len(left[2]) != len(right[2]) for left, right in zip(first, other, strict=True)

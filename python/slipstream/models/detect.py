@@ -70,6 +70,11 @@ def detect(path: Path) -> Detected:
         head = stream.read(_HEAD_BYTES)
     if not head:
         raise ModelLoadError(f"{path.name} is empty")
+    if head.startswith(_OLD_TORCH_MAGIC):
+        raise ModelLoadError(
+            f"{path.name} is of the old format of torch.save: open it and save it again with torch "
+            "1.6 or later"
+        )
     if path.suffix == ".py":
         return _custom(path)
     if read_ensemble(path) is not None:
@@ -107,6 +112,8 @@ def _uncompressed(head: bytes, path: Path) -> Detected | None:
     return None
 
 
+_OLD_TORCH_MAGIC = bytes.fromhex("80028a0a6cfc9c46f9206aa85019")
+"""A pickle of the number that such a file begins with."""
 _NO_PICKLE = "(none)"
 
 
