@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from slipstream.child_environment import child_environment
 from slipstream.errors import (
     InvalidInputError,
     MissingDependencyError,
@@ -26,11 +27,6 @@ from slipstream.errors import (
 _PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 _MOST_ANSWER_BYTES = 8 << 20
 _KEPT_STDERR_BYTES = 16 << 10
-_KEPT_ENVIRONMENT = (
-    "PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "VIRTUAL_ENV", "PYTHONHOME",
-    "LD_LIBRARY_PATH", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "SLIPSTREAM_BACKEND_DIR",
-)  # fmt: skip
-"""The rest, API keys and secrets among it, does not reach a process that opens foreign files."""
 _POLL_S = 0.1
 _ERRORS: dict[str, type[SlipstreamError]] = {
     kind.__name__: kind
@@ -54,7 +50,7 @@ class Child(NamedTuple):
     """Against taking too long."""
     failure: type[SlipstreamError] = ModelLoadError
     environment: tuple[str, ...] = ()
-    """Variables that it gets beside those that every child does."""
+    """Variables that it gets beside what every child does (`slipstream.child_environment`)."""
     errors: tuple[type[SlipstreamError], ...] = ()
     """Of its own, beside those that every child may have."""
 
@@ -117,9 +113,8 @@ def run_child(
 
 
 def _environment(more: tuple[str, ...]) -> dict[str, str]:
-    names = (*_KEPT_ENVIRONMENT, *more)
-    kept = {name: os.environ[name] for name in names if name in os.environ}
-    earlier = os.environ.get("PYTHONPATH")
+    kept = child_environment(more)
+    earlier = kept.get("PYTHONPATH")
     kept["PYTHONPATH"] = os.pathsep.join([str(_PACKAGE_ROOT), *([earlier] if earlier else [])])
     return kept
 
