@@ -48,6 +48,14 @@ class Files(ThreadingHTTPServer):
         """What is answered to everything."""
         self.has_length = True
         self.ignores_ranges = False
+        self.tag: str | None = None
+        """Entity tag of everything; None: a digest; empty: there is none."""
+        self.changed: str | None = None
+        """When everything was changed last, if that is told."""
+        self.coding: str | None = None
+        """What every content is said to be compressed with."""
+        self.then: dict[str, bytes] = {}
+        """What a path has from its next answer on."""
         self._released = threading.Event()
 
     @property
@@ -99,7 +107,9 @@ class FilesHandler(BaseHTTPRequestHandler):
         elif path not in self.server.content:
             self.empty(404)
         else:
-            self.send_content(self.server.content[path])
+            content = self.server.content[path]
+            self.server.content[path] = self.server.then.pop(path, content)
+            self.send_content(content)
 
     def empty(self, status: int, **headers: str) -> None:
         self.send_response(status)
@@ -108,11 +118,17 @@ class FilesHandler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def send_content(self, data: bytes, **headers: str) -> None:
-        etag = f'"{hashlib.sha256(data).hexdigest()[:40]}"'
+        etag = self.server.tag
+        if etag is None:
+            etag = f'"{hashlib.sha256(data).hexdigest()[:40]}"'
         wanted = self.headers.get("range")
         condition = self.headers.get("if-range")
         first = 0
-        if wanted and not self.server.ignores_ranges and condition in (None, etag):
+        if (
+            wanted
+            and not self.server.ignores_ranges
+            and condition in (*(None, etag, self.server.changed),)
+        ):
             first = int(wanted.removeprefix("bytes=").partition("-")[0])
             if first >= len(data):
                 self.empty(416)
@@ -121,7 +137,13 @@ class FilesHandler(BaseHTTPRequestHandler):
         self.send_response(206 if first else 200)
         if first:
             self.send_header("content-range", f"bytes {first}-{len(data) - 1}/{len(data)}")
-        self.send_header("etag", etag)
+        for name, text in (
+            ("etag", etag),
+            ("last-modified", self.server.changed),
+            ("content-encoding", self.server.coding),
+        ):
+            if text:
+                self.send_header(name, text)
         for name, value in headers.items():
             self.send_header(name.replace("_", "-"), value)
         if self.server.has_length:

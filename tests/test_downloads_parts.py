@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import resource
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -16,6 +20,7 @@ from slipstream.downloads.job import Job
 from slipstream.downloads.partial import Partial
 from slipstream.downloads.plan import Plan, PlannedFile, Wanted, folder_name
 from slipstream.downloads.selecting import is_safe, may_be_pickle, select
+from slipstream.downloads.service import _size_of
 from slipstream.errors import DownloadRefusedError
 
 NAMES = [
@@ -123,8 +128,44 @@ class TestPartial:
             part = self.part(tmp_path, **known)
             with part.open(anew=True) as stream:
                 stream.write(bytes(most))
-                with pytest.raises(DownloadRefusedError):
+                with pytest.raises(DownloadRefusedError, match="thrown away"):
                     stream.write(b"x")
+            assert not list(tmp_path.rglob("*.*")), "it does not stay"
+
+    def test_what_finds_no_room_makes_some(self, tmp_path: Path) -> None:
+        part = self.part(tmp_path)
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+            with pytest.raises(OSError, match="large"), part.open() as stream:
+                stream.write(bytes(500))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+            signal.signal(signal.SIGXFSZ, handler)
+        assert not list(tmp_path.rglob("*.*"))
+
+
+def test_a_size_while_files_are_moved(tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    for number in range(50):
+        (here / f"{number}.onnx").write_bytes(b"x")
+    has_ended = threading.Event()
+
+    def move() -> None:
+        while not has_ended.is_set():
+            os.replace(here, there)
+            os.replace(there, here)
+
+    mover = threading.Thread(target=move)
+    mover.start()
+    try:
+        for _ in range(300):
+            assert 0 <= _size_of(here) <= 50
+    finally:
+        has_ended.set()
+        mover.join()
 
 
 def test_a_job_ends_once() -> None:

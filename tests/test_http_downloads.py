@@ -230,6 +230,8 @@ class TestRefusals:
             ({"model_name": NAME, "revision": "a b"}, "revision"),
             ({"model_name": NAME, "revision": ""}, "revision"),
             ({"model_name": NAME, "files": "*.onnx"}, "files"),
+            ({"model_name": NAME, "files": []}, "files"),
+            ({"url": "https://a.example/x.onnx", "files": []}, "files"),
             ({"model_name": NAME, "files": ["a b"]}, "files"),
             ({"model_name": NAME, "files": ["x"] * 100}, "files"),
             ({"model_name": NAME, "sha256": "0" * 64}, "sha256"),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import subprocess
+import time
 from collections.abc import Iterator
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +49,8 @@ def as_it_was(files: Files) -> Iterator[None]:
     files.break_after = files.status = None
     files.corrupt = files.ignores_ranges = False
     files.has_length = True
+    files.tag = files.changed = files.coding = None
+    files.then.clear()
     files.release()
     files._released.clear()
     files.seen.clear()
@@ -91,6 +96,18 @@ def ended(client: httpx.Client, url: str, **more: Any) -> dict[str, Any]:
     eventually(lambda: client.get(where).json()["ended_at"] is not None)
     job: dict[str, Any] = client.get(where).json()
     return job
+
+
+def cancelled(client: httpx.Client, job: dict[str, Any]) -> None:
+    where = f"/models/download/{job['job_id']}"
+    client.delete(where)
+    eventually(lambda: client.get(where).json()["status"] == "cancelled")
+
+
+def partials(folder: Path) -> dict[str, int]:
+    """Files that are on their way, and their sizes."""
+    found = (folder / "downloads" / ".partial").rglob("*")
+    return {str(path): path.stat().st_size for path in found if path.is_file()}
 
 
 def refused(client: httpx.Client, url: str, **more: Any) -> tuple[int, str, str]:
@@ -170,10 +187,123 @@ def test_of_unknown_length(client: httpx.Client, files: Files, folder: Path) -> 
     assert job["status"] == "failed"
     assert "DOWNLOAD_MAX_MB" in job["error"]["message"]
     assert not (folder / job["folder"]).exists()
+    assert not [one for one in partials(folder) if "/long." in one], "it is thrown away"
     files.has_length = True
     status, kind, said = refused(client, f"{files.url}/long.safetensors")
     assert (status, kind) == (422, "DownloadRefusedError")
     assert "DOWNLOAD_MAX_MB" in said
+    assert "'files'" not in said, "a URL has none to choose from"
+
+
+def test_what_nobody_goes_on_with_is_bounded(
+    client: httpx.Client, files: Files, folder: Path
+) -> None:
+    """As much as one download may have stays: the latest; a cancelled one of 3 MiB each here."""
+    files.content["/often.safetensors"] = pattern(4 << 20)
+    jobs = []
+    for number in range(3):
+        files.hold_after = 3 << 20
+        files._released.clear()
+        url = f"{files.url}/often.safetensors?{number}"
+        jobs.append(client.post("/models/download", json={"url": url}).json())
+        part = folder / "downloads" / ".partial" / Path(jobs[-1]["folder"]).name
+        part /= "often.safetensors.part"
+        eventually(lambda part=part: part.exists() and part.stat().st_size > 2 << 20)  # type: ignore[misc]
+        cancelled(client, jobs[-1])
+        files.release()
+    eventually(lambda: sum(partials(folder).values()) <= 4 << 20)
+    (left,) = (name for name in partials(folder) if name.endswith("/often.safetensors.part"))
+    assert Path(left).parent.name == Path(jobs[-1]["folder"]).name
+    files.seen.clear()
+    job = ended(client, f"{files.url}/often.safetensors?2")
+    assert job["status"] == "completed"
+    assert files.seen[-1].range is not None, "it was gone on with"
+
+
+def test_a_source_that_does_not_tell_contents_apart(
+    client: httpx.Client, files: Files, folder: Path
+) -> None:
+    """It is asked for the whole again, every time, and each content has a folder of its own."""
+    url = f"{files.url}/untagged.json"
+    found = {}
+    for tag in ("", 'W/"weak"'):
+        files.tag = tag
+        for content in (b"[1]", b"[2]", b"[1]", b"[1]"):
+            files.content["/untagged.json"] = content
+            files.seen.clear()
+            job = ended(client, url)
+            assert job["status"] == "completed", job
+            assert len(files.seen) == 2, "resolved and fetched"
+            assert (folder / job["files"][0]["path"]).read_bytes() == content
+            assert found.setdefault(content, job["folder"]) == job["folder"]
+    assert len(set(found.values())) == 2
+    assert not [one for one in partials(folder) if "untagged" in one]
+    files.seen.clear()
+    job = ended(client, url, sha256=hashlib.sha256(b"[2]").hexdigest())
+    assert (job["status"], job["folder"]) == ("completed", found[b"[2]"])
+    assert len(files.seen) == 1, "what is there is known to be what is wanted"
+
+
+def test_what_nobody_can_go_on_with_does_not_stay(
+    client: httpx.Client, files: Files, folder: Path
+) -> None:
+    files.tag, files.hold_after = "", STEP
+    files.content["/untagged.safetensors"] = LARGE
+    job = client.post("/models/download", json={"url": f"{files.url}/untagged.safetensors"}).json()
+    where = f"/models/download/{job['job_id']}"
+    eventually(lambda: client.get(where).json()["bytes_done"] > 0)
+    client.delete(where)
+    eventually(lambda: client.get(where).json()["status"] == "cancelled")
+    assert not [one for one in partials(folder) if "untagged" in one]
+
+
+def test_the_date_of_the_last_change(client: httpx.Client, files: Files, folder: Path) -> None:
+    """Tells contents apart where the tag is weak, if it is not of this second."""
+    url = f"{files.url}/dated.safetensors"
+    files.tag = 'W/"1"'
+    jobs = []
+    for number in (1, 2):
+        files.changed = f"Sun, 29 Nov 2020 10:00:0{number} GMT"
+        files.content["/dated.safetensors"] = pattern(3 << 20, seed=number)
+        files.break_after = STEP
+        jobs.append(ended(client, url))
+        assert jobs[-1]["status"] == "completed", jobs[-1]
+        assert files.seen[-1].range == f"bytes={2 * STEP}-", "it is good for going on, too"
+        path = folder / jobs[-1]["files"][0]["path"]
+        assert path.read_bytes() == files.content["/dated.safetensors"]
+    assert jobs[0]["folder"] != jobs[1]["folder"]
+    files.seen.clear()
+    assert ended(client, url)["folder"] == jobs[1]["folder"]
+    assert len(files.seen) == 1, "nothing has changed"
+    files.break_after = None
+    files.changed = formatdate(time.time() + 60, usegmt=True)
+    files.content["/dated.safetensors"] = b"changed just now"
+    one = ended(client, url)
+    files.content["/dated.safetensors"] = b"changed again, within one second"
+    two = ended(client, url)
+    assert one["folder"] != two["folder"]
+    assert (folder / two["files"][0]["path"]).read_bytes() == b"changed again, within one second"
+
+
+def test_a_file_that_changes_before_it_is_fetched(
+    client: httpx.Client, files: Files, folder: Path
+) -> None:
+    """Its folder is that of what came, so nothing stale is ever answered."""
+    url = f"{files.url}/swapped.json"
+    files.content["/swapped.json"], files.then["/swapped.json"] = b"[1]", b"[2]"
+    swapped = ended(client, url)
+    assert (folder / swapped["files"][0]["path"]).read_bytes() == b"[2]"
+    assert ended(client, url)["folder"] == swapped["folder"]
+    files.content["/swapped.json"] = b"[1]"
+    assert (folder / ended(client, url)["files"][0]["path"]).read_bytes() == b"[1]"
+
+
+def test_a_compressed_answer_is_no_model(client: httpx.Client, files: Files) -> None:
+    files.content["/packed.onnx"] = gzip.compress(b"graph")
+    files.coding = "gzip"
+    status, kind, said = refused(client, f"{files.url}/packed.onnx")
+    assert (status, kind) == (422, "DownloadRefusedError")
+    assert "compressed (gzip)" in said
 
 
 def test_another_digest(client: httpx.Client, files: Files, folder: Path) -> None:
@@ -228,6 +358,8 @@ def test_what_is_never_asked(client: httpx.Client, files: Files, url: str, says:
         ("https://169.254.169.254/latest/x.onnx", "DOWNLOAD_ALLOWED_HOSTS"),
         ("https://localhost/x.onnx", "DOWNLOAD_PRIVATE_HOSTS"),
         ("/loop.onnx", "redirects more than 5 times"),
+        ("https://[::1", "no URL"),
+        ("", "without saying where to"),
     ],
 )
 def test_redirects_are_held_against_the_same_wall(

@@ -21,7 +21,16 @@ FILE_SECRET = "a-secret-in-a-file-of-more-than-32-bytes"
 CALLBACK = "whsec_" + "c2VjcmV0IG9mIHRoZSB0ZXN0cyBvZiBjYWxsYmFja3M="
 WRONG_KEY, WRONG_TOKEN = "a-key-that-is-wrong", token("x" * 40)
 GOOD_TOKEN = token(scope="admin")
-SECRETS = (SECRET, FILE_SECRET, KEY, FILE_KEY, CALLBACK, WRONG_KEY, WRONG_TOKEN, GOOD_TOKEN)
+OTHERS = {
+    "HF_TOKEN": "hf_ofTheHub",
+    "AWS_SECRET_ACCESS_KEY": "a-key-of-a-cloud",
+    "NVIDIA_API_KEY": "nvapi-of-another",
+}
+"""Secrets that are no settings of slipstream."""
+SECRETS = (
+    *(SECRET, FILE_SECRET, KEY, FILE_KEY, CALLBACK, WRONG_KEY, WRONG_TOKEN, GOOD_TOKEN),
+    *OTHERS.values(),
+)
 
 ENVIRONMENT = """
 import os
@@ -29,7 +38,7 @@ import numpy as np
 
 class Environment:
     def predict(self, rows):
-        with open(os.environ["MODEL_DIR"] + "/environment", "w") as file:
+        with open(os.environ["SLIPSTREAM_MODEL_FOLDER"] + "/environment", "w") as file:
             file.write(repr(dict(os.environ)))
         return np.zeros(len(rows))
 
@@ -62,6 +71,9 @@ def server(folder: Path) -> Iterator[Server]:
         "LOG_FORMAT": "json",
         "ALLOW_CUSTOM_CODE": "True",
         "INFERENCE_API_DEBUG": "True",
+        "SLIPSTREAM_MODEL_FOLDER": str(folder),
+        "OMP_WAIT_POLICY": "passive",
+        **OTHERS,
     }
     with slipstream_server("--load", "wine.pkl=wine", env=env) as server:
         yield server
@@ -158,6 +170,10 @@ def test_child_processes(server: Server, folder: Path) -> None:
         body = {"model_id": "environment", "data": [[1.0]]}
         assert client.post("/api/inference/predict", json=body).status_code == 200
     told = (folder / "environment").read_text()
-    assert "MODEL_DIR" in told
+    assert "'SLIPSTREAM_MODEL_FOLDER'" in told, "what is meant for models reaches them"
+    assert "'OMP_WAIT_POLICY'" in told
+    assert "'MODEL_DIR'" not in told
     assert not shown(told)
     assert not re.search("API_KEYS'|JWT_SECRET'|CALLBACK_SECRET", told)
+    for name in OTHERS:
+        assert name not in told

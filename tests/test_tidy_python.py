@@ -17,7 +17,7 @@ LAYERS = (
     {"settings"},
     {"setting_options"},
     {"ids"},
-    {"decoding", "drawing", "errors", "own_threads", "priorities", "scopes"}
+    {"child_environment", "decoding", "drawing", "errors", "own_threads", "priorities", "scopes"}
     | {"_engine", "_engine_ensembles", "_engine_front", "_version"},
 )
 """From top to bottom; a module imports from its own layer and from those below it."""

@@ -26,12 +26,29 @@ constexpr const char* kThreadPools[] = {"OMP_NUM_THREADS",     "OPENBLAS_NUM_THR
                                         "MKL_NUM_THREADS",     "BLIS_NUM_THREADS",
                                         "NUMEXPR_NUM_THREADS", "NUMBA_NUM_THREADS"};
 
-Environment inherited_environment() {
+// Whether a list of names, and of beginnings of names that end with a star, has this name.
+bool is_listed(std::string_view name, std::string_view list) {
+  while (!list.empty()) {
+    const std::size_t comma = list.find(',');
+    std::string_view entry = list.substr(0, comma);
+    list = comma == std::string_view::npos ? std::string_view{} : list.substr(comma + 1);
+    if (entry.ends_with('*')) {
+      entry.remove_suffix(1);
+      if (name.starts_with(entry)) return true;
+    } else if (name == entry) {
+      return true;
+    }
+  }
+  return false;
+}
+
+// Only what is listed: a worker runs code that is not ours, and nobody could list all secrets.
+Environment inherited_environment(std::string_view listed) {
   Environment result;
   for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
     const std::string_view text(*entry);
     const std::size_t equals = text.find('=', 1);
-    if (equals != std::string_view::npos) {
+    if (equals != std::string_view::npos && is_listed(text.substr(0, equals), listed)) {
       result.insert_or_assign(std::string(text.substr(0, equals)), text.substr(equals + 1));
     }
   }
@@ -88,6 +105,7 @@ Status parse(const std::map<std::string, std::string>& options, Parsed& parsed) 
   if (!parsed.runner.empty() && !is_runner_name(parsed.runner)) {
     reader.reject("runner", parsed.runner, "of the form module:callable");
   }
+  (void)reader.text("inherit");  // make_launch has read it: what is said here goes on top
   if (const auto path = reader.text("python_path"); path && !path->empty()) {
     std::string& inherited = parsed.environment["PYTHONPATH"];
     inherited = inherited.empty() ? *path : *path + ":" + inherited;
@@ -136,7 +154,9 @@ void build_command(const std::string& artifact, Parsed& parsed) {
 Result<Launch> make_launch(const ModelConfig& config) {
   if (Status status = refuse_nul(config); !status.is_ok()) return status;
   Parsed parsed;
-  parsed.environment = inherited_environment();
+  const auto inherit = config.options.find("inherit");
+  parsed.environment = inherited_environment(
+      inherit == config.options.end() ? std::string_view{} : std::string_view(inherit->second));
   if (Status status = parse(config.options, parsed); !status.is_ok()) return status;
   // Without its folder: the text reaches clients, and where the server keeps artifacts is its own.
   const std::string name =

@@ -33,6 +33,8 @@ struct Launch {
 //   runner              "module:callable" that loads the artifact (required)
 //   runner.KEY          passed to the callable as options["KEY"]
 //   python_path         prepended to PYTHONPATH
+//   inherit             what the worker gets of this process's environment: names, separated by
+//                       commas, or with a star behind it the beginning of names (nothing)
 //   env.NAME            set in the worker's environment; by default the thread pools of BLAS and
 //                       OpenMP are limited to one thread, since instances are the parallelism
 //   execute_timeout_ms  a call that takes longer is hung and its worker killed (60000)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ast
 import warnings
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any

@@ -88,11 +88,16 @@ def _first(rows: bytes | msgspec.Raw) -> bytes:
 
 def _require_something(data: bytes | memoryview) -> None:
     depth, behind = _opening(data)
-    is_empty = behind == b"]" or (depth == 0 and bytes(data[:2]) == b'""')
-    if is_empty or (depth == 0 and behind == b"n"):
+    found = None
+    if behind == b"]":
+        found = "an empty list"
+    elif depth == 0:
+        found = "an empty text" if bytes(data[:2]) == b'""' else None
+        found = "null" if behind == b"n" else found
+    if found is not None:
         raise InvalidInputError(
-            f"'inputs' has {'an empty list' if is_empty else 'null'} for a row; send one row, or a "
-            "list of rows, each with a value at least",
+            f"'inputs' has {found} for a row; send one row, or a list of rows, each with a value "
+            "at least",
             key="inputs",
         )
 

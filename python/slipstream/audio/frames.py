@@ -50,7 +50,7 @@ def head_of(data: bytes) -> dict[str, Any]:
     """The head; raises `FrameError` where it is no JSON object."""
     try:
         head = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise FrameError(f"a message's head is not JSON: {error}") from error
     if not isinstance(head, dict):
         raise FrameError("a message's head is not an object")

@@ -26,7 +26,7 @@ from slipstream.audio.voice import (
     checked_voice,
     sound_of,
 )
-from slipstream.decoding import json_decoder
+from slipstream.decoding import file_decoder
 from slipstream.errors import InvalidInputError, ModelLoadError
 
 SAMPLE_RATE = 24_000
@@ -49,7 +49,7 @@ class _Config(msgspec.Struct):
     vocab: dict[str, int]
 
 
-_decode = json_decoder(_Config)
+_decode = file_decoder(_Config)
 
 
 def voices_path(file: Path) -> Path | None:
@@ -70,10 +70,11 @@ def read_vocabulary(file: Path) -> dict[str, int]:
     try:
         with path.open("rb") as stream:
             return _decode(stream.read(_MOST_CONFIG_BYTES)).vocab
-    except (OSError, UnicodeDecodeError, msgspec.MsgspecError) as error:
+    except (OSError, msgspec.MsgspecError) as error:
+        why = error.strerror if isinstance(error, OSError) else error  # else it has the path
         raise ModelLoadError(
             f"{file.name} has a file of voices, but its vocabulary cannot be read: {path.name} "
-            f"beside it must hold 'vocab', from phonemes to ids: {error}"
+            f"beside it must hold 'vocab', from phonemes to ids: {why}"
         ) from error
 
 

@@ -7,6 +7,7 @@ runs in a process of its own is kept here, at most so many, and the one idle lon
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine
@@ -15,12 +16,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+import numpy.typing as npt
+
 from slipstream.api import Engine, Model
 from slipstream.audio.known import known, refuse_silent
 from slipstream.audio.kokoro import KokoroVoice, read_styles, read_vocabulary, voices_path
 from slipstream.audio.phonemes import Phonemes
 from slipstream.audio.pipeline import PipelineVoice
-from slipstream.audio.piper import PiperVoice, read_config
+from slipstream.audio.piper import PiperConfig, PiperVoice, read_config
 from slipstream.audio.places import Place, find, sort_of_graph
 from slipstream.audio.process import ChildOptions
 from slipstream.audio.transcription import Transcriber
@@ -31,6 +35,7 @@ from slipstream.errors import (
     ModelInUseError,
     ModelNotFoundError,
     QueueFullError,
+    SlipstreamError,
 )
 from slipstream.own_threads import call_thread
 
@@ -77,7 +82,7 @@ class Library:
         refuse_silent(name)
         place = await self._place(name)
         if place.sort in ("piper", "kokoro"):
-            return await self._of_model(await self._once(place.path, self._load))
+            return await self._once(place.path, self._open_graph)
         if place.sort != "pipeline":
             raise InvalidInputError(
                 f"'{name}' transcribes, and does not speak; it is for POST /transcribe",
@@ -171,19 +176,38 @@ class Library:
         if not opening.cancelled():
             opening.exception()  # seen, also where everybody who waited has gone
 
-    async def _load(self, file: Path) -> Model:
-        """The engine's model of a graph, loaded if it is not."""
-        for model in self._engine.models():
-            if model.file == file:
-                return model
+    async def _open_graph(self, file: Path) -> GraphVoice:
+        """The voice of a graph, which is loaded if it is not.
+
+        What lies beside it is read first, and what turns out to be no voice does not stay: whoever
+        asks for speech may open voices, and is to load nothing else by it.
+        """
+        model = self._of_file(file)
+        if model is not None:
+            return await self._of_model(model)
+        await self._on_thread(partial(_read_beside, file))
+        model, is_ours = await self._load(file)
+        try:
+            return await self._of_model(model)
+        except SlipstreamError:
+            if is_ours:
+                with contextlib.suppress(SlipstreamError):  # somebody was quicker
+                    await self._on_thread(partial(self._engine.unload, model.model_id))
+            raise
+
+    def _of_file(self, file: Path) -> Model | None:
+        return next((model for model in self._engine.models() if model.file == file), None)
+
+    async def _load(self, file: Path) -> tuple[Model, bool]:
+        """The engine's model of a graph, and whether it was loaded for this."""
         load = partial(self._engine.load, file, "onnx", walled=True)
         try:
-            return await self._on_thread(partial(load, model_id=_id_of(file)))
+            return await self._on_thread(partial(load, model_id=_id_of(file))), True
         except (ModelAlreadyLoadedError, ModelInUseError):
-            for model in self._engine.models():
-                if model.file == file:  # somebody else was quicker
-                    return model
-            return await self._on_thread(load)  # the name is another model's: any will do
+            model = self._of_file(file)
+            if model is not None:  # somebody else was quicker
+                return model, False
+            return await self._on_thread(load), True  # the name is another model's: any will do
 
     async def _of_model(self, model: Model) -> GraphVoice:
         kept = self._graphs.get(model.model_id)
@@ -197,18 +221,10 @@ class Library:
         return voice
 
     def _read_voice(self, model: Model) -> GraphVoice:
-        sort = sort_of_graph(model.file)
-        if sort == "piper":
-            return PiperVoice(model, read_config(model.file), self._phonemes)
-        styles = voices_path(model.file) if sort == "kokoro" else None
-        if styles is None:
-            raise InvalidInputError(
-                f"model '{model.model_id}' is no voice: beside a voice {model.file.name} lies its "
-                f"config, {model.file.name}.json",
-                key="model_name",
-            )
-        vocabulary = read_vocabulary(model.file)
-        return KokoroVoice(model, vocabulary, read_styles(styles), self._phonemes)
+        beside = _read_beside(model.file)
+        if isinstance(beside, PiperConfig):
+            return PiperVoice(model, beside, self._phonemes)
+        return KokoroVoice(model, *beside, self._phonemes)
 
     async def _open_pipeline(self, name: str, folder: Path) -> PipelineVoice:
         found = self._processes.get(folder)
@@ -257,6 +273,27 @@ class Library:
         await self._phonemes.process.close()
         for one in self._processes.values():
             await one.process.close()
+
+
+def _read_beside(
+    file: Path,
+) -> PiperConfig | tuple[dict[str, int], dict[str, npt.NDArray[np.float32]]]:
+    """What lies beside the graph of a voice: its config, or its vocabulary and its styles.
+
+    Raises:
+        InvalidInputError: nothing of that lies there.
+        ModelLoadError: it cannot be read.
+    """
+    sort = sort_of_graph(file)
+    if sort == "piper":
+        return read_config(file)
+    styles = voices_path(file) if sort == "kokoro" else None
+    if styles is None:
+        raise InvalidInputError(
+            f"{file.name} is no voice: beside a voice lies its config, {file.name}.json",
+            key="model_name",
+        )
+    return read_vocabulary(file), read_styles(styles)
 
 
 def _id_of(file: Path) -> str | None:

@@ -26,7 +26,7 @@ from slipstream.audio.voice import (
     primary,
     sound_of,
 )
-from slipstream.decoding import json_decoder
+from slipstream.decoding import file_decoder
 from slipstream.errors import InvalidInputError, ModelLoadError
 
 _BEGIN, _END, _PAD = "^", "$", "_"
@@ -72,7 +72,7 @@ class PiperConfig(msgspec.Struct):
         return primary(self.language.family or self.language.code or self.espeak.voice)
 
 
-_decode = json_decoder(PiperConfig)
+_decode = file_decoder(PiperConfig)
 
 
 def config_path(file: Path) -> Path:
@@ -93,7 +93,9 @@ def read_config(file: Path) -> PiperConfig:
         if len(data) > _MOST_CONFIG_BYTES:
             raise ModelLoadError(f"{path.name} is larger than {_MOST_CONFIG_BYTES} bytes")
         config = _decode(data)
-    except (OSError, UnicodeDecodeError, msgspec.MsgspecError) as error:
+    except OSError as error:  # its own text has the path
+        raise ModelLoadError(f"{path.name} cannot be read: {error.strerror}") from error
+    except msgspec.MsgspecError as error:
         raise ModelLoadError(
             f"{path.name} cannot be read as the config of a Piper voice: {error}"
         ) from error
@@ -132,6 +134,18 @@ class PiperVoice:
     """One loaded Piper model. See `slipstream.audio.voice.Voice`."""
 
     def __init__(self, model: Model, config: PiperConfig, phonemes: Phonemes) -> None:
+        """Checks that the graph has that signature.
+
+        Raises:
+            ModelLoadError: it has not.
+        """
+        inputs = {name for name, _, _ in model.signature.inputs}
+        wanted = {"input", "input_lengths", "scales"} | ({"sid"} & inputs)
+        if inputs != wanted or (config.num_speakers > 1 and "sid" not in inputs):
+            raise ModelLoadError(
+                f"{model.file.name} takes {', '.join(sorted(inputs))}; a voice of Piper takes "
+                "input, input_lengths, scales and, with several speakers, sid"
+            )
         self.model = model
         self.model_name = model.model_id
         self.sample_rate = config.audio.sample_rate

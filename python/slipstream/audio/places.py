@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, cast
 
 from slipstream.audio.known import known
 from slipstream.audio.kokoro import voices_path
 from slipstream.audio.piper import config_path
+from slipstream.decoding import foreign_json
 from slipstream.errors import InvalidInputError, ModelNotFoundError, UnsafeModelError
 
 Sort = Literal["piper", "kokoro", "pipeline", "faster_whisper", "whisper"]
@@ -112,7 +112,7 @@ def _sort_of(path: Path) -> Sort | None:
         return sort_of_graph(path)
     try:
         with (path / "config.json").open("rb") as stream:
-            config = json.loads(stream.read(_MOST_CONFIG_BYTES))
+            config = foreign_json(stream.read(_MOST_CONFIG_BYTES))
     except (OSError, ValueError):
         return None
     kind = cast(dict[str, Any], config).get("model_type") if isinstance(config, dict) else None

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from slipstream import errors
 from slipstream.audio.frames import LENGTHS, Frame, FrameError, head_of, lengths, pack
+from slipstream.child_environment import child_environment
 from slipstream.errors import (
     DeadlineExceededError,
     InferenceError,
@@ -23,7 +24,6 @@ from slipstream.errors import (
     SlipstreamError,
     UnavailableError,
 )
-from slipstream.setting_options import OPTIONS
 
 log = logging.getLogger("slipstream.audio")
 _START_TIMEOUT_S = 180.0
@@ -179,7 +179,7 @@ class SpeechProcess:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=_STREAM_BYTES,
-            env={**_environment(), "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads},
+            env={**child_environment(), "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads},
             start_new_session=True,  # Ctrl-C is the server's business
         )
         try:
@@ -265,12 +265,6 @@ class SpeechProcess:
             await asyncio.wait({self._starting})
         if self._child is not None:
             await self._end(self._child)
-
-
-def _environment() -> dict[str, str]:
-    """Of this process, without its secrets: no library behind a child needs them."""
-    secrets = {option.env for option in OPTIONS.values() if option.secret}
-    return {name: value for name, value in os.environ.items() if name not in secrets}
 
 
 async def _send(

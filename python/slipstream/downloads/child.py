@@ -7,6 +7,7 @@ writes below one folder only, and never more than it was told.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import resource
 import sys
@@ -31,6 +32,7 @@ _NICE = 10
 _MEMORY_MB = 4096
 _MOST_FILES = 256
 _TELL_S = 0.2
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def main() -> int:
@@ -62,29 +64,35 @@ def _work(request: dict[str, Any], say: Callable[[str], None]) -> object:
     if order.action == "resolve":
         return msgspec.to_builtins(source.resolve(wanted))
     try:
-        _fetch(order, source, say)
-    except OSError as error:
+        return {"validator": _fetch(order, source, say)}
+    except OSError as error:  # its text has a path of this machine, its strerror has none
+        remedy = "make room there" if error.errno in _FULL else "its folder must be writable"
         raise UnavailableError(
-            f"what was fetched cannot be written ({error.strerror or error}): make room there"
+            f"what was fetched cannot be written ({error.strerror or type(error).__name__}) where "
+            f"MODEL_DIR is: {remedy}"
         ) from error
-    return None
 
 
-def _fetch(order: Order, source: Hub | Link, say: Callable[[str], None]) -> None:
+def _fetch(order: Order, source: Hub | Link, say: Callable[[str], None]) -> str:
+    """Every file of the plan; returns what `Link.fetch` does."""
     assert order.plan is not None, "there is one to fetch"
+    validator = ""
     folder, left = Path(order.folder), order.most_bytes
     for number, file in enumerate(order.plan.files):
         part = Partial(folder, file, left, _teller(number, say))
+        if part.is_done and isinstance(source, Link) and file.sha256 is None:
+            part.discard()  # of which content it is was forgotten when it was finished
         if not part.is_done:
             if isinstance(source, Hub):
                 source.fetch(order.wanted, order.plan, part)
             else:
-                source.fetch(order.wanted, part)
+                validator = source.fetch(order.wanted, part)
             say(f"{number} {part.size_bytes} verifying")
             part.finish()
         size = part.path.stat().st_size
         left -= size
         say(f"{number} {size} done {part.digest}")
+    return validator
 
 
 def _teller(number: int, say: Callable[[str], None]) -> Callable[[int], None]:

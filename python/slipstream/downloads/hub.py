@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from slipstream.downloads.partial import Partial
 from slipstream.downloads.plan import Plan, PlannedFile, Wanted
-from slipstream.downloads.selecting import select
+from slipstream.downloads.selecting import first_clash, select
 from slipstream.errors import (
     DownloadRefusedError,
     InvalidInputError,
@@ -81,6 +81,12 @@ class Hub:
             )
         if not taken:
             raise DownloadRefusedError(_nothing(wanted, pickles))
+        clash = first_clash(taken)
+        if clash is not None:
+            raise DownloadRefusedError(
+                f"{wanted.title} has '{clash[0]}', and '{clash[1]}' below a folder of that name or "
+                "of its partial file: both cannot be on one disk; choose one of them by 'files'"
+            )
         return Plan(files=taken, skipped=pickles[:100], commit=info.sha)
 
     def fetch(self, wanted: Wanted, plan: Plan, part: Partial) -> None:
@@ -148,8 +154,8 @@ class Hub:
                 f"'model_name' is not valid: {error}", key="model_name"
             ) from None
         except (OSError, errors.HTTPError) as error:
-            if isinstance(error, OSError) and error.errno in _OF_THE_DISK:
-                raise
+            if isinstance(error, OSError) and (error.filename or error.errno in _OF_THE_DISK):
+                raise  # of a file of ours, and not of the network
             raise NetworkError(
                 f"the network is not there: {self._host} cannot be reached "
                 f"({str(error) or type(error).__name__})"

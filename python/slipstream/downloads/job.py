@@ -37,7 +37,8 @@ class Job:
         self.wanted = wanted
         self.plan = plan
         self.folder = folder
-        """Name of the download's folder."""
+        """Name of the download's folder. Where its source does not tell contents apart, what
+        came decides, and it is another one when the download is complete."""
         self.created_at = time.time()
         """Seconds since the epoch, as the other moments."""
         self.started_at: float | None = None

@@ -12,11 +12,15 @@ import ssl
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path, PurePosixPath
+from typing import Final, cast
 from urllib.parse import unquote, urljoin
 
 import httpcore
 
+from slipstream.decoding import foreign_json
 from slipstream.downloads.partial import Partial
 from slipstream.downloads.plan import Plan, PlannedFile, Wanted
 from slipstream.downloads.selecting import is_safe, is_worth_having, may_be_pickle
@@ -36,10 +40,10 @@ _MOST_HOPS = 5
 _ATTEMPTS = 5
 """In a row without a byte."""
 _PAUSE_S = 1.0
+_SETTLED: Final = timedelta(seconds=1)
 _REDIRECTS = (301, 302, 303, 307, 308)
 _TRY_LATER = (408, 425, 429, 500, 502, 503, 504)
-_VALIDATORS = (b"etag", b"last-modified")
-_SOURCE_SUFFIX = ".source"
+_PLAIN = (b"", b"identity")
 
 
 class Link:
@@ -68,12 +72,12 @@ class Link:
         name = _name_of(self._target(url).path, wanted)
         with self._opened(url, ()) as answer:
             size = _length(answer)
-            validator = (_validator(answer) or b"").decode("ascii", "replace")
+            validator = _validator(answer)
         file = PlannedFile(path=name, size_bytes=size, sha256=wanted.sha256)
         return Plan(files=(file,), validator=validator)
 
-    def fetch(self, wanted: Wanted, part: Partial) -> None:
-        """The file, going on behind what is there.
+    def fetch(self, wanted: Wanted, part: Partial) -> str:
+        """The file, going on behind what is there. Returns the validator of what came.
 
         Raises: as `resolve`, and where the connection breaks again and again without a byte.
         """
@@ -81,32 +85,36 @@ class Link:
         while True:
             before = part.size_bytes
             try:
-                self._attempt(wanted.url or "", part)
-                return
+                return self._attempt(wanted.url or "", part)
             except NetworkError:
                 left = _ATTEMPTS if part.size_bytes > before else left - 1
                 if left == 0:
                     raise
             time.sleep(_PAUSE_S)
 
-    def _attempt(self, url: str, part: Partial) -> None:
+    def _attempt(self, url: str, part: Partial) -> str:
         have = part.size_bytes
-        if have and have == part.file.size_bytes:
-            return
-        source = part.part.with_name(part.part.name + _SOURCE_SUFFIX)
-        validator = _kept(source) if have else None
-        headers = [(b"range", b"bytes=%d-" % have), (b"if-range", validator)] if validator else []
-        with self._resumed(url, headers, source) as answer:
+        validator = _kept(part.source) if have else ""
+        if validator and have == part.file.size_bytes:
+            return validator
+        headers = []
+        if validator:
+            headers = [(b"range", b"bytes=%d-" % have), (b"if-range", validator.encode("latin-1"))]
+        with self._resumed(url, headers, part.source) as answer:
             anew = answer.status != 206 or not _begins_at(answer, have)
             if anew and answer.status == 206:
                 raise NetworkError("the server sent another part of the file than was asked for")
-            source.write_text(json.dumps({"validator": (_validator(answer) or b"").decode()}))
+            found = _validator(answer)
+            if not anew and found not in ("", validator):  # a 206 need not repeat a date
+                raise _RangeError("the server went on with another content than it began with")
+            validator = found if anew else validator
+            part.source.write_text(json.dumps({"validator": validator}))
             with part.open(anew=anew) as stream:
                 for chunk in answer.iter_stream():
                     stream.write(chunk)
         if part.file.size_bytes is not None and part.size_bytes < part.file.size_bytes:
             raise NetworkError(f"the connection broke after {part.size_bytes} bytes")
-        source.unlink(missing_ok=True)
+        return validator
 
     @contextmanager
     def _resumed(
@@ -146,7 +154,7 @@ class Link:
                     _require_content(answer, target)
                     yield answer
                     return
-                url = urljoin(url, _header(answer, b"location").decode("ascii", "replace"))
+                url = _next_hop(url, answer, target)
         raise DownloadRefusedError(f"{target.host} redirects more than {_MOST_HOPS} times")
 
     @contextmanager
@@ -247,6 +255,12 @@ def _name_of(path: str, wanted: Wanted) -> str:
 def _require_content(answer: httpcore.Response, target: Target) -> None:
     status = answer.status
     if status in (200, 206):
+        coding = _header(answer, b"content-encoding")
+        if coding.strip().lower() not in _PLAIN:
+            raise DownloadRefusedError(
+                f"{target.host} sends that file compressed ({_shown(coding)}), although it was "
+                "asked for its own bytes: a compressed file is no model; have it served as it is"
+            )
         return
     if status in (404, 410):
         raise SourceNotFoundError(f"{target.host} has no such file ({status})")
@@ -270,15 +284,49 @@ def _begins_at(answer: httpcore.Response, first: int) -> bool:
     return _header(answer, b"content-range").startswith(b"bytes %d-" % first)
 
 
-def _validator(answer: httpcore.Response) -> bytes | None:
-    """By what the server knows again which file it was; weak ones do not tell bytes apart."""
-    found = next((_header(answer, name) for name in _VALIDATORS if _header(answer, name)), b"")
-    return found if found and not found.startswith(b"W/") else None
-
-
-def _kept(source: Path) -> bytes | None:
+def _next_hop(url: str, answer: httpcore.Response, target: Target) -> str:
+    location = _header(answer, b"location").strip()
+    if not location:
+        raise DownloadRefusedError(
+            f"{target.host} redirects ({answer.status}) without saying where to; give the URL "
+            "that the file itself has"
+        )
     try:
-        found = json.loads(source.read_text()).get("validator")
-    except (OSError, ValueError, AttributeError):
-        return None
-    return found.encode() if isinstance(found, str) and found else None
+        return urljoin(url, location.decode("ascii", "replace"))
+    except ValueError as error:
+        raise DownloadRefusedError(
+            f"{target.host} redirects to what is no URL ({_shown(location)}); give the URL that "
+            "the file itself has"
+        ) from error
+
+
+def _shown(text: bytes) -> str:
+    """For messages: of what a stranger sent no more than this, and no query, as of any URL."""
+    return text.partition(b"?")[0][:100].decode("ascii", "replace")
+
+
+def _validator(answer: httpcore.Response) -> str:
+    """By what the server knows again which file it was; empty where nothing tells bytes apart.
+
+    An entity tag, unless it is a weak one; else the date of the last change, if it was long enough
+    ago that the file cannot have changed again within the same second (RFC 9110, section 8.8.2.2).
+    """
+    tag = _header(answer, b"etag")
+    if tag and not tag.startswith(b"W/"):
+        return tag.decode("latin-1")
+    changed = _header(answer, b"last-modified").decode("latin-1")
+    try:
+        now = parsedate_to_datetime(_header(answer, b"date").decode("latin-1"))
+        is_settled = now - parsedate_to_datetime(changed) >= _SETTLED
+    except (ValueError, TypeError, OverflowError):  # one of the two is no date, or has no zone
+        return ""
+    return changed if is_settled else ""
+
+
+def _kept(source: Path) -> str:
+    try:
+        found = foreign_json(source.read_bytes())
+    except (OSError, ValueError):
+        return ""
+    kept = cast(dict[str, object], found).get("validator") if isinstance(found, dict) else None
+    return kept if isinstance(kept, str) else ""

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from slipstream.downloads.plan import PlannedFile
 from slipstream.errors import DownloadRefusedError
 
-_SUFFIX = ".part"
+PART_SUFFIX = ".part"
+SOURCE_SUFFIX = ".part.source"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _CHUNK_BYTES = 1 << 20
 
 
@@ -30,7 +34,9 @@ class Partial:
     ) -> None:
         self.file = file
         self.path = folder / file.path
-        self.part = self.path.with_name(self.path.name + _SUFFIX)
+        self.part = self.path.with_name(self.path.name + PART_SUFFIX)
+        self.source = self.path.with_name(self.path.name + SOURCE_SUFFIX)
+        """What its source says by what it knows it again; for whoever needs that to go on."""
         self._most_bytes = most_bytes if file.size_bytes is None else file.size_bytes
         self._tell = tell
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -54,7 +60,13 @@ class Partial:
         """To write behind what is there; ``anew``: from the beginning."""
         if anew:
             self.part.unlink(missing_ok=True)
-        return Metered(self.part.open("ab"), self._most_bytes, self._tell, self.path.name)
+        stream = self.part.open("ab")
+        return Metered(stream, self._most_bytes, self._tell, self.path.name, self.discard)
+
+    def discard(self) -> None:
+        """Throws away all of it, finished or not."""
+        for path in (self.path, self.part, self.source):
+            path.unlink(missing_ok=True)
 
     def finish(self) -> None:
         """Takes it for the whole file, if it is.
@@ -77,9 +89,10 @@ class Partial:
         with self.part.open("rb") as stream:
             os.fsync(stream.fileno())
         os.replace(self.part, self.path)
+        self.source.unlink(missing_ok=True)
 
     def _refuse(self, what: str) -> None:
-        self.part.unlink(missing_ok=True)
+        self.discard()
         raise DownloadRefusedError(
             f"{self.file.path} {what}: what came is not what its source announced, and was thrown "
             "away; try again"
@@ -87,12 +100,21 @@ class Partial:
 
 
 class Metered:
-    """A file that is written; counts, and stops what is too long."""
+    """A file that is written; counts, and stops what is too long.
+
+    What became too long, or found no room, is thrown away: it would fill the disk for nothing.
+    """
 
     def __init__(
-        self, stream: BinaryIO, most_bytes: int, tell: Callable[[int], None], name: str
+        self,
+        stream: BinaryIO,
+        most_bytes: int,
+        tell: Callable[[int], None],
+        name: str,
+        discard: Callable[[], None],
     ) -> None:
         self._stream = stream
+        self._discard = discard
         self._most_bytes = most_bytes
         self._tell = tell
         self._name = name
@@ -101,7 +123,8 @@ class Metered:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stream.close()
+        with self._making_room():
+            self._stream.close()
 
     def write(self, data: bytes) -> int:
         """Writes behind what is there.
@@ -110,11 +133,13 @@ class Metered:
             DownloadRefusedError: it becomes longer than it may.
         """
         if self.tell() + len(data) > self._most_bytes:
+            self._throw_away()
             raise DownloadRefusedError(
                 f"{self._name} is longer than the {self._most_bytes} bytes that were announced or "
-                "are allowed (DOWNLOAD_MAX_MB)"
+                "are allowed (DOWNLOAD_MAX_MB), and was thrown away"
             )
-        count = self._stream.write(data)
+        with self._making_room():
+            count = self._stream.write(data)
         self._tell(self.tell())
         return count
 
@@ -132,7 +157,22 @@ class Metered:
 
     def flush(self) -> None:
         """To the system."""
-        self._stream.flush()
+        with self._making_room():
+            self._stream.flush()
+
+    @contextlib.contextmanager
+    def _making_room(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno in _FULL:
+                self._throw_away()
+            raise
+
+    def _throw_away(self) -> None:
+        self._discard()
+        with contextlib.suppress(OSError):  # what it still holds finds no room either
+            self._stream.close()
 
 
 def _digest(path: Path, digest: hashlib._Hash) -> str:

@@ -137,15 +137,26 @@ def require_valid(wanted: Wanted) -> None:
         )
 
 
-def folder_name(wanted: Wanted, plan: Plan) -> str:
+def is_told_apart(wanted: Wanted, plan: Plan) -> bool:
+    """Whether it is known before a fetch which content would come: so what is there may do."""
+    return wanted.url is None or wanted.sha256 is not None or bool(plan.validator)
+
+
+def folder_name(wanted: Wanted, plan: Plan, digest: str = "") -> str:
     """The download's folder: the same for the same content, another one for another.
 
     Nothing that was downloaded is ever written over, so a model may be loaded from it meanwhile.
+
+    Args:
+        wanted: Which URL, or repository.
+        plan: What its source says of it.
+        digest: SHA-256 of what came from a URL. Where the source says nothing by which one content
+            is told from another (`is_told_apart`), the name is good only with it.
     """
     if wanted.url is not None:
         (file,) = plan.files
         stem = re.sub(r"[^A-Za-z0-9._-]", "_", file.path)[:64].lstrip(".-") or "file"
-        return f"{stem}@{_short(wanted.url, wanted.sha256 or plan.validator)}"
+        return f"{stem}@{_short(wanted.url, wanted.sha256 or plan.validator or digest)}"
     name = (wanted.model_name or "").replace("/", "--")
     selection = ""
     if wanted.files or wanted.allow_pickle:

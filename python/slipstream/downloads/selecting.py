@@ -13,6 +13,7 @@ from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
+from slipstream.downloads.partial import PART_SUFFIX, SOURCE_SUFFIX
 from slipstream.downloads.plan import PlannedFile
 
 _WORTH_HAVING = frozenset(
@@ -82,3 +83,18 @@ def select(
         elif is_worth_having(file.path):
             taken.append(file)
     return Selection(tuple(taken), tuple(pickles))
+
+
+def first_clash(files: Iterable[PlannedFile]) -> tuple[str, str] | None:
+    """Two files of which one, or its partial file, is where the other needs a folder.
+
+    Args:
+        files: With safe paths.
+    """
+    paths = [file.path for file in files]
+    taken = {path + suffix: path for path in paths for suffix in ("", PART_SUFFIX, SOURCE_SUFFIX)}
+    for path in paths:
+        for folder in PurePosixPath(path).parents:
+            if str(folder) in taken:
+                return taken[str(folder)], path
+    return None

@@ -16,7 +16,7 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,15 @@ import msgspec
 
 from slipstream.downloads.index import Downloaded, DownloadedFile, Index
 from slipstream.downloads.job import Job
-from slipstream.downloads.plan import Order, Plan, Wanted, folder_name, plan_of, require_valid
+from slipstream.downloads.plan import (
+    Order,
+    Plan,
+    Wanted,
+    folder_name,
+    is_told_apart,
+    plan_of,
+    require_valid,
+)
 from slipstream.errors import (
     BacklogFullError,
     DownloadEndedError,
@@ -78,6 +86,8 @@ class Downloads:
         self._root = settings.model_dir / FOLDER
         self.index = Index(settings.state_path)
         self._lock = threading.Lock()
+        self._moving = threading.Lock()
+        self._in_use: set[str] = set()  # names of partial folders; with the lock for moves
         self._jobs: dict[str, Job] = {}  # in order of creation
         self._turns: dict[str, threading.Lock] = {}  # by folder, of jobs that are known
         self._workers = ThreadPoolExecutor(
@@ -120,7 +130,7 @@ class Downloads:
                 if job.folder == folder and not (job.has_ended or job.is_cancelled):
                     return job
             job = Job(f"download_{secrets.token_hex(8)}", wanted, plan, folder)
-            if self._is_there(folder):
+            if is_told_apart(wanted, plan) and self._is_there(folder):
                 job.starts()
                 _fill(job, self.index.find(folder))
                 self._jobs[job.job_id] = job
@@ -220,13 +230,15 @@ class Downloads:
 
     def _require_room(self, wanted: Wanted, plan: Plan, folder: str) -> None:
         size = plan.size_bytes
-        if size is None or self._is_there(folder):
+        if size is None or (is_told_apart(wanted, plan) and self._is_there(folder)):
             return
         if size > self._most_bytes:
+            remedy = "its operator may allow more"
+            if wanted.url is None:
+                remedy = "choose some of its files by 'files'"
             raise DownloadRefusedError(
                 f"{wanted.title} has {size / _MIB:.1f} MiB, more than the "
-                f"{self._settings.download_max_mb} that are allowed (DOWNLOAD_MAX_MB): choose some "
-                "of its files by 'files'",
+                f"{self._settings.download_max_mb} that are allowed (DOWNLOAD_MAX_MB): {remedy}",
                 size_bytes=size,
                 max_bytes=self._most_bytes,
             )
@@ -264,12 +276,26 @@ class Downloads:
     def _fetch_in_turn(self, job: Job) -> None:
         if job.is_cancelled:
             raise UnavailableError("it was cancelled")
-        partial = self._root / _PARTIAL / job.folder
+        name = job.folder
+        partial = self._root / _PARTIAL / name
         try:
-            partial.mkdir(parents=True, exist_ok=True)
+            with self._moving:
+                self._in_use.add(name)
+                partial.mkdir(parents=True, exist_ok=True)
+                self._sweep()
+            self._fill_partial(job, partial)
         except OSError as error:
             raise _unwritable(error) from error
-        self._sweep(keep=partial)
+        finally:
+            with self._moving:
+                self._in_use.discard(name)
+                is_lost = job.wanted.url is not None and not job.plan.validator
+                if is_lost or not _size_of(partial):  # nobody could go on with it
+                    shutil.rmtree(partial, ignore_errors=True)
+                self._sweep()
+
+    def _fill_partial(self, job: Job, partial: Path) -> None:
+        """Has the files fetched, and moves them to where they belong."""
         order = Order(
             action="fetch",
             wanted=job.wanted,
@@ -278,14 +304,27 @@ class Downloads:
             plan=job.plan,
             folder=str(partial.resolve()),
         )
-        self._run(order, lambda: job.is_cancelled or self._is_closed.is_set(), job.heard)
-        target = self._root / job.folder
+        came = self._run(order, lambda: job.is_cancelled or self._is_closed.is_set(), job.heard)
+        folder = job.folder
+        if job.wanted.url is not None:  # it may have changed since it was resolved
+            plan = msgspec.structs.replace(job.plan, validator=str(came["validator"]))
+            folder = folder_name(job.wanted, plan, job.files[0].sha256 or "")
+        with self._moving:
+            self._move(job, partial, folder)
+        job.folder = folder
+
+    def _move(self, job: Job, partial: Path, folder: str) -> None:
+        """One move at a time: two downloads may turn out to be of the same content."""
+        if self._is_there(folder):
+            shutil.rmtree(partial)
+            return
+        target = self._root / folder
         if target.exists():  # somebody took files out of it, or its index was lost
             shutil.rmtree(target)
         os.replace(partial, target)
         self.index.note(
             Downloaded(
-                folder=job.folder,
+                folder=folder,
                 files=tuple(
                     DownloadedFile(
                         path=state.file.path,
@@ -302,12 +341,22 @@ class Downloads:
             )
         )
 
-    def _sweep(self, keep: Path) -> None:
-        """Removes what nobody has gone on with for long."""
-        for folder in (self._root / _PARTIAL).iterdir():
-            with contextlib.suppress(OSError):  # a broom stops nobody
-                if folder != keep and time.time() - folder.stat().st_mtime > _PARTIAL_KEPT_S:
-                    shutil.rmtree(folder)
+    def _sweep(self) -> None:
+        """Removes what nobody has gone on with for long, and the oldest of what is too much.
+
+        What is not being worked on may have as many bytes together as one download. With the lock
+        for moves.
+        """
+        try:
+            there = list((self._root / _PARTIAL).iterdir())
+            idle = [(_changed_at(one), one) for one in there if one.name not in self._in_use]
+        except OSError:  # a broom stops nobody
+            return
+        left = self._most_bytes
+        for changed_at, folder in sorted(idle, reverse=True):
+            left -= _size_of(folder)
+            if left < 0 or time.time() - changed_at > _PARTIAL_KEPT_S:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _forget_old(self) -> None:
         """Ends are told for a while, and only so many. With the lock."""
@@ -327,8 +376,21 @@ def _unwritable(error: OSError) -> UnavailableError:
     )
 
 
+def _files_in(folder: Path) -> Iterator[os.stat_result]:
+    """What is known of each file; one that is being moved away meanwhile is not there any more."""
+    for path, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                yield os.lstat(os.path.join(path, name))
+
+
 def _size_of(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    return sum(file.st_size for file in _files_in(folder))
+
+
+def _changed_at(folder: Path) -> float:
+    """When somebody wrote there last, in seconds since the epoch."""
+    return max(folder.stat().st_mtime, *(file.st_mtime for file in _files_in(folder)), 0.0)
 
 
 def _fill(job: Job, there: Downloaded | None) -> None:

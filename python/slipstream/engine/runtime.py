@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+from slipstream.child_environment import CHILDREN_KEEP
 from slipstream.engine.torch_library import LIBRARY, library_folders
 from slipstream.errors import MissingDependencyError
 from slipstream.settings import Settings
@@ -89,6 +90,7 @@ def backend_options(backend: str, settings: Settings, instances: int = 1) -> dic
         return {
             "python": sys.executable,
             "python_path": str(package_parent),
+            "inherit": ",".join(CHILDREN_KEEP),
             "execute_timeout_ms": str(max(1, round(settings.execute_timeout_ms))),
         }
     return {}

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from slipstream.api.state_file import write_whole
+from slipstream.child_environment import child_environment
 from slipstream.engine.runtime import torch_backend_folder
 from slipstream.engine.torch_library import EXAMPLE_FILE
 from slipstream.errors import ModelLoadError
@@ -48,7 +49,13 @@ def script_file(settings: Settings) -> Path:
         return file
     command = [sys.executable, "-m", "slipstream.example.script", str(file)]
     try:
-        made = subprocess.run(command, capture_output=True, timeout=_CHILD_S, check=False)
+        made = subprocess.run(
+            command,
+            capture_output=True,
+            timeout=_CHILD_S,
+            check=False,
+            env=child_environment(),
+        )
     except subprocess.TimeoutExpired as error:
         raise ModelLoadError(f"example.pt was not made within {_CHILD_S:g} s") from error
     if made.returncode != 0:

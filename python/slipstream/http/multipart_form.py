@@ -34,7 +34,12 @@ def read_form(request: Request, file_field: str = "file") -> Form:
         MissingDependencyError: the parser is not installed.
     """
     try:
-        from multipart import MultipartError, MultipartSegment, PushMultipartParser
+        from multipart import (
+            MultipartError,
+            MultipartSegment,
+            ParserLimitReached,
+            PushMultipartParser,
+        )
         from multipart import parse_options_header as options_of
     except ImportError as error:
         raise MissingDependencyError(
@@ -57,12 +62,29 @@ def read_form(request: Request, file_field: str = "file") -> Form:
                     parts[name] = []
                 elif event is not None:
                     parts[name].append(bytes(event))
+    except ParserLimitReached as error:
+        raise MalformedInputError(
+            f"The form has more than {_MOST_PARTS} parts, or a part with very long headers; send "
+            f"only '{file_field}' and the fields that are known"
+        ) from error
     except (MultipartError, UnicodeDecodeError) as error:
-        raise MalformedInputError(f"The body is not a form, as it says: {error}") from error
+        raise MalformedInputError(
+            f"The body is not a form, as its Content-Type says: {_flaw(error)}"
+        ) from error
     if file_field not in parts:
         raise InvalidInputError(f"The form lacks the field '{file_field}'", key=file_field)
     file = b"".join(parts.pop(file_field))
     return Form(file, {key: _text(key, pieces) for key, pieces in parts.items()})
+
+
+def _flaw(error: Exception) -> str:
+    """In words of ours: the parser's are of its own states."""
+    if any(isinstance(one, UnicodeDecodeError) for one in (error, *error.args)):
+        return "the headers of a part are not UTF-8"
+    return (
+        "it is cut off, its boundary is not the one that was announced, or a part lacks its "
+        "Content-Disposition with a name"
+    )
 
 
 def _text(key: str, pieces: list[bytes]) -> str:

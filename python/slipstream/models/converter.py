@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from slipstream.child_environment import child_environment
+from slipstream.decoding import foreign_json
 from slipstream.errors import (
     InvalidInputError,
     MissingDependencyError,
@@ -24,13 +26,9 @@ from slipstream.errors import (
 )
 
 _PACKAGE_ROOT = Path(__file__).resolve().parents[2]
-_MOST_ANSWER_BYTES = 8 << 20
+_MOST_MESSAGE_BYTES = 8 << 20
+"""Of one message; a long task may tell its progress as often as it likes."""
 _KEPT_STDERR_BYTES = 16 << 10
-_KEPT_ENVIRONMENT = (
-    "PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "VIRTUAL_ENV", "PYTHONHOME",
-    "LD_LIBRARY_PATH", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "SLIPSTREAM_BACKEND_DIR",
-)  # fmt: skip
-"""The rest, API keys and secrets among it, does not reach a process that opens foreign files."""
 _POLL_S = 0.1
 _ERRORS: dict[str, type[SlipstreamError]] = {
     kind.__name__: kind
@@ -54,7 +52,7 @@ class Child(NamedTuple):
     """Against taking too long."""
     failure: type[SlipstreamError] = ModelLoadError
     environment: tuple[str, ...] = ()
-    """Variables that it gets beside those that every child does."""
+    """Variables that it gets beside what every child does (`slipstream.child_environment`)."""
     errors: tuple[type[SlipstreamError], ...] = ()
     """Of its own, beside those that every child may have."""
 
@@ -117,9 +115,8 @@ def run_child(
 
 
 def _environment(more: tuple[str, ...]) -> dict[str, str]:
-    names = (*_KEPT_ENVIRONMENT, *more)
-    kept = {name: os.environ[name] for name in names if name in os.environ}
-    earlier = os.environ.get("PYTHONPATH")
+    kept = child_environment(more)
+    earlier = kept.get("PYTHONPATH")
     kept["PYTHONPATH"] = os.pathsep.join([str(_PACKAGE_ROOT), *([earlier] if earlier else [])])
     return kept
 
@@ -145,7 +142,7 @@ def _listen(
     assert child.stderr is not None
     deadline = time.monotonic() + timeout_s
     answer: dict[str, Any] | None = None
-    pending, received, complaint = b"", 0, b""
+    pending, complaint = b"", b""
     stderr = child.stderr.fileno()
     with selectors.DefaultSelector() as waiting:
         waiting.register(read_end, selectors.EVENT_READ)
@@ -167,19 +164,25 @@ def _listen(
                 elif key.fd == stderr:
                     complaint = (complaint + data)[-_KEPT_STDERR_BYTES:]
                 else:
-                    received += len(data)
-                    if received > _MOST_ANSWER_BYTES:
-                        raise kind.failure(f"the {kind.name} said more than it may")
                     *lines, pending = (pending + data).split(b"\n")
+                    if len(pending) > _MOST_MESSAGE_BYTES:
+                        raise kind.failure(f"the {kind.name} said more than it may")
                     for line in lines:
-                        answer = _message(line, progress) or answer
+                        answer = _message(line, progress, kind) or answer
     return answer, complaint.decode(errors="replace").strip()
 
 
-def _message(line: bytes, progress: Callable[[str], None] | None) -> dict[str, Any] | None:
-    message = json.loads(line)
+def _message(
+    line: bytes, progress: Callable[[str], None] | None, kind: Child
+) -> dict[str, Any] | None:
+    try:
+        message = foreign_json(line)
+    except ValueError as error:  # a file that it opened may have taken it over
+        raise kind.failure(f"the {kind.name} said what cannot be understood") from error
+    if not isinstance(message, dict):
+        return None
     if "progress" not in message:
-        return message if isinstance(message, dict) else None
+        return message
     if progress is not None:
         progress(str(message["progress"])[:200])
     return None

@@ -17,7 +17,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from slipstream.decoding import converter
+from slipstream.decoding import converter, foreign_toml, foreign_value
 from slipstream.errors import ModelLoadError
 from slipstream.models.artifacts import sha256_of
 
@@ -111,10 +111,10 @@ def _document(path: Path, data: bytes) -> Any:
     """The parsed file; None where it is neither JSON nor TOML with members."""
     try:
         if data.lstrip()[:1] == b"{":
-            return msgspec.json.decode(data)
+            return foreign_value(data)
         if _TOML.search(data):
-            return tomllib.loads(data.decode())
-    except (msgspec.DecodeError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            return foreign_toml(data)
+    except (msgspec.DecodeError, tomllib.TOMLDecodeError) as error:
         if b'"learner"' in data:  # a damaged model of XGBoost's: its own adapter tells
             return None
         raise ModelLoadError(

@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from slipstream.decoding import converter
+from slipstream.decoding import converter, foreign_toml
 from slipstream.errors import ModelLoadError
 from slipstream.models.catalog import MODELS_FILE
 from slipstream.models.declared import Declared
@@ -86,10 +86,10 @@ def read_sidecar(file: Path) -> Sidecar:
             data = stream.read(_MOST_BYTES + 1)
         if len(data) > _MOST_BYTES:
             raise ModelLoadError(f"{path.name} is larger than {_MOST_BYTES} bytes")
-        tables = _tables(tomllib.loads(data.decode()))
+        tables = _tables(foreign_toml(data))
     except FileNotFoundError:
         return Sidecar()
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.MsgspecError) as error:
+    except (OSError, tomllib.TOMLDecodeError, msgspec.MsgspecError) as error:
         raise ModelLoadError(f"{path.name} cannot be read: {error}") from error
     return Sidecar(tables.warmup, tables.cache, path.name, tables.text)
 

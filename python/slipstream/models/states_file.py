@@ -24,7 +24,7 @@ from pathlib import Path
 
 import msgspec
 
-from slipstream.decoding import converter
+from slipstream.decoding import converter, foreign_toml
 from slipstream.errors import ModelLoadError, UnsafeModelError
 from slipstream.models.inputs_table import InputTable, ToldInput, told_input
 from slipstream.models.manifest import Constant, State
@@ -82,10 +82,10 @@ def states_file_of(path: Path) -> StatesFile:
     if len(data) > _MOST_BYTES:
         raise ModelLoadError(f"{file.name} is longer than {_MOST_BYTES} bytes")
     try:
-        found = tomllib.loads(data.decode())
+        found = foreign_toml(data)
         mine = {name: table for name, table in found.items() if name not in _OTHER_TABLES}
         tables = _tables(mine)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise ModelLoadError(f"{file.name} is not valid: {error}") from error
     return states_of(file.name, tables.states, tables.constants, tables.inputs)
 

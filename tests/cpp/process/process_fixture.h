@@ -52,6 +52,7 @@ inline slipstream::Backend& backend() {
 inline ModelConfig config(const std::string& runner, Options options = {}, std::string path = "") {
   options.try_emplace("python", SLIPSTREAM_TEST_PYTHON);
   options.try_emplace("python_path", SLIPSTREAM_TEST_PYTHON_PATH);
+  options.try_emplace("inherit", "*");
   options.try_emplace("runner", "worker_runners:" + runner);
   return {.path = std::move(path), .options = std::move(options)};
 }

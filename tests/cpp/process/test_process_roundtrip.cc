@@ -264,6 +264,22 @@ TEST(options_reach_the_worker) {
   CHECK_EQ(command(*instance, "limit").text(), std::to_string(8192ULL << 20));
 }
 
+TEST(only_what_is_listed_is_inherited) {
+  for (const char* name : {"SLIPSTREAM_TEST_A", "SLIPSTREAM_TEST_B", "SLIPSTREAM_TESTED"}) {
+    REQUIRE(setenv(name, "here", 1) == 0);
+  }
+  const auto inherited = [](const char* list, const char* name) {
+    const auto model = load("Control", {{"inherit", list}});
+    const auto instance = must(model->create_instance());
+    return command(*instance, std::string("environment:") + name).text() == "here";
+  };
+  CHECK(inherited("PATH,SLIPSTREAM_TEST_A", "SLIPSTREAM_TEST_A"));
+  CHECK(!inherited("PATH,SLIPSTREAM_TEST_A", "SLIPSTREAM_TEST_B"));
+  CHECK(inherited("SLIPSTREAM_TEST_*,PATH", "SLIPSTREAM_TEST_B"));
+  CHECK(!inherited("SLIPSTREAM_TEST_*,PATH", "SLIPSTREAM_TESTED"));
+  CHECK(!inherited("", "SLIPSTREAM_TEST_A"));
+}
+
 TEST(bad_options_are_refused_with_their_name) {
   const auto refuses = [](const Options& options, std::string_view text) {
     const Status status = load_failure("Control", options);

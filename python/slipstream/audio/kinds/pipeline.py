@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from slipstream.audio.child import Job
 from slipstream.audio.kinds.weights import require_plain_weights, require_transformers
+from slipstream.decoding import foreign_json
 from slipstream.errors import InvalidInputError, ModelLoadError
 
 _TWO_LETTERS: Final = {
@@ -52,7 +52,7 @@ def open_worker(options: dict[str, Any]) -> PipelineWorker:
 
     torch.set_num_threads(options["threads"])
     folder = Path(options["folder"])
-    kind = json.loads((folder / "config.json").read_bytes()).get("model_type")
+    kind = _model_type(folder)
     opener = _OPENERS.get(str(kind))
     if opener is None:
         raise ModelLoadError(
@@ -65,6 +65,14 @@ def open_worker(options: dict[str, Any]) -> PipelineWorker:
     except (OSError, ValueError, KeyError) as error:  # of files that are missing, or damaged
         raise ModelLoadError(f"{folder.name} cannot be opened as {kind}: {error}") from error
     return PipelineWorker(speak, about, torch)
+
+
+def _model_type(folder: Path) -> object:
+    try:
+        config = foreign_json((folder / "config.json").read_bytes())
+    except (OSError, ValueError) as error:
+        raise ModelLoadError(f"{folder.name}/config.json cannot be read: {error}") from error
+    return cast(dict[str, Any], config).get("model_type") if isinstance(config, dict) else None
 
 
 _Opened = tuple[Callable[[dict[str, Any]], Any], dict[str, Any]]

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from slipstream.audio.formats import READ
+from slipstream.audio.formats import READ, recognised
 from slipstream.errors import InvalidInputError
 
 SAMPLE_RATE = 16_000
@@ -39,7 +39,7 @@ def read_samples(data: bytes, most_s: float) -> Any:
         block = max(1, _BLOCK_SAMPLES // file.channels)
         is_last = False
         while not is_last:
-            samples = _block(file, block)
+            samples = _block(file, block, most_s - left)
             left -= len(samples) / rate
             if left < 0:
                 raise InvalidInputError(
@@ -68,20 +68,26 @@ def _opened(data: bytes) -> Any:
     try:
         return Forward(io.BytesIO(data))
     except soundfile.LibsndfileError as error:
-        raise _damaged(error.error_string) from error
+        # What libsndfile says is of the calls that we make ("possibly a pipe?"), not of the file.
+        kind = recognised(data)
+        raise InvalidInputError(
+            f"The audio cannot be read: it begins as {kind} does, and what follows is damaged, or "
+            f"not among what is read of {kind}; send a whole file",
+            formats=list(READ),
+        ) from error
 
 
-def _block(file: Any, count: int) -> Any:
+def _block(file: Any, count: int, after_s: float) -> Any:
     import soundfile
 
     try:
         return file.read(count, dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
-        raise _damaged(error.error_string) from error
-
-
-def _damaged(said: str) -> InvalidInputError:
-    return InvalidInputError(f"The audio cannot be read: {said}", formats=list(READ))
+        raise InvalidInputError(
+            f"The audio cannot be read: it is damaged after its first {after_s:.3f} s; send a "
+            "whole file",
+            formats=list(READ),
+        ) from error
 
 
 @contextmanager

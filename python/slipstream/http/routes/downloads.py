@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
+from slipstream.errors import InvalidInputError
 from slipstream.http.clock import format_time
 from slipstream.http.codec import JsonBody, json_response
 from slipstream.http.lane_call import LaneCall
@@ -63,6 +64,12 @@ def download(context: Context, request: Request) -> Pending:
     from slipstream.downloads.plan import Wanted, require_valid  # here: with the first download
 
     body = _read(request)
+    if body.files is not None and not body.files:
+        raise InvalidInputError(
+            "'files' is an empty list, which no file fits: name patterns, or leave it out for all "
+            "files that are worth having",
+            key="files",
+        )
     wanted = Wanted(
         model_name=body.model_name,
         revision=body.revision,
