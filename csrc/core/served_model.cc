@@ -15,6 +15,12 @@ namespace {
 // many runs.
 constexpr std::uint32_t kProbeEvery = 16;
 
+// Of the requests whose learned time is above the inline limit, but less than so many times, one in
+// so many runs inline: where it was learned on workers, or at a bad moment, nothing else would
+// correct it.
+constexpr Nanoseconds kInlineProbeTimes = 4;
+constexpr std::uint32_t kInlineProbeEvery = 256;
+
 // Requests of warm-ups that are kept for instances that are made later.
 constexpr std::size_t kMostWarmRequests = 4;
 
@@ -214,8 +220,7 @@ std::optional<Response> ServedModel::try_run_inline(std::span<const Tensor> inpu
   const std::int64_t rows = model_->spec().batchable ? inputs.front().rows() : 1;
   if (batcher_.is_batching() && rows > batcher_.row_limit(options)) return std::nullopt;
   const std::uint64_t shape_key = shape_key_of(inputs);
-  const Nanoseconds learned_ns = latency_.estimate_ns(shape_key, rows);
-  if (learned_ns == 0 || learned_ns > options_.inline_limit_ns) return std::nullopt;
+  if (inline_ns(shape_key, rows) == 0) return std::nullopt;
   const AdmissionGuard guard(*this);
   if (!guard.is_open() || !batcher_.approx_empty()) return std::nullopt;
   for (const auto& slot : slots_) {
@@ -235,6 +240,14 @@ std::optional<Response> ServedModel::try_run_inline(std::span<const Tensor> inpu
     return response;
   }
   return std::nullopt;
+}
+
+Nanoseconds ServedModel::inline_ns(std::uint64_t shape_key, std::int64_t rows) noexcept {
+  const Nanoseconds expected_ns = latency_.curve(shape_key).inline_ns(rows);
+  if (expected_ns <= options_.inline_limit_ns) return expected_ns;
+  if (expected_ns > kInlineProbeTimes * options_.inline_limit_ns) return 0;
+  const bool is_probe = slow_inline_.fetch_add(1) % kInlineProbeEvery == kInlineProbeEvery - 1;
+  return is_probe ? expected_ns : 0;
 }
 
 Status ServedModel::warm_up(std::span<const Tensor> inputs, std::uint64_t outputs_wanted,

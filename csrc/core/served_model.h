@@ -113,6 +113,8 @@ class ServedModel final : public Servable {
   Status enqueue(std::vector<Tensor>&& inputs, const RequestOptions& options, std::int64_t rows,
                  std::uint64_t shape_key, const std::optional<AdmissionQuestion>& judged,
                  std::shared_ptr<CompletionSink> sink, std::uint64_t tag, Ticket* ticket);
+  // What it should take on its caller's thread; 0 where that is not known, or too long.
+  [[nodiscard]] Nanoseconds inline_ns(std::uint64_t shape_key, std::int64_t rows) noexcept;
   [[nodiscard]] bool has_workers() const noexcept;
   Status warm_up_instance(Instance& instance, const WarmRequest& request, Nanoseconds until_ns);
   // Both with close_mutex_.
@@ -140,9 +142,10 @@ class ServedModel final : public Servable {
   // Submitters between their check of closing_ and the push.
   std::atomic<std::int64_t> admitting_{0};
   std::atomic<std::uint32_t> too_slow_{
-      0};                   // requests refused, or run as a probe, as too slow alone
-  std::mutex close_mutex_;  // closing, and changing the number of instances
-  std::vector<WarmRequest> warm_requests_;  // with it
+      0};  // requests refused, or run as a probe, as too slow alone
+  std::atomic<std::uint32_t> slow_inline_{0};  // requests that were a little too slow to run inline
+  std::mutex close_mutex_;                     // closing, and changing the number of instances
+  std::vector<WarmRequest> warm_requests_;     // with it
 };
 
 }  // namespace slipstream
