@@ -1,6 +1,7 @@
 """Models with states over HTTP: voice activity, chunk by chunk, against one pass over it all.
 
-The model is Silero VAD, the audio is generated: hum, silence, and a voice.
+The model is Silero VAD. Most of the audio is generated: hum, silence, and a voice; the twins hear
+a recording.
 Its makers ship the network for one chunk at a time (``silero_vad.onnx``, whose state is one tensor,
 and ``silero_vad.jit``, which changes its own attributes), and for a whole recording
 (``silero_vad_16k_sequence.onnx``, whose states are two).
@@ -11,7 +12,8 @@ from __future__ import annotations
 import json
 import random
 import shutil
-from collections.abc import Iterator
+import wave
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ import pytest
 import scipy.signal
 
 from http_server import Server, error_of, slipstream_server
-from real_models import SILERO
+from real_models import SILERO, package_file
 from stream_client import START, Open
 from test_engine_stateful import silero_files, write_sum
 
@@ -75,9 +77,17 @@ def audio() -> npt.NDArray[np.float32]:
     return (sound + noise).astype(np.float32)
 
 
-def chunks() -> npt.NDArray[np.float32]:
+def recording() -> npt.NDArray[np.float32]:
+    """Half a minute of a telephone call: nobody speaks for six seconds, then two people do."""
+    with wave.open(str(package_file("pyannote.audio", "sample", "sample.wav"))) as file:
+        assert (file.getframerate(), file.getsampwidth(), file.getnchannels()) == (RATE, 2, 1)
+        samples = np.frombuffer(file.readframes(file.getnframes()), "<i2")
+    return (samples / 32768).astype(np.float32)
+
+
+def chunks(sound: npt.NDArray[np.float32] | None = None) -> npt.NDArray[np.float32]:
     """As the model wants them: each chunk with the end of the one before, ``(count, 576)``."""
-    sound = audio()
+    sound = audio() if sound is None else sound
     padded = np.concatenate([np.zeros(CONTEXT, np.float32), sound])
     starts = range(0, sound.size - CHUNK + 1, CHUNK)
     return np.stack([padded[start : start + CONTEXT + CHUNK] for start in starts])
@@ -150,6 +160,20 @@ def streamed(stream: Open, order: list[int]) -> list[Any]:
     return [result["predictions"] for result in results]
 
 
+def heard(stream: Open, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """Probabilities of chunks that may be more than a stream buffers."""
+    found: list[Any] = []
+    for first in range(0, len(rows), 100):
+        part = rows[first : first + 100]
+        for number, row in enumerate(part, first + 1):
+            stream.send(number, [row.tolist()])
+        found += stream.read_until(first + len(part))
+    assert [result["sequence_id"] for result in found] == list(range(1, len(rows) + 1))
+    assert all(result["status"] == "success" for result in found)
+    stream.close()
+    return np.array([result["predictions"] for result in found]).ravel()
+
+
 class TestVoiceActivity:
     def test_chunk_by_chunk_is_as_onnxruntime_itself(
         self, client: httpx.Client, folder: Path
@@ -199,15 +223,24 @@ class TestVoiceActivity:
 class TestTwins:
     """The same network in TorchScript: it keeps its context and its state by itself."""
 
-    def test_both_hear_the_same(self, client: httpx.Client, folder: Path) -> None:
-        stream, rows = start(client, "silero_script"), chunks()
-        for number, row in enumerate(rows, 1):
-            stream.send(number, [row[CONTEXT:].tolist()])
-        results = stream.read_until(len(rows))
-        got = np.array([result["predictions"] for result in results])
-        twin = np.array(streamed(start(client, "silero_vad"), list(range(1, len(rows) + 1))))
-        np.testing.assert_allclose(got.ravel(), twin.ravel(), rtol=0, atol=TWINS_TOLERANCE)
-        assert got.min() < 0.05 and got.max() > 0.7, "it should hear the voice"
+    @pytest.mark.parametrize("sound", [audio, recording])
+    def test_both_hear_the_same(
+        self, client: httpx.Client, sound: Callable[[], npt.NDArray[np.float32]]
+    ) -> None:
+        rows = chunks(sound())
+        script, twin = (
+            heard(start(client, model), rows[:, skipped:])
+            for model, skipped in (("silero_script", CONTEXT), ("silero_vad", 0))
+        )
+        np.testing.assert_allclose(script, twin, rtol=0, atol=TWINS_TOLERANCE)
+        assert script.min() < 0.05 and script.max() > 0.7, "it should hear the voice"
+
+    def test_they_hear_who_speaks_in_the_recording(self, client: httpx.Client) -> None:
+        """By what its makers wrote down: from 6.7 s on there is always somebody."""
+        probabilities = heard(start(client, "silero_script"), chunks(recording())[:, CONTEXT:])
+        second = RATE // CHUNK
+        assert probabilities[: 6 * second].mean() < 0.2
+        assert probabilities[8 * second :].mean() > 0.7
 
 
 class TestOutsideOfAStream:

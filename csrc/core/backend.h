@@ -9,7 +9,7 @@
 //    and the remedy.
 //  - Backend and Model calls come from any thread, possibly several at once.
 //  - One Instance is used by one thread at a time, though not always by the same thread (a caller
-//    may borrow an idle instance to run a request inline).
+//    may borrow an idle instance to run a request inline). It leaves the thread as it found it.
 #pragma once
 
 #include <cstdint>

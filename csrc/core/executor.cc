@@ -323,7 +323,7 @@ Response run_once(ExecutionContext& context, Instance& instance, std::span<const
                   std::uint64_t outputs_wanted, std::uint64_t shape_key,
                   std::int64_t rows) noexcept {
   Outcome outcome = execute(context, instance, inputs, outputs_wanted, rows);
-  if (outcome.status.is_ok()) context.latency.observe(shape_key, rows, outcome.execute_ns);
+  if (outcome.status.is_ok()) context.latency.observe_inline(shape_key, rows, outcome.execute_ns);
   return {.status = std::move(outcome.status),
           .outputs = std::move(outcome.outputs),
           .total_ns = outcome.execute_ns,

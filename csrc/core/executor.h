@@ -30,7 +30,8 @@ struct ExecutionContext {
 // alone.
 void run_batch(ExecutionContext& context, Instance& instance, Batch& batch) noexcept;
 
-// One execution of `inputs`, with learning and counting but without requests. Never throws.
+// One execution of `inputs` on its caller's thread, with learning and counting but without
+// requests. Never throws.
 [[nodiscard]] Response run_once(ExecutionContext& context, Instance& instance,
                                 std::span<const Tensor> inputs, std::uint64_t outputs_wanted,
                                 std::uint64_t shape_key, std::int64_t rows) noexcept;

@@ -57,6 +57,34 @@ TEST(one_slow_execution_moves_it_by_an_eighth_and_is_forgotten_at_once) {
   CHECK_EQ(model.estimate_ns(7, 1), 988);
 }
 
+TEST(what_runs_inline_is_learned_apart_from_what_workers_take) {
+  LatencyCurve curve;
+  CHECK_EQ(curve.inline_ns(1), 0);
+  curve.observe(1, 40'000);
+  CHECK_EQ(curve.inline_ns(1), 40'000);  // better than nothing
+  curve.observe_inline(1, 8000);
+  for (int i = 0; i < 100; ++i) curve.observe(1, 40'000);
+  CHECK_EQ(curve.inline_ns(1), 8000);
+  CHECK(curve.mean_ns(1) > 39'000);
+  curve.observe_inline(1, 8800);
+  CHECK_EQ(curve.inline_ns(1), 8100);
+  curve.observe_inline(1, 1'000'000);  // counts as twice the mean
+  CHECK_EQ(curve.inline_ns(1), 9112);
+  curve.observe(1, 8312);  // a worker that was quicker
+  CHECK_EQ(curve.inline_ns(1), 9012);
+}
+
+TEST(a_size_that_never_ran_inline_takes_no_more_than_a_larger_one) {
+  LatencyCurve curve;
+  curve.observe_inline(3, 9000);
+  curve.observe(1, 40'000);
+  CHECK_EQ(curve.inline_ns(1), 9000);
+  CHECK_EQ(curve.inline_ns(2), 9000);
+  CHECK_EQ(curve.inline_ns(5), 0);  // of more rows it says nothing
+  curve.observe(5, 70'000);
+  CHECK_EQ(curve.inline_ns(5), 70'000);
+}
+
 TEST(between_sizes_time_is_a_line_and_beyond_them_it_goes_on) {
   LatencyCurve curve;
   CHECK_EQ(curve.mean_ns(5), 0);

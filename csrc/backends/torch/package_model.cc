@@ -63,7 +63,7 @@ Status PackageInstance::run(const Execution& execution, std::vector<Tensor>& out
   if (Status status = check_inputs(execution.inputs, spec.inputs); !status.is_ok()) return status;
   Status sizes = check_sizes(execution.inputs, spec.inputs, model_.options().sizes);
   if (!sizes.is_ok()) return sizes;
-  use_threads(model_.options().intra_op_threads);
+  const ThreadsScope threads(model_.options().intra_op_threads);
   const c10::InferenceMode inference;
   std::vector<at::Tensor> arguments;
   arguments.reserve(execution.inputs.size());

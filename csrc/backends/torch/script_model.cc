@@ -157,7 +157,7 @@ Status ScriptInstance::execute(const Execution& execution, std::vector<Tensor>& 
 Status ScriptInstance::run(const Execution& execution, std::vector<Tensor>& outputs) {
   const ModelSpec& spec = model_.spec();
   if (Status status = check_inputs(execution.inputs, spec.inputs); !status.is_ok()) return status;
-  use_threads(model_.options().intra_op_threads);
+  const ThreadsScope threads(model_.options().intra_op_threads);
   const c10::InferenceMode inference;
   std::span<const Tensor> tensors = execution.inputs;
   if (state_) {

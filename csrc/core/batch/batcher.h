@@ -73,6 +73,11 @@ class Batcher {
     request.wait_begin_ns = std::max(question.now, question.instance_free_ns);
   }
 
+  // An execution of that length begins on an instance whose batch was not formed here.
+  void note_execution(Nanoseconds now, Nanoseconds execute_ns) noexcept {
+    instance_free_ns_.set(now + execute_ns / instances_.value());
+  }
+
   // Whether nothing waits. Exact once nobody pushes any more; blocks while a batch is formed.
   [[nodiscard]] bool is_drained() noexcept;
 

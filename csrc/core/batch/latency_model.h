@@ -12,6 +12,11 @@
 // mean. For the same reason sizes that were never run are taken to be quick: running them is the
 // way to know.
 //
+// What it costs to run *inline*, on a thread that has just prepared the request, is learned apart:
+// a worker that was asleep finds its core's caches cold, and takes several times as long for a
+// small model. By its time such a model would look too slow to run inline, and nothing would ever
+// correct that. Only where a worker was quicker, that counts for both.
+//
 // Threads: any. Reading and learning are lock-free and may see a value one update old; a shape that
 // was never seen before takes a lock once. Bounded: past kShapes shapes, new ones are not learned
 // and stay unknown.
@@ -39,6 +44,14 @@ class LatencyCurve {
   // does not mind.
   void observe(std::int64_t rows, Nanoseconds execute_ns) noexcept;
 
+  // The same of one on its caller's thread, which teaches inline_ns(), too.
+  void observe_inline(std::int64_t rows, Nanoseconds execute_ns) noexcept;
+
+  // What an execution of so many rows takes on its caller's thread, at most: the mean of those of
+  // about so many rows, or of the next larger size that was seen. Where nothing of the kind ran
+  // inline, what workers took. 0 where no size from there on was seen.
+  [[nodiscard]] Nanoseconds inline_ns(std::int64_t rows) const noexcept;
+
   // The mean of executions of about so many rows; 0 while there was none.
   [[nodiscard]] Nanoseconds learned_ns(std::int64_t rows) const noexcept {
     return buckets_[bucket_of(rows)].mean_ns.value();
@@ -50,7 +63,11 @@ class LatencyCurve {
   // `rows` grow. 0 while nothing was seen.
   [[nodiscard]] Nanoseconds mean_ns(std::int64_t rows) const noexcept;
   [[nodiscard]] Nanoseconds tail_ns(std::int64_t rows) const noexcept {
-    return mean_ns(rows) + kTailDeviations * deviation_of(mean_ns(rows));
+    return tail_of(mean_ns(rows));
+  }
+  // What executions take at worst whose mean is `mean`.
+  [[nodiscard]] Nanoseconds tail_of(Nanoseconds mean) const noexcept {
+    return mean + kTailDeviations * deviation_of(mean);
   }
   // Half way between the two. What a request needs that was admitted by the tail: the other half is
   // for what its queue did not foresee.
@@ -64,8 +81,6 @@ class LatencyCurve {
   [[nodiscard]] std::int64_t rows_in_time(Nanoseconds budget_ns, std::int64_t limit) const noexcept;
 
  private:
-  static constexpr std::int64_t kMeanShift = 3;       // each observation counts 1/8
-  static constexpr std::int64_t kDeviationShift = 4;  // and 1/16 for the deviation
   static constexpr std::int64_t kTailDeviations = 3;
   static constexpr std::int64_t kRowsScale = 16;            // fractions of a row that averages keep
   static constexpr std::int64_t kDeviationScale = 1 << 16;  // and of the mean
@@ -74,6 +89,7 @@ class LatencyCurve {
   struct Bucket {
     RelaxedGauge<std::int64_t> mean_ns;  // 0: nothing seen
     RelaxedGauge<std::int64_t> scaled_rows;
+    RelaxedGauge<std::int64_t> inline_ns;  // 0: none ran inline
   };
 
   [[nodiscard]] Nanoseconds deviation_of(Nanoseconds mean) const noexcept {
@@ -95,6 +111,7 @@ class LatencyModel {
   [[nodiscard]] const LatencyCurve& curve(std::uint64_t shape_key) const noexcept;
 
   void observe(std::uint64_t shape_key, std::int64_t rows, Nanoseconds execute_ns) noexcept;
+  void observe_inline(std::uint64_t shape_key, std::int64_t rows, Nanoseconds execute_ns) noexcept;
 
  private:
   static constexpr std::size_t kShapes = 128;
@@ -106,6 +123,8 @@ class LatencyModel {
 
   // Where that key is, or would be; null when every place is taken.
   [[nodiscard]] const Shape* find(std::uint64_t key) const noexcept;
+  // The curve to teach, made at the first time; null when every place is taken.
+  [[nodiscard]] LatencyCurve* learning(std::uint64_t shape_key) noexcept;
 
   std::array<Shape, kShapes> shapes_;
   LatencyCurve unknown_;  // stays empty
