@@ -116,8 +116,13 @@ py::object QuickCall::run(const py::handle& x) const {
   const std::array<Tensor, 1> inputs{rows_of(x)};
   if (inputs[0].data() == nullptr) return py::none();
   drop_parked_references();
-  const std::optional<Response> response =
-      model_->served->try_run_inline(inputs, RequestOptions{.outputs_wanted = outputs_wanted_});
+  RequestOptions options{.outputs_wanted = outputs_wanted_};
+  std::optional<Response> response = model_->served->try_run_inline(inputs, options);
+  if (!response) {  // what takes longer leaves the GIL to others meanwhile
+    options.caller_waits = true;
+    const py::gil_scoped_release release;
+    response = model_->served->try_run_inline(inputs, options);
+  }
   if (!response) return py::none();
   raise_unless_ok(response->status);
   return answer_of(response->outputs[output_]);

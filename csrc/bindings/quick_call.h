@@ -6,7 +6,7 @@
 // input included: then the caller goes the long way (Model.run), which also says what is wrong.
 // Both give the same answer and count the same.
 //
-// Threads: any, with the GIL, which is kept: giving it away takes longer than what runs here.
+// Threads: any, with the GIL, which is kept where giving it away takes longer than what runs here.
 // Ownership: shares the model. Failure: raises what Model.run would raise.
 #pragma once
 

@@ -46,6 +46,17 @@ std::shared_ptr<ResultObject> result_of(Response&& response) {
   return std::make_shared<ResultObject>(ResultObject{std::move(response)});
 }
 
+// Computes here, or submits the request. Without the GIL.
+Status run_or_submit(const ModelObject& self, const InputsObject& inputs,
+                     const RequestOptions& options, WaitingSink& sink, Ticket& ticket,
+                     std::optional<Response>& response) {
+  const py::gil_scoped_release release;
+  response = self.served->try_run_inline(inputs.tensors, options);
+  if (response) return Status::ok();
+  return self.served->submit(std::vector<Tensor>(inputs.tensors), options, borrowed_sink(sink), 0,
+                             &ticket);
+}
+
 // Blocks until the request ends. Ctrl-C cancels it and is raised once it has ended.
 Response wait_for_answer(Servable& served, WaitingSink& sink, Ticket ticket) {
   bool interrupted = false;
@@ -79,22 +90,15 @@ std::shared_ptr<ResultObject> run(const ModelObject& self, const InputsObject& i
                                   std::optional<double> timeout_ms, std::int64_t max_batch_rows,
                                   std::uint64_t outputs_wanted, bool is_alone) {
   drop_parked_references();
-  const RequestOptions options =
+  RequestOptions options =
       options_of(priority, timeout_ms, max_batch_rows, outputs_wanted, is_alone);
-  if (auto response = self.served->try_run_inline(inputs.tensors, options)) {
-    return result_of(std::move(*response));
-  }
+  std::optional<Response> response = self.served->try_run_inline(inputs.tensors, options);
+  if (response) return result_of(std::move(*response));
+  options.caller_waits = true;
   WaitingSink sink;
   Ticket ticket;
-  {
-    const py::gil_scoped_release release;
-    const Status status = self.served->submit(std::vector<Tensor>(inputs.tensors), options,
-                                              borrowed_sink(sink), 0, &ticket);
-    if (!status.is_ok()) {
-      const py::gil_scoped_acquire acquire;
-      raise_status(status);
-    }
-  }
+  raise_unless_ok(run_or_submit(self, inputs, options, sink, ticket, response));
+  if (response) return result_of(std::move(*response));
   return result_of(wait_for_answer(*self.served, sink, ticket));
 }
 

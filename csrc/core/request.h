@@ -27,6 +27,9 @@ struct RequestOptions {
   std::int64_t max_batch_rows = 0;        // most rows of one execution; 0: the model's maximum
   std::uint64_t outputs_wanted = ~std::uint64_t{0};
   bool is_alone = false;  // its executions hold rows of no other request
+  // Its thread does nothing else until the answer is there, and nobody needs it meanwhile: what
+  // would wait for a worker may as well compute. Never for the thread of an event loop.
+  bool caller_waits = false;
 };
 
 // The answers of a request's row ranges while it is split over several executions.

@@ -33,8 +33,8 @@ class Servable {
                                       std::shared_ptr<CompletionSink> sink, std::uint64_t tag,
                                       Ticket* ticket) = 0;
 
-  // Runs the request on this thread where that is quicker than handing it over; nullopt (inputs
-  // untouched) if not. The answer is the Response.
+  // Runs the request on this thread where that is quicker than handing it over, or where the caller
+  // waits anyway; nullopt (inputs untouched) if not. The answer is the Response.
   [[nodiscard]] virtual std::optional<Response> try_run_inline(std::span<const Tensor> inputs,
                                                                const RequestOptions& options) = 0;
 
@@ -72,7 +72,7 @@ class Servable {
   [[nodiscard]] virtual bool is_batching() const noexcept = 0;
   // Requests that wait (in a composite: that are in progress).
   [[nodiscard]] virtual std::size_t approx_queue_size() const noexcept = 0;
-  // Of its instances, those whose workers execute now.
+  // Of its instances, those that execute now.
   [[nodiscard]] virtual std::size_t busy_instances() const noexcept = 0;
   [[nodiscard]] virtual std::uint64_t restarts() const noexcept = 0;
 };

@@ -220,34 +220,51 @@ std::optional<Response> ServedModel::try_run_inline(std::span<const Tensor> inpu
   const std::int64_t rows = model_->spec().batchable ? inputs.front().rows() : 1;
   if (batcher_.is_batching() && rows > batcher_.row_limit(options)) return std::nullopt;
   const std::uint64_t shape_key = shape_key_of(inputs);
-  if (inline_ns(shape_key, rows) == 0) return std::nullopt;
-  const AdmissionGuard guard(*this);
-  if (!guard.is_open() || !batcher_.approx_empty()) return std::nullopt;
-  for (const auto& slot : slots_) {
-    const std::unique_lock lock(slot->in_use, std::try_to_lock);
-    if (!lock.owns_lock() || !slot->instance) continue;
-    ExecutionContext context{model_->spec(), pool_, batcher_, latency_, stats_, options_.memory};
-    Response response =
-        run_once(context, *slot->instance, inputs, options.outputs_wanted, shape_key, rows);
-    stats_.inline_executions.add(1);
-    stats_.stages.total.record(response.total_ns);
-    if (response.status.is_ok()) {
-      stats_.succeeded.add(1);
-      stats_.rows.add(static_cast<std::uint64_t>(rows));
-    } else {
-      stats_.failed.add(1);
-    }
-    return response;
+  const Nanoseconds expected_ns = inline_ns(options, shape_key, rows);
+  if (expected_ns == 0) return std::nullopt;
+  const Loan loan = borrow_instance();
+  if (loan.slot == nullptr) return std::nullopt;
+  ExecutionContext context{model_->spec(), pool_, batcher_, latency_, stats_, options_.memory};
+  loan.slot->is_busy.set(true);
+  // Admission counts on it where it is long enough to matter.
+  if (options.caller_waits) batcher_.note_execution(now_ns(), expected_ns);
+  Response response =
+      run_once(context, *loan.slot->instance, inputs, options.outputs_wanted, shape_key, rows);
+  loan.slot->is_busy.set(false);
+  stats_.inline_executions.add(1);
+  stats_.stages.total.record(response.total_ns);
+  if (response.status.is_ok()) {
+    stats_.succeeded.add(1);
+    stats_.rows.add(static_cast<std::uint64_t>(rows));
+  } else {
+    stats_.failed.add(1);
   }
-  return std::nullopt;
+  return response;
 }
 
-Nanoseconds ServedModel::inline_ns(std::uint64_t shape_key, std::int64_t rows) noexcept {
-  const Nanoseconds expected_ns = latency_.curve(shape_key).inline_ns(rows);
+Nanoseconds ServedModel::inline_ns(const RequestOptions& options, std::uint64_t shape_key,
+                                   std::int64_t rows) noexcept {
+  const LatencyCurve& curve = latency_.curve(shape_key);
+  const Nanoseconds expected_ns = curve.inline_ns(rows);
   if (expected_ns <= options_.inline_limit_ns) return expected_ns;
+  // Who has a deadline must be answered by then, whatever the execution does.
+  if (options.caller_waits && options.deadline_ns == kNoDeadline) {
+    const bool is_long = curve.tail_of(expected_ns) > options_.waiting_limit_ns;
+    return is_long || batcher_.is_crowded(now_ns()) ? 0 : expected_ns;
+  }
   if (expected_ns > kInlineProbeTimes * options_.inline_limit_ns) return 0;
   const bool is_probe = slow_inline_.fetch_add(1) % kInlineProbeEvery == kInlineProbeEvery - 1;
   return is_probe ? expected_ns : 0;
+}
+
+ServedModel::Loan ServedModel::borrow_instance() noexcept {
+  const AdmissionGuard guard(*this);  // until it is lent: close() spins while it is held
+  if (!guard.is_open() || !batcher_.approx_empty()) return {};
+  for (const auto& slot : slots_) {
+    std::unique_lock lock(slot->in_use, std::try_to_lock);
+    if (lock.owns_lock() && slot->instance) return {slot.get(), std::move(lock)};
+  }
+  return {};
 }
 
 Status ServedModel::warm_up(std::span<const Tensor> inputs, std::uint64_t outputs_wanted,
@@ -291,7 +308,11 @@ void ServedModel::run_worker(InstanceSlot& slot, std::size_t number) noexcept {
       static_cast<std::size_t>(std::min<std::int64_t>(options_.batcher.max_batch_rows, 1024)));
   batch.late.reserve(64);
   while (!leaves_when_asked(slot)) {
-    std::unique_lock lock(slot.in_use);
+    std::unique_lock lock(slot.in_use, std::try_to_lock);
+    if (!lock.owns_lock()) {  // lent to a caller, maybe for long; another instance may be idle
+      if (slots_.size() > 1 && !batcher_.approx_empty()) work_.notify_one();
+      lock.lock();
+    }
     Nanoseconds begin = now_ns();
     if (!batcher_.form(batch, begin)) {
       // Announcing oneself as a waiter costs producers a system call, so it comes second; and after
@@ -348,6 +369,7 @@ void ServedModel::close(Nanoseconds drain_until_ns) noexcept {
   }
   for (const auto& slot : slots_) {
     if (slot->worker.joinable()) slot->worker.join();
+    const std::scoped_lock until_it_is_back(slot->in_use);  // it may be lent to a caller
   }
   fail_queued(closed_status(options_.name));  // the rests of split requests that were running
 }

@@ -35,6 +35,9 @@ struct ServeOptions {
   // Executions learned to take less than this run on the caller's thread when the model is idle:
   // less than waking a worker costs. 0 turns the inline path off.
   Nanoseconds inline_limit_ns = 20'000;
+  // The same for callers that wait (RequestOptions), whom waking a worker costs twice and gives
+  // nothing: of the tail, since nothing interrupts a caller that computes (decisions/008).
+  Nanoseconds waiting_limit_ns = 10'000'000;
   // How far workers rank behind the threads that feed them (this_thread.h).
   int worker_nice = 0;
   std::pmr::memory_resource* memory = std::pmr::new_delete_resource();
@@ -53,7 +56,8 @@ class ServedModel final : public Servable {
                               std::shared_ptr<CompletionSink> sink, std::uint64_t tag,
                               Ticket* ticket) override;
 
-  // Only if nothing is waiting, an instance is idle and the learned time is below the inline limit.
+  // Only if nothing is waiting, an instance is idle and the learned time is below the limit of such
+  // a caller.
   [[nodiscard]] std::optional<Response> try_run_inline(std::span<const Tensor> inputs,
                                                        const RequestOptions& options) override;
 
@@ -92,7 +96,7 @@ class ServedModel final : public Servable {
   struct InstanceSlot {
     std::unique_ptr<Instance> instance;  // changed under in_use and instances_mutex_ both
     std::mutex in_use;
-    RelaxedGauge<bool> is_busy;  // its worker executes
+    RelaxedGauge<bool> is_busy;  // its worker executes, or whom it is lent to
     std::thread worker;
     std::atomic<Phase> phase{Phase::kAtWork};
   };
@@ -100,6 +104,11 @@ class ServedModel final : public Servable {
   struct WarmRequest {
     std::vector<Tensor> inputs;
     std::uint64_t outputs_wanted;
+  };
+  // An instance that is lent to a caller; none: null.
+  struct Loan {
+    InstanceSlot* slot = nullptr;
+    std::unique_lock<std::mutex> in_use{};
   };
   class AdmissionGuard;
 
@@ -114,7 +123,10 @@ class ServedModel final : public Servable {
                  std::uint64_t shape_key, const std::optional<AdmissionQuestion>& judged,
                  std::shared_ptr<CompletionSink> sink, std::uint64_t tag, Ticket* ticket);
   // What it should take on its caller's thread; 0 where that is not known, or too long.
-  [[nodiscard]] Nanoseconds inline_ns(std::uint64_t shape_key, std::int64_t rows) noexcept;
+  [[nodiscard]] Nanoseconds inline_ns(const RequestOptions& options, std::uint64_t shape_key,
+                                      std::int64_t rows) noexcept;
+  // None while something waits that the caller would overtake.
+  [[nodiscard]] Loan borrow_instance() noexcept;
   [[nodiscard]] bool has_workers() const noexcept;
   Status warm_up_instance(Instance& instance, const WarmRequest& request, Nanoseconds until_ns);
   // Both with close_mutex_.

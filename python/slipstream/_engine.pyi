@@ -162,7 +162,8 @@ class QuickCall:
         """What `Model.run` would answer, or None where it must be asked.
 
         Answers a C-contiguous `numpy.ndarray` of the model's dtype (or float32 for float64) while
-        the model is idle and known to be quick. None for anything else, and for whatever does not
+        the model is idle and known to be quick enough for a caller that waits; without the GIL if
+        it takes longer than giving that away. None for anything else, and for whatever does not
         fit the model.
 
         Raises:
@@ -277,7 +278,9 @@ class Model:
         outputs_wanted: int = ...,
         is_alone: bool = False,
     ) -> Result:
-        """Answers a request; blocks without the GIL, or runs it on this thread when that is faster.
+        """Answers a request; blocks without the GIL, and computes on this thread if it is idle.
+
+        A request with a timeout does so only where that is faster than handing it over.
 
         ``priority`` is -1 (low) to 10 (urgent); ``max_batch_rows`` 0 means the model's maximum;
         bit i of ``outputs_wanted`` asks for output i; executions of a request that ``is_alone``
