@@ -249,7 +249,8 @@ Nanoseconds ServedModel::inline_ns(const RequestOptions& options, std::uint64_t 
   if (expected_ns <= options_.inline_limit_ns) return expected_ns;
   // Who has a deadline must be answered by then, whatever the execution does.
   if (options.caller_waits && options.deadline_ns == kNoDeadline) {
-    return curve.tail_of(expected_ns) <= options_.waiting_limit_ns ? expected_ns : 0;
+    const bool is_long = curve.tail_of(expected_ns) > options_.waiting_limit_ns;
+    return is_long || batcher_.is_crowded(now_ns()) ? 0 : expected_ns;
   }
   if (expected_ns > kInlineProbeTimes * options_.inline_limit_ns) return 0;
   const bool is_probe = slow_inline_.fetch_add(1) % kInlineProbeEvery == kInlineProbeEvery - 1;

@@ -41,7 +41,8 @@ void warm_up(Fixture& fixture) {
 // looking for work, with its instance: then it is asked again.
 Response run_here(Fixture& fixture, double first, const RequestOptions& options) {
   std::optional<Response> response;
-  for (int i = 0; i < 10'000'000 && !response; ++i) {
+  const Nanoseconds until_ns = now_ns() + 10'000'000'000;
+  while (!response && now_ns() < until_ns) {
     response = fixture.served->try_run_inline(row(first), options);
   }
   REQUIRE(response.has_value());
@@ -126,6 +127,20 @@ TEST(while_a_caller_computes_others_queue_and_share_an_execution) {
   batches.erase(batches.begin(), batches.begin() + static_cast<std::ptrdiff_t>(before));
   const std::vector<std::int64_t> expected{1, 3};
   CHECK(batches == expected);
+}
+
+TEST(in_a_crowd_callers_queue_until_it_is_gone) {
+  Fixture fixture(slow_options());
+  fixture.occupy();
+  for (std::uint64_t tag = 1; tag <= 3; ++tag) {
+    REQUIRE(fixture.submit(tag, counting_rows(static_cast<double>(tag), 1)).is_ok());
+  }
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  fixture.control->open_gate();
+  REQUIRE(fixture.sink->wait_for(4));  // 50 ms are learned, by which a crowd is remembered
+  while (fixture.served->is_busy()) std::this_thread::yield();
+  CHECK(!fixture.served->try_run_inline(row(1), kWaiting).has_value());
+  CHECK_EQ(first_value(run_here(fixture, 4, kWaiting)), 8.0);
 }
 
 TEST(callers_take_an_instance_each) {

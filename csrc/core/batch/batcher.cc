@@ -98,6 +98,7 @@ bool Batcher::form(Batch& batch, Nanoseconds now) {
       execute_ns = forming.curve->mean_ns(batch.rows);
     }
     note_execution(now, execute_ns);
+    if (batch.parts.size() >= kCrowd) crowded_until_ns_.set(now + kCrowdExecutions * execute_ns);
   }
   deferred_count_.store(deferred_.size() + ordered_, std::memory_order_release);
   return head != nullptr || !batch.late.empty();

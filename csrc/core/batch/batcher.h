@@ -78,6 +78,12 @@ class Batcher {
     instance_free_ns_.set(now + execute_ns / instances_.value());
   }
 
+  // Whether several requests shared an execution a moment ago. Callers that then compute by
+  // themselves, one row at a time, leave smaller batches to all others.
+  [[nodiscard]] bool is_crowded(Nanoseconds now) const noexcept {
+    return now < crowded_until_ns_.value();
+  }
+
   // Whether nothing waits. Exact once nobody pushes any more; blocks while a batch is formed.
   [[nodiscard]] bool is_drained() noexcept;
 
@@ -107,6 +113,11 @@ class Batcher {
     std::int64_t held_back_rows = 0;      // to which they may fill the batch
     Nanoseconds full_end_ns = 0;          // when a full batch would end: earlier deadlines limit it
   };
+  // A crowd is so many requests in one execution: with two callers, one waits while the other
+  // computes, and nothing is lost. It is remembered for as long as so many executions take.
+  static constexpr std::size_t kCrowd = 3;
+  static constexpr Nanoseconds kCrowdExecutions = 16;
+
   // Requests looked at beyond those that fit, so that one odd shape does not end every batch.
   static constexpr std::size_t kLookahead = 64;
 
@@ -153,6 +164,7 @@ class Batcher {
   // waiting times of each lane are from what was expected, and how long after their arrival
   // requests are due in lanes that go by that (0: the lane goes by arrival).
   RelaxedGauge<Nanoseconds> instance_free_ns_;
+  RelaxedGauge<Nanoseconds> crowded_until_ns_;
   std::array<RelaxedGauge<double>, kLaneCount> wait_ratios_;
   std::array<RelaxedGauge<Nanoseconds>, kLaneCount> mean_due_in_ns_;
   std::mutex former_mutex_;

@@ -195,7 +195,7 @@ class Model(Resident):
         return metrics_of(self._version, self._counted_so_far(), len(self._room))
 
     def predict(self, x: Any, **options: Unpack[RequestOptions]) -> Any:
-        """Answers ``x``, blocking; runs on this thread when the model is idle and quick."""
+        """Answers ``x``, blocking; computes on this thread where the model is idle and not slow."""
         if not options:
             answer = self._version.quick_predictions(x)
             if answer is not None:
