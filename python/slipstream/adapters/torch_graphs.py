@@ -112,7 +112,9 @@ def classes_in(data: bytes) -> list[tuple[str, str]]:
     except UnsafeModelError:
         raise
     except Exception as error:  # genops raises ValueError, IndexError, UnicodeDecodeError, …
-        raise ModelLoadError(f"the pickle is damaged ({type(error).__name__})") from error
+        raise ModelLoadError(
+            f"a pickle of the TorchScript archive is damaged ({type(error).__name__})"
+        ) from error
     return list(found)
 
 
