@@ -108,7 +108,7 @@ class ServedModel final : public Servable {
   // An instance that is lent to a caller; none: null.
   struct Loan {
     InstanceSlot* slot = nullptr;
-    std::unique_lock<std::mutex> in_use{};
+    std::unique_lock<std::mutex> in_use;
   };
   class AdmissionGuard;
 
