@@ -14,10 +14,11 @@ SOURCES = [path for path in CPP if path.is_relative_to(CSRC)]
 MAY_INCLUDE = {
     "core": {"core"},
     "wire": {"core", "wire"},
-    "cuda": {"core", "cuda"},
+    "device": {"core", "device"},
+    "cuda": {"core", "device", "cuda"},
     "bindings": {"core", "wire", "bindings"},
 }
-"""Folders of csrc/ that a folder may include from; a backend has core, cuda and itself."""
+"""Folders of csrc/ that a folder may include from; a backend has core, device, cuda and itself."""
 
 STANDARD = re.compile(r"[a-z_]+")
 POSIX = re.compile(

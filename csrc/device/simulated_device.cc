@@ -1,0 +1,423 @@
+#include "device/simulated_device.h"
+
+#include <algorithm>
+#include <array>
+#include <condition_variable>
+#include <cstring>
+#include <deque>
+#include <limits>
+#include <mutex>
+#include <new>
+#include <optional>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "core/this_thread.h"
+
+namespace slipstream::device {
+namespace {
+
+constexpr std::size_t kAlignment = 256;
+constexpr std::uint64_t kNever = std::numeric_limits<std::uint64_t>::max();
+
+// Where an event was recorded last.
+struct Point {
+  bool is_done = false;
+  Nanoseconds at_ns = 0;
+};
+
+struct Operation {
+  std::optional<SimulatedEngine> engine;  // none: it takes no time, and sets or awaits `point`
+  Nanoseconds takes_ns = 0;
+  Nanoseconds asked_ns = 0;  // the host's time
+  std::function<void()> work;
+  std::shared_ptr<Point> point;
+  bool awaits = false;
+};
+
+struct Queue {
+  std::uint64_t generation = 0;
+  std::deque<Operation> waiting;
+  bool is_running = false;  // its first operation
+  Nanoseconds ready_ns = 0;
+};
+
+struct Engine {
+  std::thread thread;
+  Nanoseconds free_ns = 0;
+  Nanoseconds busy_ns = 0;
+};
+
+struct Refusal {
+  std::uint64_t after = kNever;
+  Status why;
+};
+
+}  // namespace
+
+struct SimulatedDevice::State {
+  explicit State(SimulatedOptions given) : options(given) {}
+
+  SimulatedOptions options;
+  mutable std::mutex mutex;
+  std::condition_variable changed;
+  bool is_stopping = false;
+  std::vector<std::shared_ptr<Queue>> queues;
+  std::array<Engine, kSimulatedEngines> engines;
+  std::array<Refusal, kSimulatedCalls> refusals;
+  std::uint64_t generation = 0;  // raised by every recovery
+  Status lost;
+  std::uint64_t lost_after = kNever;
+  std::string lost_cause;
+  int failing_recoveries = 0;
+  Nanoseconds host_ns = 0;
+  std::array<std::size_t, 2> used_bytes{};  // device, pinned
+  std::uint64_t allocations = 0;
+  std::uint64_t blocks = 0;
+
+  // All of the following with the mutex.
+
+  Status usable(std::uint64_t made) const {
+    if (!lost.is_ok()) return lost;
+    if (made == generation) return Status::ok();
+    return unavailable("it was made before the simulated device was lost: make it again");
+  }
+
+  Status refused(SimulatedCall call) {
+    Refusal& refusal = refusals[static_cast<std::size_t>(call)];
+    if (refusal.after == kNever || refusal.after-- > 0) return Status::ok();
+    refusal.after = kNever;
+    return std::exchange(refusal.why, Status());
+  }
+
+  void lose(const std::string& cause) {
+    lost = unavailable("the simulated device is lost: " + cause);
+    lost_after = kNever;
+    for (const auto& queue : queues) queue->waiting.clear();
+    changed.notify_all();
+  }
+
+  // Takes off what takes no time, wherever it is first, until nothing changes.
+  void settle() {
+    bool has_changed = true;
+    while (has_changed) {
+      has_changed = false;
+      for (const auto& queue : queues) {
+        while (!queue->is_running && !queue->waiting.empty() && !queue->waiting.front().engine) {
+          Operation& first = queue->waiting.front();
+          if (first.awaits && !first.point->is_done) break;
+          if (first.awaits) {
+            queue->ready_ns = std::max(queue->ready_ns, first.point->at_ns);
+          } else {
+            *first.point = {.is_done = true, .at_ns = std::max(queue->ready_ns, first.asked_ns)};
+          }
+          queue->waiting.pop_front();
+          has_changed = true;
+        }
+      }
+    }
+    changed.notify_all();
+  }
+
+  // A stream whose first operation is for that engine.
+  std::shared_ptr<Queue> next_for(SimulatedEngine engine) const {
+    for (const auto& queue : queues) {
+      if (!queue->is_running && !queue->waiting.empty() && queue->waiting.front().engine == engine)
+        return queue;
+    }
+    return nullptr;
+  }
+
+  bool is_idle() const {
+    return std::ranges::all_of(
+        queues, [](const auto& queue) { return queue->waiting.empty() && !queue->is_running; });
+  }
+
+  void run(SimulatedEngine kind) {
+    static constexpr std::array<const char*, kSimulatedEngines> kNames{"in", "compute", "out"};
+    set_current_thread_name(std::string("slip-sim-") + kNames[static_cast<std::size_t>(kind)]);
+    Engine& engine = engines[static_cast<std::size_t>(kind)];
+    std::unique_lock lock(mutex);
+    while (true) {
+      std::shared_ptr<Queue> queue;
+      changed.wait(lock, [&] { return is_stopping || (queue = next_for(kind)) != nullptr; });
+      if (queue == nullptr) return;
+      if (lost_after != kNever && lost_after-- == 0) {
+        lose(lost_cause);
+        continue;
+      }
+      Operation operation = std::move(queue->waiting.front());
+      queue->waiting.pop_front();
+      queue->is_running = true;
+      const Nanoseconds begin = std::max({queue->ready_ns, engine.free_ns, operation.asked_ns});
+      lock.unlock();
+      operation.work();
+      lock.lock();
+      queue->is_running = false;
+      queue->ready_ns = engine.free_ns = begin + operation.takes_ns;
+      engine.busy_ns += operation.takes_ns;
+      settle();
+    }
+  }
+};
+
+namespace {
+
+using State = SimulatedDevice::State;
+
+class SimulatedEvent final : public Event {
+ public:
+  explicit SimulatedEvent(std::shared_ptr<State> state)
+      : state_(std::move(state)), generation_(state_->generation) {}
+
+  Result<bool> is_done() noexcept override {
+    const std::scoped_lock lock(state_->mutex);
+    if (point_ == nullptr) return false;
+    if (!point_->is_done) {
+      if (Status status = state_->usable(generation_); !status.is_ok()) return status;
+      return false;
+    }
+    state_->host_ns = std::max(state_->host_ns, point_->at_ns);
+    return true;
+  }
+
+  // With the mutex.
+  std::shared_ptr<Point>& point() noexcept { return point_; }
+
+ private:
+  std::shared_ptr<State> state_;
+  std::uint64_t generation_;
+  std::shared_ptr<Point> point_;
+};
+
+class SimulatedStream final : public Stream {
+ public:
+  SimulatedStream(std::shared_ptr<State> state, std::shared_ptr<Queue> queue)
+      : state_(std::move(state)), queue_(std::move(queue)) {}
+
+  ~SimulatedStream() override {
+    std::unique_lock lock(state_->mutex);
+    state_->changed.wait(lock, [this] { return queue_->waiting.empty() && !queue_->is_running; });
+    std::erase(state_->queues, queue_);
+  }
+
+  Status copy_to_device(void* to, const void* from, std::size_t bytes) noexcept override {
+    return copy(SimulatedEngine::kCopyIn, to, from, bytes);
+  }
+  Status copy_to_host(void* to, const void* from, std::size_t bytes) noexcept override {
+    return copy(SimulatedEngine::kCopyOut, to, from, bytes);
+  }
+  Status record(Event& event) noexcept override {
+    auto& simulated = dynamic_cast<SimulatedEvent&>(event);
+    auto point = std::make_shared<Point>();
+    Status status = put({.engine = {}, .work = {}, .point = point});
+    const std::scoped_lock lock(state_->mutex);
+    if (status.is_ok()) simulated.point() = std::move(point);
+    return status;
+  }
+  Status wait(Event& event) noexcept override {
+    std::shared_ptr<Point> point;
+    {
+      const std::scoped_lock lock(state_->mutex);
+      point = dynamic_cast<SimulatedEvent&>(event).point();
+    }
+    if (point == nullptr) return Status::ok();  // never recorded: there is nothing to wait for
+    return put({.engine = {}, .work = {}, .point = std::move(point), .awaits = true});
+  }
+  void* native() noexcept override { return nullptr; }
+
+  Status launch(Nanoseconds takes_ns, std::function<void()> work) {
+    return put({.engine = SimulatedEngine::kCompute,
+                .takes_ns = takes_ns,
+                .work = std::move(work),
+                .point = {}},
+               SimulatedCall::kLaunch);
+  }
+
+ private:
+  Status copy(SimulatedEngine engine, void* to, const void* from, std::size_t bytes) {
+    const double rate = state_->options.copy_bytes_per_ns;
+    const double bytes_ns = rate > 0 ? static_cast<double>(bytes) / rate : 0;
+    return put({.engine = engine,
+                .takes_ns = state_->options.copy_ns + static_cast<Nanoseconds>(bytes_ns),
+                .work = [to, from, bytes] { std::memcpy(to, from, bytes); },
+                .point = {}},
+               SimulatedCall::kCopy);
+  }
+
+  Status put(Operation operation, std::optional<SimulatedCall> call = {}) {
+    const std::scoped_lock lock(state_->mutex);
+    if (Status status = state_->usable(queue_->generation); !status.is_ok()) return status;
+    if (call) {
+      if (Status status = state_->refused(*call); !status.is_ok()) return status;
+    }
+    operation.asked_ns = state_->host_ns;
+    queue_->waiting.push_back(std::move(operation));
+    state_->settle();
+    return Status::ok();
+  }
+
+  std::shared_ptr<State> state_;
+  std::shared_ptr<Queue> queue_;
+};
+
+class SimulatedBlock final : public Block {
+ public:
+  SimulatedBlock(std::shared_ptr<State> state, std::size_t kind, std::size_t bytes)
+      : state_(std::move(state)),
+        kind_(kind),
+        bytes_(bytes),
+        address_(::operator new(bytes, std::align_val_t{kAlignment})) {}
+  ~SimulatedBlock() override {
+    ::operator delete(address_, std::align_val_t{kAlignment});
+    const std::scoped_lock lock(state_->mutex);
+    state_->used_bytes[kind_] -= bytes_;
+    --state_->blocks;
+  }
+  void* address() const noexcept override { return address_; }
+  std::size_t bytes() const noexcept override { return bytes_; }
+
+ private:
+  std::shared_ptr<State> state_;
+  std::size_t kind_;
+  std::size_t bytes_;
+  void* address_;
+};
+
+Result<std::unique_ptr<Block>> allocate_block(const std::shared_ptr<State>& state,
+                                              SimulatedCall call, std::size_t bytes) {
+  const std::size_t kind = call == SimulatedCall::kAllocate ? 0 : 1;
+  {
+    const std::scoped_lock lock(state->mutex);
+    if (Status status = state->usable(state->generation); !status.is_ok()) return status;
+    if (Status status = state->refused(call); !status.is_ok()) return status;
+    const std::size_t most = kind == 0 ? state->options.memory_bytes : state->options.pinned_bytes;
+    if (bytes > most - state->used_bytes[kind]) {
+      return resource_exhausted("the simulated device has " +
+                                std::to_string(most - state->used_bytes[kind]) +
+                                " bytes left, not " + std::to_string(bytes));
+    }
+    state->used_bytes[kind] += bytes;
+    ++state->allocations;
+    ++state->blocks;
+  }
+  return std::unique_ptr<Block>(std::make_unique<SimulatedBlock>(state, kind, bytes));
+}
+
+}  // namespace
+
+SimulatedDevice::SimulatedDevice(SimulatedOptions options)
+    : state_(std::make_shared<State>(options)) {
+  for (std::size_t i = 0; i < kSimulatedEngines; ++i) {
+    state_->engines[i].thread =
+        std::thread([state = state_.get(), i] { state->run(static_cast<SimulatedEngine>(i)); });
+  }
+}
+
+SimulatedDevice::~SimulatedDevice() {
+  {
+    const std::scoped_lock lock(state_->mutex);
+    state_->is_stopping = true;
+    state_->changed.notify_all();
+  }
+  for (Engine& engine : state_->engines) engine.thread.join();
+}
+
+std::string SimulatedDevice::name() const noexcept {
+  return "simulated";
+}
+
+Result<std::unique_ptr<Stream>> SimulatedDevice::create_stream() noexcept {
+  const std::scoped_lock lock(state_->mutex);
+  if (Status status = state_->usable(state_->generation); !status.is_ok()) return status;
+  auto queue = std::make_shared<Queue>();
+  queue->generation = state_->generation;
+  state_->queues.push_back(queue);
+  return std::unique_ptr<Stream>(std::make_unique<SimulatedStream>(state_, std::move(queue)));
+}
+
+Result<std::unique_ptr<Event>> SimulatedDevice::create_event() noexcept {
+  const std::scoped_lock lock(state_->mutex);
+  if (Status status = state_->usable(state_->generation); !status.is_ok()) return status;
+  return std::unique_ptr<Event>(std::make_unique<SimulatedEvent>(state_));
+}
+
+Result<std::unique_ptr<Block>> SimulatedDevice::allocate(std::size_t bytes) noexcept {
+  return allocate_block(state_, SimulatedCall::kAllocate, bytes);
+}
+
+Result<std::unique_ptr<Block>> SimulatedDevice::allocate_pinned(std::size_t bytes) noexcept {
+  return allocate_block(state_, SimulatedCall::kAllocatePinned, bytes);
+}
+
+void SimulatedDevice::drain() noexcept {
+  std::unique_lock lock(state_->mutex);
+  state_->changed.wait(lock, [this] { return state_->is_idle(); });
+}
+
+Status SimulatedDevice::health() noexcept {
+  const std::scoped_lock lock(state_->mutex);
+  return state_->lost;
+}
+
+Status SimulatedDevice::recover() noexcept {
+  std::unique_lock lock(state_->mutex);
+  if (state_->lost.is_ok()) return Status::ok();
+  if (state_->failing_recoveries > 0) {
+    --state_->failing_recoveries;
+    return unavailable("the simulated device does not come back yet");
+  }
+  state_->changed.wait(lock, [this] { return state_->is_idle(); });
+  ++state_->generation;
+  state_->lost = Status();
+  return Status::ok();
+}
+
+Status SimulatedDevice::launch(Stream& stream, Nanoseconds takes_ns,
+                               std::function<void()> work) noexcept {
+  return dynamic_cast<SimulatedStream&>(stream).launch(takes_ns, std::move(work));
+}
+
+void SimulatedDevice::refuse(SimulatedCall call, Status why, std::uint64_t after) {
+  const std::scoped_lock lock(state_->mutex);
+  state_->refusals[static_cast<std::size_t>(call)] = {.after = after, .why = std::move(why)};
+}
+
+void SimulatedDevice::lose(const std::string& cause) {
+  const std::scoped_lock lock(state_->mutex);
+  state_->lose(cause);
+}
+
+void SimulatedDevice::lose_after(std::uint64_t after, std::string cause) {
+  const std::scoped_lock lock(state_->mutex);
+  state_->lost_after = after;
+  state_->lost_cause = std::move(cause);
+}
+
+void SimulatedDevice::fail_recovery(int times) {
+  const std::scoped_lock lock(state_->mutex);
+  state_->failing_recoveries = times;
+}
+
+Nanoseconds SimulatedDevice::host_ns() const {
+  const std::scoped_lock lock(state_->mutex);
+  return state_->host_ns;
+}
+
+Nanoseconds SimulatedDevice::busy_ns(SimulatedEngine engine) const {
+  const std::scoped_lock lock(state_->mutex);
+  return state_->engines[static_cast<std::size_t>(engine)].busy_ns;
+}
+
+std::uint64_t SimulatedDevice::allocations() const {
+  const std::scoped_lock lock(state_->mutex);
+  return state_->allocations;
+}
+
+std::uint64_t SimulatedDevice::blocks() const {
+  const std::scoped_lock lock(state_->mutex);
+  return state_->blocks;
+}
+
+}  // namespace slipstream::device
