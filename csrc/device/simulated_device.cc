@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstring>
 #include <deque>
@@ -27,8 +29,9 @@ struct Point {
   Nanoseconds at_ns = 0;
 };
 
+// One without an engine takes no time: it sets or awaits `point`, or where there is none is a call.
 struct Operation {
-  std::optional<SimulatedEngine> engine;  // none: it takes no time, and sets or awaits `point`
+  std::optional<SimulatedEngine> engine;
   Nanoseconds takes_ns = 0;
   Nanoseconds asked_ns = 0;  // the host's time
   std::function<void()> work;
@@ -54,6 +57,11 @@ struct Refusal {
   Status why;
 };
 
+void sleep_until_ns(Nanoseconds until_ns) {
+  std::this_thread::sleep_until(
+      std::chrono::steady_clock::time_point(std::chrono::nanoseconds(until_ns)));
+}
+
 }  // namespace
 
 struct SimulatedDevice::State {
@@ -75,6 +83,7 @@ struct SimulatedDevice::State {
   std::array<std::size_t, 2> used_bytes{};  // device, pinned
   std::uint64_t allocations = 0;
   std::uint64_t blocks = 0;
+  std::atomic<std::int64_t> entered{0};  // without the mutex
 
   // All of the following with the mutex.
 
@@ -107,7 +116,9 @@ struct SimulatedDevice::State {
         while (!queue->is_running && !queue->waiting.empty() && !queue->waiting.front().engine) {
           Operation& first = queue->waiting.front();
           if (first.awaits && !first.point->is_done) break;
-          if (first.awaits) {
+          if (first.point == nullptr) {
+            first.work();
+          } else if (first.awaits) {
             queue->ready_ns = std::max(queue->ready_ns, first.point->at_ns);
           } else {
             *first.point = {.is_done = true, .at_ns = std::max(queue->ready_ns, first.asked_ns)};
@@ -153,6 +164,7 @@ struct SimulatedDevice::State {
       const Nanoseconds begin = std::max({queue->ready_ns, engine.free_ns, operation.asked_ns});
       lock.unlock();
       operation.work();
+      if (options.is_real_time) sleep_until_ns(begin + operation.takes_ns);
       lock.lock();
       queue->is_running = false;
       queue->ready_ns = engine.free_ns = begin + operation.takes_ns;
@@ -180,6 +192,15 @@ class SimulatedEvent final : public Event {
     }
     state_->host_ns = std::max(state_->host_ns, point_->at_ns);
     return true;
+  }
+
+  Result<Nanoseconds> since(Event& earlier) noexcept override {
+    const std::shared_ptr<Point>& before = dynamic_cast<SimulatedEvent&>(earlier).point_;
+    const std::scoped_lock lock(state_->mutex);
+    if (point_ == nullptr || before == nullptr || !point_->is_done || !before->is_done) {
+      return failed_precondition("events tell the time between them once both are done");
+    }
+    return point_->at_ns - before->at_ns;
   }
 
   // With the mutex.
@@ -225,6 +246,9 @@ class SimulatedStream final : public Stream {
     if (point == nullptr) return Status::ok();  // never recorded: there is nothing to wait for
     return put({.engine = {}, .work = {}, .point = std::move(point), .awaits = true});
   }
+  Status call(void (*function)(void*) noexcept, void* context) noexcept override {
+    return put({.engine = {}, .work = [function, context] { function(context); }, .point = {}});
+  }
   void* native() noexcept override { return nullptr; }
 
   Status launch(Nanoseconds takes_ns, std::function<void()> work) {
@@ -252,7 +276,7 @@ class SimulatedStream final : public Stream {
     if (call) {
       if (Status status = state_->refused(*call); !status.is_ok()) return status;
     }
-    operation.asked_ns = state_->host_ns;
+    operation.asked_ns = state_->options.is_real_time ? now_ns() : state_->host_ns;
     queue_->waiting.push_back(std::move(operation));
     state_->settle();
     return Status::ok();
@@ -337,7 +361,7 @@ Result<std::unique_ptr<Stream>> SimulatedDevice::create_stream() noexcept {
   return std::unique_ptr<Stream>(std::make_unique<SimulatedStream>(state_, std::move(queue)));
 }
 
-Result<std::unique_ptr<Event>> SimulatedDevice::create_event() noexcept {
+Result<std::unique_ptr<Event>> SimulatedDevice::create_event(Timing /*all tell it*/) noexcept {
   const std::scoped_lock lock(state_->mutex);
   if (Status status = state_->usable(state_->generation); !status.is_ok()) return status;
   return std::unique_ptr<Event>(std::make_unique<SimulatedEvent>(state_));
@@ -349,6 +373,21 @@ Result<std::unique_ptr<Block>> SimulatedDevice::allocate(std::size_t bytes) noex
 
 Result<std::unique_ptr<Block>> SimulatedDevice::allocate_pinned(std::size_t bytes) noexcept {
   return allocate_block(state_, SimulatedCall::kAllocatePinned, bytes);
+}
+
+Result<DeviceMemory> SimulatedDevice::memory() noexcept {
+  const std::scoped_lock lock(state_->mutex);
+  if (Status status = state_->usable(state_->generation); !status.is_ok()) return status;
+  const std::size_t total = state_->options.memory_bytes;
+  return DeviceMemory{.free_bytes = total - state_->used_bytes[0], .total_bytes = total};
+}
+
+void SimulatedDevice::enter() noexcept {
+  state_->entered.fetch_add(1);
+}
+
+void SimulatedDevice::leave() noexcept {
+  state_->entered.fetch_sub(1);
 }
 
 void SimulatedDevice::drain() noexcept {
@@ -408,6 +447,10 @@ Nanoseconds SimulatedDevice::host_ns() const {
 Nanoseconds SimulatedDevice::busy_ns(SimulatedEngine engine) const {
   const std::scoped_lock lock(state_->mutex);
   return state_->engines[static_cast<std::size_t>(engine)].busy_ns;
+}
+
+std::int64_t SimulatedDevice::entered() const {
+  return state_->entered.load();
 }
 
 std::uint64_t SimulatedDevice::allocations() const {

@@ -4,7 +4,8 @@
 // Work is really done, by other threads, so that a sanitizer sees what would be a race. Its time is
 // simulated: every operation begins when its stream, its engine and the host have come so far, and
 // takes what it is said to take. So what overlaps can be told exactly, on any machine, however
-// busy. The host's own time is that of the last event which it saw done.
+// busy. The host's own time is that of the last event which it saw done. Where `is_real_time` is
+// set, operations take that long by the clock as well, for whoever measures or waits.
 //
 // Threads, failure: as device.h says. Faults are ordered beforehand.
 #pragma once
@@ -25,6 +26,7 @@ struct SimulatedOptions {
   double copy_bytes_per_ns = 0;         // 0: bytes take no time
   std::size_t memory_bytes = 1U << 30;  // what allocate() may give out
   std::size_t pinned_bytes = 1U << 30;
+  bool is_real_time = false;
 };
 
 enum class SimulatedEngine : std::uint8_t { kCopyIn, kCompute, kCopyOut };
@@ -41,9 +43,12 @@ class SimulatedDevice final : public Device {
 
   [[nodiscard]] std::string name() const noexcept override;
   [[nodiscard]] Result<std::unique_ptr<Stream>> create_stream() noexcept override;
-  [[nodiscard]] Result<std::unique_ptr<Event>> create_event() noexcept override;
+  [[nodiscard]] Result<std::unique_ptr<Event>> create_event(Timing timing) noexcept override;
   [[nodiscard]] Result<std::unique_ptr<Block>> allocate(std::size_t bytes) noexcept override;
   [[nodiscard]] Result<std::unique_ptr<Block>> allocate_pinned(std::size_t bytes) noexcept override;
+  [[nodiscard]] Result<DeviceMemory> memory() noexcept override;
+  void enter() noexcept override;
+  void leave() noexcept override;
   void drain() noexcept override;
   [[nodiscard]] Status health() noexcept override;
   [[nodiscard]] Status recover() noexcept override;
@@ -63,6 +68,8 @@ class SimulatedDevice final : public Device {
   // Simulated time since the beginning: what the host has seen, and what an engine was at work.
   [[nodiscard]] Nanoseconds host_ns() const;
   [[nodiscard]] Nanoseconds busy_ns(SimulatedEngine engine) const;
+  // How many threads have entered it and not left.
+  [[nodiscard]] std::int64_t entered() const;
   // Blocks given out since the beginning, and given out now.
   [[nodiscard]] std::uint64_t allocations() const;
   [[nodiscard]] std::uint64_t blocks() const;
