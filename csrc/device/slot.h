@@ -64,6 +64,15 @@ class Slot {
   [[nodiscard]] Result<void*> place_output(std::size_t output, Shape shape);
   // Or where it leaves it: `owner` keeps that until it has been copied out.
   void set_output(std::size_t output, Shape shape, void* address, std::shared_ptr<void> owner);
+  // Whether the output lies in the slot's own memory, and its shape, once it was set.
+  [[nodiscard]] bool is_placed(std::size_t output) const noexcept {
+    return outputs_[output].is_set && outputs_[output].owner == nullptr;
+  }
+  [[nodiscard]] const Shape& output_shape(std::size_t output) const noexcept {
+    return outputs_[output].shape;
+  }
+  [[nodiscard]] std::size_t outputs() const noexcept { return outputs_.size(); }
+  [[nodiscard]] std::uint64_t outputs_wanted() const noexcept { return outputs_wanted_; }
 
  private:
   friend class Pipeline;

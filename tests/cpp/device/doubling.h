@@ -35,6 +35,7 @@ class Doubling final : public Computation {
 
   Stream& stream() noexcept override { return *stream_; }
   Status enqueue(Slot& slot) noexcept override {
+    ++enqueued;
     if (!refusal.is_ok()) return std::exchange(refusal, Status());
     if (refuses_rows > 0 && slot.rows() >= refuses_rows) {
       return internal_error("too many rows for it");
@@ -68,6 +69,7 @@ class Doubling final : public Computation {
   std::int64_t refuses_rows = 0;     // as many, or more; 0: it takes any number
   std::atomic<bool> is_held{false};  // computations begin, and do not end
   std::int64_t pads_to = 1;          // the multiple
+  int enqueued = 0;
   int rebuilds = 0;
 
  private:
