@@ -33,10 +33,10 @@ Status GraphedComputation::enqueue(Slot& slot) noexcept {
   }
 }
 
-Status GraphedComputation::rebuild() noexcept {
+void GraphedComputation::tear_down() noexcept {
   recorded_.clear();
   failures_ = 0;
-  return inner_->rebuild();
+  inner_->tear_down();
 }
 
 GraphedComputation::Recorded* GraphedComputation::find(const Slot& slot) noexcept {

@@ -38,7 +38,8 @@ class GraphedComputation final : public Computation {
   [[nodiscard]] Stream& stream() noexcept override { return inner_->stream(); }
   [[nodiscard]] Status enqueue(Slot& slot) noexcept override;
   [[nodiscard]] std::int64_t padded_rows(std::int64_t rows) const noexcept override;
-  [[nodiscard]] Status rebuild() noexcept override;
+  void tear_down() noexcept override;
+  [[nodiscard]] Status build() noexcept override { return inner_->build(); }
 
   [[nodiscard]] std::size_t graphs() const noexcept { return recorded_.size(); }
   // Why nothing is recorded any more; ok while it is.

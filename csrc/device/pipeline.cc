@@ -224,8 +224,9 @@ Status Pipeline::recover() noexcept {
   assert(in_flight_.empty());
   device_->drain();
   tear_down();
+  computation_.tear_down();
   Status status = device_->recover();
-  if (status.is_ok()) status = computation_.rebuild();
+  if (status.is_ok()) status = computation_.build();
   try {
     if (status.is_ok()) status = build();
   } catch (const std::bad_alloc&) {

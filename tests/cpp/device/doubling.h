@@ -56,7 +56,8 @@ class Doubling final : public Computation {
   std::int64_t padded_rows(std::int64_t rows) const noexcept override {
     return (rows + pads_to - 1) / pads_to * pads_to;
   }
-  Status rebuild() noexcept override {
+  void tear_down() noexcept override { stream_.reset(); }
+  Status build() noexcept override {
     ++rebuilds;
     return make_stream();
   }
@@ -74,7 +75,6 @@ class Doubling final : public Computation {
 
  private:
   Status make_stream() noexcept {
-    stream_.reset();
     Result<std::unique_ptr<Stream>> made = device_.create_stream();
     if (!made.is_ok()) return made.status();
     stream_ = std::move(made).value();
