@@ -17,16 +17,19 @@ bool has_inputs(const Slot& slot, const std::vector<Shape>& shapes) noexcept {
 }  // namespace
 
 std::int64_t GraphedComputation::padded_rows(std::int64_t rows) const noexcept {
-  if (!gave_up_.is_ok() || rows > options_.max_padded_rows) return rows;
-  const auto padded = static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(rows)));
-  return std::min(padded, options_.max_padded_rows);
+  constexpr std::int64_t kExact = 8;  // up to so many, every number is one of the four
+  if (!gave_up_.is_ok() || rows <= kExact || rows > options_.max_rows) return rows;
+  const auto step =
+      static_cast<std::int64_t>(std::bit_floor(static_cast<std::uint64_t>(rows - 1))) / 4;
+  return std::min((rows + step - 1) / step * step, options_.max_rows);
 }
 
 Status GraphedComputation::enqueue(Slot& slot) noexcept {
   try {
     if (Recorded* const recorded = find(slot)) return launch(*recorded, slot);
     Status status = inner_->enqueue(slot);
-    if (status.is_ok() && gave_up_.is_ok()) record(slot);
+    const bool is_small = slot.padded_rows() <= options_.max_rows;
+    if (status.is_ok() && gave_up_.is_ok() && is_small) record(slot);
     return status;
   } catch (const std::bad_alloc&) {
     return resource_exhausted("out of memory");

@@ -2,11 +2,12 @@
 // from then on launched as a graph: one call instead of one for every kernel.
 //
 // Graphs are for fixed addresses and shapes, so there is one for each slot and each number of rows;
-// to keep them few, batches are padded to powers of two (up to `max_padded_rows`, above which they
-// are computed as they are). A graph is recorded behind the execution that it records: that one
-// pays for it, and everything which happens only the first time has happened. What cannot be
-// recorded is computed as it is, for good after a few attempts. Graphs of a slot whose memory moved
-// are dropped; so is the slot's that was not used for longest where it has too many.
+// to keep them few, batches are padded to four numbers of rows to a doubling, by a quarter at most.
+// Batches of more than `max_rows` are computed as they are: of those, launching is little. A graph
+// is recorded behind the execution that it records: that one pays for it, and everything which
+// happens only the first time has happened. What cannot be recorded is computed as it is, for good
+// after a few attempts. Graphs of a slot whose memory moved are dropped; so is the slot's that was
+// not used for longest where it has too many.
 //
 // When to use: where all that the inner computation does is put on its stream, into memory of the
 // slot, in the same way for every batch of a shape (CUDA Graphs, CUDA C++ Programming Guide,
@@ -26,8 +27,8 @@
 namespace slipstream::device {
 
 struct GraphOptions {
-  std::int64_t max_padded_rows = 64;  // 0: batches are not padded
-  std::size_t max_graphs = 32;        // of one slot
+  std::int64_t max_rows = 64;
+  std::size_t max_graphs = 32;  // of one slot
 };
 
 class GraphedComputation final : public Computation {

@@ -4,6 +4,8 @@
 #include <cassert>
 #include <cstring>
 #include <new>
+#include <span>
+#include <string>
 #include <utility>
 
 namespace slipstream::device {
@@ -25,6 +27,30 @@ PieceBytes bytes_of(const Piece& piece, std::size_t input, bool is_batchable) no
   const std::size_t row_bytes = tensor.row_bytes();
   return {tensor.data() + static_cast<std::size_t>(piece.begin_row) * row_bytes,
           static_cast<std::size_t>(piece.end_row - piece.begin_row) * row_bytes};
+}
+
+bool fits(const TensorSpec& spec, const Tensor& tensor) noexcept {
+  return tensor.dtype() == spec.dtype &&
+         std::ranges::equal(
+             spec.dims, tensor.shape().dims(),
+             [](std::int64_t want, std::int64_t have) { return want < 0 || want == have; });
+}
+
+// Of the first piece: all of a launch have the same shape but for the number of rows.
+Status check_inputs(const ModelSpec& spec, std::span<const Tensor> inputs) {
+  if (inputs.size() != spec.inputs.size()) {
+    return invalid_argument(std::to_string(inputs.size()) + " inputs given, the model takes " +
+                            std::to_string(spec.inputs.size()));
+  }
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    if (fits(spec.inputs[i], inputs[i])) continue;
+    return invalid_argument("input '" + spec.inputs[i].name + "' takes " +
+                            std::string(dtype_name(spec.inputs[i].dtype)) + " of shape " +
+                            to_string(spec.inputs[i].dims) + ", got " +
+                            std::string(dtype_name(inputs[i].dtype())) + " of shape " +
+                            to_string(inputs[i].shape().dims()));
+  }
+  return Status::ok();
 }
 
 }  // namespace
@@ -104,6 +130,12 @@ void Pipeline::launch(const Launch& launch) noexcept {
 }
 
 Status Pipeline::put(Slot& slot, const Launch& launch) {
+  if (Status status = check_inputs(spec_, launch.pieces.front().inputs); !status.is_ok()) {
+    return status;
+  }
+  bool is_wanted = false;
+  for (std::size_t i = 0; i < spec_.outputs.size(); ++i) is_wanted |= slot.wants(i);
+  if (!is_wanted) return Status::ok();
   for (std::size_t i = 0; i < spec_.inputs.size(); ++i) {
     if (Status status = put_input(slot, i, launch); !status.is_ok()) return status;
   }

@@ -58,20 +58,28 @@ TEST(the_second_batch_of_a_size_is_a_graph) {
   CHECK_EQ(fixture.doubling->enqueued, 2);  // once done, once recorded
 }
 
-TEST(sizes_between_powers_of_two_share_a_graph) {
+TEST(sizes_that_are_near_share_a_graph) {
   Fixture fixture;
-  for (std::int64_t rows = 1; rows <= 8; ++rows) CHECK(fixture.run(rows).is_ok());
-  for (std::int64_t rows = 8; rows >= 1; --rows) CHECK(fixture.run(rows).is_ok());
-  CHECK_EQ(fixture.graphed->graphs(), 4U);  // 1, 2, 4 and 8, after all memory has grown
+  CHECK(fixture.run(64).is_ok());  // all memory has grown
+  for (std::int64_t rows = 64; rows >= 33; --rows) CHECK(fixture.run(rows).is_ok());
+  CHECK_EQ(fixture.graphed->graphs(), 4U);  // 40, 48, 56 and 64
+  for (std::int64_t rows = 1; rows <= 64; ++rows) {
+    const std::int64_t padded = fixture.graphed->padded_rows(rows);
+    CHECK(padded >= rows);
+    CHECK(4 * padded < 5 * rows + 4);
+    CHECK_EQ(fixture.graphed->padded_rows(padded), padded);
+  }
 }
 
 TEST(batches_above_the_largest_size_are_computed_as_they_are) {
-  Fixture fixture({.max_padded_rows = 6});
-  CHECK_EQ(fixture.graphed->padded_rows(3), 4);
-  CHECK_EQ(fixture.graphed->padded_rows(5), 6);
-  CHECK_EQ(fixture.graphed->padded_rows(7), 7);
-  CHECK(fixture.run(7).is_ok());
-  CHECK(fixture.run(5).is_ok());
+  Fixture fixture({.max_rows = 18});
+  CHECK_EQ(fixture.graphed->padded_rows(9), 10);
+  CHECK_EQ(fixture.graphed->padded_rows(17), 18);
+  CHECK_EQ(fixture.graphed->padded_rows(19), 19);
+  CHECK(fixture.run(19).is_ok());
+  CHECK_EQ(fixture.graphed->graphs(), 0U);
+  CHECK(fixture.run(17).is_ok());
+  CHECK_EQ(fixture.graphed->graphs(), 1U);
 }
 
 TEST(every_slot_has_graphs_of_its_own) {
@@ -123,7 +131,7 @@ TEST(what_cannot_be_recorded_is_computed_as_it_is) {
   const int before = fixture.doubling->enqueued;
   CHECK(fixture.run(3).is_ok());
   CHECK_EQ(fixture.doubling->enqueued, before + 1);
-  CHECK_EQ(fixture.graphed->padded_rows(3), 3);
+  CHECK_EQ(fixture.graphed->padded_rows(11), 11);
 }
 
 TEST(a_graph_that_is_refused_fails_its_batch_only) {
