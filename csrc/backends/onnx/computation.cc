@@ -17,11 +17,13 @@ constexpr const char* kDoNotWait = "disable_synchronize_execution_providers";
 }  // namespace
 
 OnnxComputation::OnnxComputation(const Runtime& runtime, const OnnxOptions& options,
-                                 std::string path, GpuTarget target, const ModelSpec& spec)
+                                 std::string path, GpuTarget target, device::Place place,
+                                 const ModelSpec& spec)
     : runtime_(runtime),
       options_(options),
       path_(std::move(path)),
       target_(std::move(target)),
+      place_(std::move(place)),
       spec_(spec),
       memory_(nullptr, runtime.api.ReleaseMemoryInfo),
       run_options_(nullptr, runtime.api.ReleaseRunOptions),
@@ -54,8 +56,8 @@ Status OnnxComputation::make() {
   if (memory_ == nullptr) {
     OrtMemoryInfo* memory = nullptr;
     OrtRunOptions* run_options = nullptr;
-    OrtStatus* failed = api.CreateMemoryInfo(target_.memory_name, kDeviceAllocator,
-                                             options_.gpu->ordinal, kDefaultMemory, &memory);
+    OrtStatus* failed = api.CreateMemoryInfo(target_.memory_name, kDeviceAllocator, target_.ordinal,
+                                             kDefaultMemory, &memory);
     memory_.reset(memory);
     if (!failed) failed = api.CreateRunOptions(&run_options);
     run_options_.reset(run_options);
@@ -67,6 +69,7 @@ Status OnnxComputation::make() {
   stream_ = std::move(stream).value();
   const ProviderContext context{.runtime = runtime_,
                                 .options = options_,
+                                .ordinal = target_.ordinal,
                                 .compute_stream = stream_->native(),
                                 .spec = &spec_};
   // Recording what partly runs on the host would repeat what the host once computed.

@@ -19,6 +19,7 @@
 #include "backends/onnx/ort_status.h"
 #include "core/backend.h"
 #include "device/pipeline.h"
+#include "device/places.h"
 
 namespace slipstream::onnx {
 
@@ -26,9 +27,12 @@ class OnnxComputation final : public device::Computation {
  public:
   // To be built before it is used.
   OnnxComputation(const Runtime& runtime, const OnnxOptions& options, std::string path,
-                  GpuTarget target, const ModelSpec& spec);
+                  GpuTarget target, device::Place place, const ModelSpec& spec);
   ~OnnxComputation() override;
 
+  [[nodiscard]] const std::shared_ptr<device::Device>& device() const noexcept {
+    return target_.device;
+  }
   [[nodiscard]] device::Stream& stream() noexcept override { return *stream_; }
   [[nodiscard]] Status enqueue(device::Slot& slot) noexcept override;
   void tear_down() noexcept override;
@@ -68,6 +72,7 @@ class OnnxComputation final : public device::Computation {
   const OnnxOptions options_;
   const std::string path_;
   const GpuTarget target_;
+  const device::Place place_;
   const ModelSpec spec_;
   bool may_be_recorded_ = false;
   std::unique_ptr<device::Stream> stream_;

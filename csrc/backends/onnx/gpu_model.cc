@@ -36,15 +36,31 @@ Result<ModelSpec> spec_of(const Runtime& runtime, const OnnxOptions& options,
 }  // namespace
 
 OnnxGpuModel::OnnxGpuModel(const Runtime& runtime, OnnxOptions options, std::string path,
-                           GpuTarget target, ModelSpec spec, bool may_loop,
-                           std::unique_ptr<OnnxComputation> first)
+                           std::vector<GpuTarget> targets, ModelSpec spec, bool may_loop)
     : runtime_(runtime),
       options_(std::move(options)),
       path_(std::move(path)),
-      target_(std::move(target)),
+      targets_(std::move(targets)),
       spec_(std::move(spec)),
       may_loop_(may_loop),
-      first_(std::move(first)) {}
+      places_(targets_.size()) {}
+
+Status OnnxGpuModel::try_out() {
+  Result<std::unique_ptr<OnnxComputation>> made = make_computation();
+  if (!made.is_ok()) return made.status();
+  first_ = std::move(made).value();
+  return Status::ok();
+}
+
+Result<std::unique_ptr<OnnxComputation>> OnnxGpuModel::make_computation() {
+  device::Place place = places_.take();
+  const GpuTarget& target = targets_[place.index()];
+  auto made =
+      std::make_unique<OnnxComputation>(runtime_, options_, path_, target, std::move(place), spec_);
+  const device::Entered entered(*target.device);
+  if (Status status = made->build(); !status.is_ok()) return status;
+  return made;
+}
 
 Result<std::unique_ptr<Instance>> OnnxGpuModel::create_instance() noexcept {
   try {
@@ -63,10 +79,11 @@ Result<std::unique_ptr<Instance>> OnnxGpuModel::create() {
     computation = std::move(first_);
   }
   if (computation == nullptr) {
-    computation = std::make_unique<OnnxComputation>(runtime_, options_, path_, target_, spec_);
-    const device::Entered entered(*target_.device);
-    if (Status status = computation->build(); !status.is_ok()) return status;
+    Result<std::unique_ptr<OnnxComputation>> made = make_computation();
+    if (!made.is_ok()) return made.status();
+    computation = std::move(made).value();
   }
+  std::shared_ptr<device::Device> device = computation->device();
   const GpuOptions& gpu = *options_.gpu;
   std::unique_ptr<device::Computation> whole;
   if (gpu.graph_rows > 0 && computation->may_be_recorded()) {
@@ -75,28 +92,30 @@ Result<std::unique_ptr<Instance>> OnnxGpuModel::create() {
   } else {
     whole = std::move(computation);
   }
-  return device::DeviceInstance::create(target_.device, std::move(whole), spec_,
+  return device::DeviceInstance::create(std::move(device), std::move(whole), spec_,
                                         {.slots = gpu.slots});
 }
 
 Result<std::unique_ptr<Model>> load_gpu_model(const Runtime& runtime, const OnnxOptions& options,
                                               const std::string& path) {
   if (Status status = check_providers(runtime, options); !status.is_ok()) return status;
-  Result<GpuTarget> target = open_gpu(options.gpu->ordinal);
-  if (!target.is_ok()) {
-    return Status(target.status().code(), "onnx backend: " + target.status().message());
+  std::vector<GpuTarget> targets;
+  for (const int ordinal : options.gpu->devices) {
+    Result<GpuTarget> target = open_gpu(ordinal);
+    if (!target.is_ok()) {
+      return Status(target.status().code(), "onnx backend: " + target.status().message());
+    }
+    targets.push_back(std::move(target).value());
   }
   const Result<MappedFile> file = MappedFile::open(path);
   const bool loops = !file.is_ok() || may_loop(file.value().bytes());
   Result<ModelSpec> spec = spec_of(runtime, options, path);
   if (!spec.is_ok()) return spec.status();
   if (Status status = check_types(spec.value()); !status.is_ok()) return status;
-  auto first =
-      std::make_unique<OnnxComputation>(runtime, options, path, target.value(), spec.value());
-  const device::Entered entered(*target.value().device);
-  if (Status status = first->build(); !status.is_ok()) return status;
-  return std::unique_ptr<Model>(new OnnxGpuModel(runtime, options, path, std::move(target).value(),
-                                                 std::move(spec).value(), loops, std::move(first)));
+  auto model = std::make_unique<OnnxGpuModel>(runtime, options, path, std::move(targets),
+                                              std::move(spec).value(), loops);
+  if (Status status = model->try_out(); !status.is_ok()) return status;
+  return std::unique_ptr<Model>(std::move(model));
 }
 
 }  // namespace slipstream::onnx

@@ -1,5 +1,5 @@
-// OnnxGpuModel: an ONNX file on a GPU. Every instance has a session of its own, on a stream of its
-// own, in a pipeline of its own (csrc/device).
+// OnnxGpuModel: an ONNX file on one or several GPUs. Every instance has a session of its own, on a
+// stream of its own, in a pipeline of its own (csrc/device).
 //
 // Threads: any; immutable after load, but for the session that the first instance takes over.
 // Ownership: instances are destroyed before the model, tensors they returned may outlive it.
@@ -10,20 +10,24 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "backends/onnx/computation.h"
 #include "backends/onnx/gpu_target.h"
 #include "backends/onnx/options.h"
 #include "backends/onnx/ort_runtime.h"
 #include "core/backend.h"
+#include "device/places.h"
 
 namespace slipstream::onnx {
 
 class OnnxGpuModel final : public Model {
  public:
-  // `first` is the computation of the instance that is created first.
-  OnnxGpuModel(const Runtime& runtime, OnnxOptions options, std::string path, GpuTarget target,
-               ModelSpec spec, bool may_loop, std::unique_ptr<OnnxComputation> first);
+  OnnxGpuModel(const Runtime& runtime, OnnxOptions options, std::string path,
+               std::vector<GpuTarget> targets, ModelSpec spec, bool may_loop);
+
+  // Makes the computation of the instance that is created first: whether the model can run.
+  [[nodiscard]] Status try_out();
 
   [[nodiscard]] const ModelSpec& spec() const noexcept override { return spec_; }
   [[nodiscard]] Result<std::unique_ptr<Instance>> create_instance() noexcept override;
@@ -31,13 +35,15 @@ class OnnxGpuModel final : public Model {
 
  private:
   [[nodiscard]] Result<std::unique_ptr<Instance>> create();
+  [[nodiscard]] Result<std::unique_ptr<OnnxComputation>> make_computation();
 
   const Runtime& runtime_;
   const OnnxOptions options_;
   const std::string path_;
-  const GpuTarget target_;
+  const std::vector<GpuTarget> targets_;
   const ModelSpec spec_;
   const bool may_loop_;
+  device::Places places_;
   std::mutex mutex_;
   std::unique_ptr<OnnxComputation> first_;  // with the mutex; null once it is taken
 };

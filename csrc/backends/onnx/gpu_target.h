@@ -13,6 +13,7 @@ namespace slipstream::onnx {
 
 struct GpuTarget {
   std::shared_ptr<device::Device> device;
+  int ordinal = 0;
   const char* memory_name = "";  // of its memory, as ONNX Runtime calls it
 };
 

@@ -1,11 +1,11 @@
 #include "backends/onnx/options.h"
 
 #include <algorithm>
-#include <charconv>
 #include <string_view>
-#include <system_error>
+#include <utility>
 
 #include "core/option_reader.h"
+#include "device/places.h"
 
 namespace slipstream::onnx {
 namespace {
@@ -22,23 +22,9 @@ std::vector<std::string> split_at_commas(std::string_view text) {
   }
 }
 
-// "cuda:1" and "cuda", which is cuda:0.
-std::optional<int> cuda_ordinal(std::string_view text) {
-  constexpr std::string_view kCuda = "cuda";
-  if (!text.starts_with(kCuda)) return std::nullopt;
-  text.remove_prefix(kCuda.size());
-  if (text.empty()) return 0;
-  if (text.front() != ':') return std::nullopt;
-  text.remove_prefix(1);
-  int ordinal = -1;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), ordinal);
-  const bool is_number = error == std::errc{} && end == text.data() + text.size();
-  return is_number && ordinal >= 0 ? std::optional(ordinal) : std::nullopt;
-}
-
-GpuOptions read_gpu(OptionReader& reader, int ordinal) {
+GpuOptions read_gpu(OptionReader& reader, std::vector<int> devices) {
   GpuOptions gpu;
-  gpu.ordinal = ordinal;
+  gpu.devices = std::move(devices);
   gpu.slots = static_cast<std::size_t>(reader.integer("slots", 3, 1, 8));
   gpu.graph_rows = reader.integer("graph_rows", gpu.graph_rows, 0, 4096);
   gpu.memory_limit_bytes =
@@ -54,17 +40,14 @@ GpuOptions read_gpu(OptionReader& reader, int ordinal) {
 void read_device(OptionReader& reader, OnnxOptions& options) {
   const std::optional<std::string> providers = reader.text("providers");
   if (providers) options.providers = split_at_commas(*providers);
-  const bool is_nvidias = std::ranges::any_of(options.providers, [](const std::string& name) {
-    return name == "cuda" || name == "tensorrt";
+  const bool is_nvidias = std::ranges::any_of(options.providers, [](const std::string& each) {
+    return each == "cuda" || each == "tensorrt";
   });
-  const std::string device = reader.text("device").value_or(is_nvidias ? "cuda:0" : "cpu");
-  if (device != "cpu") {
-    const std::optional<int> ordinal = cuda_ordinal(device);
-    if (!ordinal) reader.reject("device", device, "cpu or cuda:N");
-    options.gpu = read_gpu(reader, ordinal.value_or(0));
-  }
-  options.providers =
-      split_at_commas(reader.text("providers").value_or(options.gpu ? "cuda" : "cpu"));
+  const std::string name = reader.text("device").value_or(is_nvidias ? "cuda:0" : "cpu");
+  std::optional<std::vector<int>> devices = device::parse_devices(name);
+  if (!devices) reader.reject("device", name, "cpu, cuda:N, or several of those with commas");
+  if (devices && !devices->empty()) options.gpu = read_gpu(reader, *std::move(devices));
+  if (!providers) options.providers = {options.gpu ? "cuda" : "cpu"};
   options.provider_library = reader.text("provider_library").value_or("");
   const std::string told = reader.text("provider_options").value_or("");
   if (told.empty()) return;

@@ -6,8 +6,8 @@
 //   inter_op_threads          threads for independent operators, used with execution_mode=parallel
 //   execution_mode            sequential (default) or parallel
 //   graph_optimization_level  disabled, basic, extended or all (default)
-//   device                    cpu or cuda:N: where inputs are copied to and computed (default: what
-//                             the providers compute on)
+//   device                    cpu, cuda:N, or several of those with commas, which instances are
+//                             spread over (default: what the providers compute on)
 //   providers                 execution providers, best first, separated by commas: cpu, cuda,
 //                             tensorrt, or what provider_library calls its own (default: that of
 //                             the device)
@@ -48,7 +48,7 @@ enum class Precision { kAsIs, kFloat16, kInt8 };
 
 // What only matters on a GPU.
 struct GpuOptions {
-  int ordinal = 0;
+  std::vector<int> devices{0};  // instances are spread over them
   std::size_t slots = 3;
   std::int64_t graph_rows = 64;
   std::size_t memory_limit_bytes = 0;

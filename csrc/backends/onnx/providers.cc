@@ -53,7 +53,7 @@ Status append_cpu(const ProviderContext&, Words, OrtSessionOptions*) {
 // What both of NVIDIA's are told in the same words: where they compute. Ours come first, so that an
 // operator's own replace them, but for the stream: what they compute is ordered by it.
 void add_place(const ProviderContext& context, Words& words) {
-  words.emplace("device_id", std::to_string(context.options.gpu->ordinal));
+  words.emplace("device_id", std::to_string(context.ordinal));
   words["has_user_compute_stream"] = "1";
   words["user_compute_stream"] =
       std::to_string(reinterpret_cast<std::uintptr_t>(context.compute_stream));

@@ -16,6 +16,7 @@ namespace slipstream::onnx {
 struct ProviderContext {
   const Runtime& runtime;
   const OnnxOptions& options;
+  int ordinal = 0;                  // of the GPU
   void* compute_stream = nullptr;   // a cudaStream_t that providers on a GPU work on
   const ModelSpec* spec = nullptr;  // of the model; null: not known yet
 };
