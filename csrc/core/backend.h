@@ -65,6 +65,30 @@ struct Execution {
   }
 };
 
+// Rows of one request, in an execution that it may share with others.
+struct Piece {
+  std::span<const Tensor> inputs;  // the request's own, in ModelSpec order
+  std::int64_t begin_row = 0;      // in each of them
+  std::int64_t end_row = 0;
+};
+
+// One call of PipelinedInstance::begin.
+struct Launch {
+  // One behind the other along the first dimension; of a model that is not batchable there is one,
+  // and its tensors are taken exactly as they are.
+  std::span<const Piece> pieces;
+  std::int64_t rows = 0;  // of all pieces
+  // As in Execution.
+  std::uint64_t outputs_wanted = ~std::uint64_t{0};
+  std::pmr::memory_resource* memory = std::pmr::new_delete_resource();
+  // Where it is not null: called from any thread once this execution has ended, and not called at
+  // all where that cannot be told. The instance calls it before it is destroyed, or never.
+  void (*wake)(void* context) noexcept = nullptr;
+  void* wake_context = nullptr;
+};
+
+class PipelinedInstance;
+
 class Instance {
  public:
   Instance() = default;
@@ -85,6 +109,25 @@ class Instance {
 
   // How often this instance had to be rebuilt after a failure (a restarted child process).
   [[nodiscard]] virtual std::uint64_t restarts() const noexcept { return 0; }
+
+  // Not null where executions begin and end apart.
+  [[nodiscard]] virtual PipelinedInstance* pipelined() noexcept { return nullptr; }
+};
+
+// An instance that computes beside the host, on a device, and may have several executions in
+// progress: the next is copied in while one computes. execute() is for when none is.
+class PipelinedInstance : public Instance {
+ public:
+  [[nodiscard]] PipelinedInstance* pipelined() noexcept final { return this; }
+
+  // The most executions that may be in progress at once.
+  [[nodiscard]] virtual std::size_t depth() const noexcept = 0;
+  // Begins one, and returns before it is done; fewer than depth() are in progress. What cannot be
+  // begun ends like any other, with the reason. The inputs stay as they are until it has ended.
+  virtual void begin(const Launch& launch) noexcept = 0;
+  // True: of those in progress the one that began first has ended, and is in progress no more. How
+  // is in `status`, and if that is ok the answer in `outputs`, as execute() gives it.
+  [[nodiscard]] virtual bool poll(Status& status, std::vector<Tensor>& outputs) noexcept = 0;
 };
 
 class Model {

@@ -2,28 +2,12 @@
 // and the inline path share it.
 #pragma once
 
-#include <memory_resource>
+#include <cstdint>
+#include <span>
 
-#include "core/backend.h"
-#include "core/batch/batch.h"
-#include "core/batch/latency_model.h"
-#include "core/completion.h"
-#include "core/request_pool.h"
-#include "core/stats/model_stats.h"
+#include "core/answers.h"
 
 namespace slipstream {
-
-class Batcher;
-
-struct ExecutionContext {
-  const ModelSpec& spec;
-  RequestPool& pool;
-  Batcher& batcher;
-  LatencyModel& latency;
-  ModelStats& stats;
-  std::pmr::memory_resource* memory;
-  CompletionSink* unflushed = nullptr;  // has completions of this batch and was not flushed yet
-};
 
 // Executes the batch and ends every request whose last rows it held; drops the parts' references.
 // A failed batch of several requests is run again one by one, so that a poisoned request fails

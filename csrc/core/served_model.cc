@@ -82,7 +82,7 @@ Result<std::shared_ptr<ServedModel>> ServedModel::create(RequestPool& pool, Dead
   const std::size_t count = served->options_.instances;
   const std::size_t room = std::max(count, served->options_.max_instances);
   for (std::size_t i = 0; i < room; ++i) {
-    served->slots_.push_back(std::make_unique<InstanceSlot>());
+    served->slots_.push_back(std::make_unique<InstanceSlot>(served->work_));
   }
   const std::scoped_lock lock(served->close_mutex_);
   for (std::size_t i = 0; i < count; ++i) {
@@ -297,53 +297,6 @@ bool ServedModel::is_busy() noexcept {
 bool ServedModel::cancel(Ticket ticket) noexcept {
   return pool_.complete_early(ticket,
                               {StatusCode::kCancelled, "the request was cancelled by its caller"});
-}
-
-void ServedModel::run_worker(InstanceSlot& slot, std::size_t number) noexcept {
-  set_current_thread_name("slip-" + std::to_string(number) + "-" + options_.name);
-  yield_precedence(options_.worker_nice);
-  ExecutionContext context{model_->spec(), pool_, batcher_, latency_, stats_, options_.memory};
-  Batch batch;
-  batch.parts.reserve(
-      static_cast<std::size_t>(std::min<std::int64_t>(options_.batcher.max_batch_rows, 1024)));
-  batch.late.reserve(64);
-  while (!leaves_when_asked(slot)) {
-    std::unique_lock lock(slot.in_use, std::try_to_lock);
-    if (!lock.owns_lock()) {  // lent to a caller, maybe for long; another instance may be idle
-      if (slots_.size() > 1 && !batcher_.approx_empty()) work_.notify_one();
-      lock.lock();
-    }
-    Nanoseconds begin = now_ns();
-    if (!batcher_.form(batch, begin)) {
-      // Announcing oneself as a waiter costs producers a system call, so it comes second; and after
-      // it one must look again (event_count.h).
-      const EventCount::Key key = work_.prepare_wait();
-      begin = now_ns();
-      if (!batcher_.form(batch, begin)) {
-        lock.unlock();
-        if (stopping_.load()) {
-          work_.cancel_wait();
-          slot.phase.store(Phase::kLeft);
-          return;
-        }
-        if (slot.phase.load() == Phase::kAsked) {
-          work_.cancel_wait();
-        } else {
-          work_.wait(key);
-        }
-        continue;
-      }
-      work_.cancel_wait();
-    }
-    stats_.stages.batch.record(now_ns() - begin);
-    // More may be waiting than this batch took, and its notification woke only this worker.
-    if (slots_.size() > 1 && !batcher_.approx_empty()) work_.notify_one();
-    slot.is_busy.set(true);
-    run_batch(context, *slot.instance, batch);
-    slot.is_busy.set(false);
-  }
-  // A notification may have woken this worker for what it does not take.
-  if (!batcher_.approx_empty()) work_.notify_one();
 }
 
 void ServedModel::close(Nanoseconds drain_until_ns) noexcept {

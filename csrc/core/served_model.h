@@ -38,6 +38,9 @@ struct ServeOptions {
   // The same for callers that wait (RequestOptions), whom waking a worker costs twice and gives
   // nothing: of the tail, since nothing interrupts a caller that computes (decisions/008).
   Nanoseconds waiting_limit_ns = 10'000'000;
+  // Executions on a device that are learned to take less are polled for, as long as that; the end
+  // of longer ones wakes their worker.
+  Nanoseconds poll_limit_ns = 1'000'000;
   // How far workers rank behind the threads that feed them (this_thread.h).
   int worker_nice = 0;
   std::pmr::memory_resource* memory = std::pmr::new_delete_resource();
@@ -91,9 +94,20 @@ class ServedModel final : public Servable {
  private:
   // Of a worker: it takes batches, is to take no more, takes none.
   enum class Phase : std::uint8_t { kAtWork, kAsked, kLeft };
+  // What a pipelined instance's worker waits on while it has room for requests, and while it has
+  // none: then every request would wake it in vain.
+  struct Bell {
+    EventCount& work;
+    EventCount ended{};
+
+    static void ring(void* bell) noexcept;
+  };
   // An Instance and the right to use it: a worker's own, lent to callers that run inline. One
   // without an instance is room for another.
   struct InstanceSlot {
+    explicit InstanceSlot(EventCount& work) noexcept : bell{work} {}
+
+    Bell bell;  // outlives the instance, which may ring it until it is destroyed
     std::unique_ptr<Instance> instance;  // changed under in_use and instances_mutex_ both
     std::mutex in_use;
     RelaxedGauge<bool> is_busy;  // its worker executes, or whom it is lent to
@@ -111,6 +125,7 @@ class ServedModel final : public Servable {
     std::unique_lock<std::mutex> in_use;
   };
   class AdmissionGuard;
+  struct PipelinedWorker;
 
   ServedModel(RequestPool& pool, DeadlineTimer& timer, std::unique_ptr<Model> model,
               ServeOptions options);
@@ -134,6 +149,14 @@ class ServedModel final : public Servable {
   Status end_instance(InstanceSlot& slot);
   [[nodiscard]] static bool leaves_when_asked(InstanceSlot& slot) noexcept;
   void run_worker(InstanceSlot& slot, std::size_t number) noexcept;
+  void run_blocking_worker(InstanceSlot& slot) noexcept;
+  void run_pipelined_worker(InstanceSlot& slot, PipelinedInstance& instance) noexcept;
+  bool begin_next(PipelinedWorker& worker) noexcept;
+  void wait_for_device(PipelinedWorker& worker) noexcept;
+  // Waits for the instance where it is lent to a caller.
+  void take_back(std::unique_lock<std::mutex>& in_use) noexcept;
+  // After prepare_wait() gave `key` and nothing was found. False: the worker has left.
+  bool wait_for_work(InstanceSlot& slot, EventCount::Key key) noexcept;
   void fail_queued(const Status& status) noexcept;
   void fail_unserved(Request& request, const Status& status) noexcept;
 

@@ -2,148 +2,172 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cstring>
+#include <new>
 #include <utility>
 
 namespace slipstream::device {
 namespace {
 
-constexpr std::size_t kAlignment = 256;  // of each tensor, as device libraries want it
+// Gathered bytes are sent off as soon as there are so many: below, telling the device costs more
+// than it gains.
+constexpr std::size_t kChunkBytes = std::size_t{1} << 20U;
 
-std::size_t aligned(std::size_t bytes) noexcept {
-  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+// Where a piece begins in the memory of its input, and how much of it there is.
+struct PieceBytes {
+  const std::byte* data;
+  std::size_t bytes;
+};
+
+PieceBytes bytes_of(const Piece& piece, std::size_t input, bool is_batchable) noexcept {
+  const Tensor& tensor = piece.inputs[input];
+  if (!is_batchable) return {tensor.data(), tensor.bytes()};
+  const std::size_t row_bytes = tensor.row_bytes();
+  return {tensor.data() + static_cast<std::size_t>(piece.begin_row) * row_bytes,
+          static_cast<std::size_t>(piece.end_row - piece.begin_row) * row_bytes};
 }
 
 }  // namespace
 
-Result<std::unique_ptr<Pipeline>> Pipeline::create(Device& device, Computation& computation,
-                                                   PipelineSpec spec) {
-  if (spec.slots == 0 || spec.max_rows == 0) {
-    return invalid_argument("a pipeline has at least one slot of one row");
-  }
-  std::unique_ptr<Pipeline> made(new Pipeline(device, computation, std::move(spec)));
+Result<std::unique_ptr<Pipeline>> Pipeline::create(std::shared_ptr<Device> device,
+                                                   Computation& computation, const ModelSpec& spec,
+                                                   PipelineOptions options) {
+  if (options.slots == 0) return invalid_argument("a pipeline has at least one slot");
+  std::unique_ptr<Pipeline> made(new Pipeline(std::move(device), computation, spec, options));
   if (Status status = made->build(); !status.is_ok()) return status;
   return made;
 }
 
-Pipeline::Pipeline(Device& device, Computation& computation, PipelineSpec spec)
-    : device_(device), computation_(computation), spec_(std::move(spec)) {
-  for (std::size_t i = 0; i < spec_.slots; ++i) {
-    slots_.push_back(std::make_unique<Slot>());
-    slots_.back()->number_ = i;
+Pipeline::Pipeline(std::shared_ptr<Device> device, Computation& computation, const ModelSpec& spec,
+                   PipelineOptions options)
+    : device_(std::move(device)), computation_(computation), spec_(spec), options_(options) {
+  for (std::size_t i = 0; i < options_.slots; ++i) {
+    slots_.push_back(std::make_unique<Slot>(*device_, spec_, i));
     free_.push_back(slots_.back().get());
   }
+  in_flight_.reserve(options_.slots);
 }
 
 Pipeline::~Pipeline() {
-  device_.drain();  // something of a batch that was finished by a loss may go on
+  device_->drain();  // something of a batch that was finished by a loss may go on
   tear_down();
 }
 
 Status Pipeline::build() {
-  for (std::unique_ptr<Stream>* const stream : {&copy_in_, &compute_, &copy_out_}) {
-    Result<std::unique_ptr<Stream>> made = device_.create_stream();
+  answers_ = PinnedPool::create(device_, options_.answers_bytes);
+  for (std::unique_ptr<Stream>* const stream : {&copy_in_, &copy_out_}) {
+    Result<std::unique_ptr<Stream>> made = device_->create_stream();
     if (!made.is_ok()) return made.status();
     *stream = std::move(made).value();
   }
   for (const auto& slot : slots_) {
-    if (Status status = build_slot(*slot); !status.is_ok()) return status;
+    for (std::unique_ptr<Event>* const event :
+         {&slot->copied_in_, &slot->computed_, &slot->done_}) {
+      Result<std::unique_ptr<Event>> made = device_->create_event();
+      if (!made.is_ok()) return made.status();
+      *event = std::move(made).value();
+    }
   }
-  return Status::ok();
-}
-
-Status Pipeline::build_slot(Slot& slot) {
-  for (std::unique_ptr<Event>* const event : {&slot.copied_in_, &slot.computed_, &slot.done_}) {
-    Result<std::unique_ptr<Event>> made = device_.create_event();
-    if (!made.is_ok()) return made.status();
-    *event = std::move(made).value();
-  }
-  Status status = build_places(slot, spec_.input_row_bytes, slot.inputs_);
-  if (status.is_ok()) status = build_places(slot, spec_.output_row_bytes, slot.outputs_);
-  return status;
-}
-
-// All tensors of one direction lie in one block on each side.
-Status Pipeline::build_places(Slot& slot, std::span<const std::size_t> row_bytes,
-                              std::vector<Place>& places) {
-  std::size_t total = 0;
-  for (const std::size_t bytes : row_bytes) total += aligned(bytes * spec_.max_rows);
-  Result<std::unique_ptr<Block>> host = device_.allocate_pinned(std::max(total, kAlignment));
-  if (!host.is_ok()) return host.status();
-  Result<std::unique_ptr<Block>> there = device_.allocate(std::max(total, kAlignment));
-  if (!there.is_ok()) return there.status();
-  auto* host_at = static_cast<std::byte*>(host.value()->address());
-  auto* device_at = static_cast<std::byte*>(there.value()->address());
-  for (const std::size_t bytes : row_bytes) {
-    places.push_back({.host = host_at, .device = device_at, .row_bytes = bytes});
-    host_at += aligned(bytes * spec_.max_rows);
-    device_at += aligned(bytes * spec_.max_rows);
-  }
-  slot.blocks_.push_back(std::move(host).value());
-  slot.blocks_.push_back(std::move(there).value());
   return Status::ok();
 }
 
 void Pipeline::tear_down() noexcept {
-  for (const auto& slot : slots_) {
-    slot->inputs_.clear();
-    slot->outputs_.clear();
-    slot->blocks_.clear();
-    slot->copied_in_.reset();
-    slot->computed_.reset();
-    slot->done_.reset();
-  }
+  for (const auto& slot : slots_) slot->tear_down();
   copy_out_.reset();
-  compute_.reset();
   copy_in_.reset();
+  answers_.reset();
 }
 
-Slot* Pipeline::acquire() noexcept {
-  if (free_.empty()) return nullptr;
-  Slot* const slot = free_.back();
+void Pipeline::launch(const Launch& launch) noexcept {
+  assert(!free_.empty());
+  Slot& slot = *free_.back();
   free_.pop_back();
-  return slot;
-}
-
-void Pipeline::launch(Slot& slot, std::size_t rows) noexcept {
-  assert(rows >= 1 && rows <= spec_.max_rows);
-  slot.rows_ = rows;
-  slot.is_on_device_ = false;
-  slot.status_ = is_lost() ? lost_ : put(slot);
+  slot.rows_ = launch.rows;
+  slot.padded_rows_ = spec_.batchable ? computation_.padded_rows(launch.rows) : launch.rows;
+  slot.outputs_wanted_ = launch.outputs_wanted;
+  slot.memory_ = launch.memory;
+  try {
+    slot.status_ = is_lost() ? lost_ : put(slot, launch);
+  } catch (const std::bad_alloc&) {
+    slot.status_ = resource_exhausted("out of memory");
+  }
   if (!slot.status_.is_ok() && !is_lost()) {
-    lost_ = device_.health();  // a refusal, or the news that it is gone
+    lost_ = device_->health();  // a refusal, or the news that it is gone
     if (!is_lost() && slot.is_on_device_) abandon(slot);
   }
   in_flight_.push_back(&slot);
+  if (launch.wake == nullptr) return;
+  // An end that was put on no stream is told here.
+  const bool is_told = slot.status_.is_ok() && !is_lost() &&
+                       copy_out_->call(launch.wake, launch.wake_context).is_ok();
+  if (!is_told) launch.wake(launch.wake_context);
 }
 
-Status Pipeline::put(Slot& slot) noexcept {
-  Status status = put_copies_in(slot);
-  if (status.is_ok()) status = copy_in_->record(*slot.copied_in_);
-  if (status.is_ok()) status = compute_->wait(*slot.copied_in_);
-  if (status.is_ok()) status = computation_.enqueue(*compute_, slot);
-  if (status.is_ok()) status = compute_->record(*slot.computed_);
+Status Pipeline::put(Slot& slot, const Launch& launch) {
+  for (std::size_t i = 0; i < spec_.inputs.size(); ++i) {
+    if (Status status = put_input(slot, i, launch); !status.is_ok()) return status;
+  }
+  slot.is_on_device_ = true;
+  Status status = copy_in_->record(*slot.copied_in_);
+  if (status.is_ok()) status = computation_.stream().wait(*slot.copied_in_);
+  if (status.is_ok()) status = computation_.enqueue(slot);
+  if (status.is_ok()) status = computation_.stream().record(*slot.computed_);
   if (status.is_ok()) status = copy_out_->wait(*slot.computed_);
-  if (status.is_ok()) status = put_copies_out(slot);
+  for (std::size_t i = 0; status.is_ok() && i < spec_.outputs.size(); ++i) {
+    if (slot.wants(i)) status = put_output(slot, i);
+  }
   if (status.is_ok()) status = copy_out_->record(*slot.done_);
   return status;
 }
 
-Status Pipeline::put_copies_in(Slot& slot) noexcept {
-  for (const Place& place : slot.inputs_) {
-    Status status =
-        copy_in_->copy_to_device(place.device, place.host, place.row_bytes * slot.rows_);
-    if (!status.is_ok()) return status;
-    slot.is_on_device_ = true;
+Status Pipeline::put_input(Slot& slot, std::size_t input, const Launch& launch) {
+  const Shape& of_piece = launch.pieces.front().inputs[input].shape();
+  const Result<void*> host =
+      slot.place_input(input, spec_.batchable ? of_piece.with_rows(slot.padded_rows_) : of_piece);
+  if (!host.is_ok()) return host.status();
+  auto* const here = static_cast<std::byte*>(host.value());
+  auto* const there = static_cast<std::byte*>(slot.inputs_[input].address);
+  std::size_t gathered = 0;
+  std::size_t sent = 0;
+  for (const Piece& piece : launch.pieces) {
+    const PieceBytes from = bytes_of(piece, input, spec_.batchable);
+    for (std::size_t at = 0; at < from.bytes;) {
+      const std::size_t bytes = std::min(from.bytes - at, kChunkBytes);
+      std::memcpy(here + gathered, from.data + at, bytes);
+      gathered += bytes;
+      at += bytes;
+      const bool is_last = &piece == &launch.pieces.back() && at == from.bytes;
+      if (gathered - sent < kChunkBytes && !is_last) continue;
+      Status status = copy_in_->copy_to_device(there + sent, here + sent, gathered - sent);
+      if (!status.is_ok()) return status;
+      sent = gathered;
+      slot.is_on_device_ = true;
+    }
   }
   return Status::ok();
 }
 
-Status Pipeline::put_copies_out(Slot& slot) noexcept {
-  for (const Place& place : slot.outputs_) {
-    Status status = copy_out_->copy_to_host(place.host, place.device, place.row_bytes * slot.rows_);
-    if (!status.is_ok()) return status;
+Status Pipeline::put_output(Slot& slot, std::size_t number) {
+  Slot::Output& output = slot.outputs_[number];
+  if (!output.is_set) {
+    return internal_error("the computation did not give output '" + spec_.outputs[number].name +
+                          "'");
   }
-  return Status::ok();
+  // Rows that were only padding are not the requests'.
+  const bool is_padded = slot.padded_rows_ != slot.rows_ && output.shape.rank() > 0 &&
+                         output.shape[0] == slot.padded_rows_;
+  if (is_padded) output.shape.set_dim(0, slot.rows_);
+  const std::size_t bytes =
+      static_cast<std::size_t>(output.shape.elements()) * dtype_size(output.dtype);
+  if (bytes == 0) return Status::ok();
+  output.host_owner = answers_->take(bytes);
+  output.host = output.host_owner.get();
+  if (output.host == nullptr) {
+    const Result<void*> own = slot.output_buffers_[number].host.at_least(*device_, bytes);
+    if (!own.is_ok()) return own.status();
+    output.host = own.value();
+  }
+  return copy_out_->copy_to_host(output.host, output.address, bytes);
 }
 
 // Part of a batch was put on the device before something was refused: its memory is in use until
@@ -151,42 +175,63 @@ Status Pipeline::put_copies_out(Slot& slot) noexcept {
 // for, and a mark needs next to none: where even that is refused, the device counts as lost.
 void Pipeline::abandon(Slot& slot) noexcept {
   Status status = copy_in_->record(*slot.copied_in_);
-  if (status.is_ok()) status = compute_->wait(*slot.copied_in_);
-  if (status.is_ok()) status = compute_->record(*slot.computed_);
+  if (status.is_ok()) status = computation_.stream().wait(*slot.copied_in_);
+  if (status.is_ok()) status = computation_.stream().record(*slot.computed_);
   if (status.is_ok()) status = copy_out_->wait(*slot.computed_);
   if (status.is_ok()) status = copy_out_->record(*slot.done_);
-  if (!status.is_ok()) lost_ = device_.health().is_ok() ? status : device_.health();
+  if (!status.is_ok()) lost_ = device_->health().is_ok() ? status : device_->health();
 }
 
-Slot* Pipeline::finished(Status& how) noexcept {
-  if (in_flight_.empty()) return nullptr;
+bool Pipeline::finished(Status& how, std::vector<Tensor>& outputs) noexcept {
+  if (in_flight_.empty()) return false;
   Slot& slot = *in_flight_.front();
   if (slot.is_on_device_ && !is_lost()) {
     const Result<bool> is_done = slot.done_->is_done();
     if (!is_done.is_ok()) {
       lost_ = is_done.status();
     } else if (!is_done.value()) {
-      return nullptr;
+      return false;
     }
   }
-  in_flight_.pop_front();
+  in_flight_.erase(in_flight_.begin());
   how = std::exchange(slot.status_, Status());
   if (how.is_ok() && is_lost()) how = lost_;
-  return &slot;
+  try {
+    outputs.clear();
+    for (std::size_t i = 0; how.is_ok() && i < spec_.outputs.size(); ++i) {
+      outputs.push_back(slot.wants(i) ? take_output(slot, i) : Tensor{});
+    }
+  } catch (const std::bad_alloc&) {
+    how = resource_exhausted("out of memory for the outputs");
+  }
+  slot.clear();
+  free_.push_back(&slot);
+  return true;
 }
 
-void Pipeline::release(Slot& slot) noexcept {
-  slot.is_on_device_ = false;
-  free_.push_back(&slot);
+Tensor Pipeline::take_output(Slot& slot, std::size_t number) const {
+  Slot::Output& output = slot.outputs_[number];
+  if (output.host_owner != nullptr) {
+    return Tensor::wrap(output.dtype, std::move(output.shape), output.host,
+                        std::move(output.host_owner));
+  }
+  Tensor copy = Tensor::allocate(output.dtype, std::move(output.shape), slot.memory_);
+  if (output.host != nullptr) std::memcpy(copy.data(), output.host, copy.bytes());
+  return copy;
 }
 
 Status Pipeline::recover() noexcept {
-  assert(free_.size() == slots_.size());
-  device_.drain();
+  assert(in_flight_.empty());
+  device_->drain();
   tear_down();
-  Status status = device_.recover();
-  if (status.is_ok()) status = build();
-  if (status.is_ok()) status = computation_.rebuild();
+  computation_.tear_down();
+  Status status = device_->recover();
+  if (status.is_ok()) status = computation_.build();
+  try {
+    if (status.is_ok()) status = build();
+  } catch (const std::bad_alloc&) {
+    status = resource_exhausted("out of memory");
+  }
   lost_ = status;
   return status;
 }

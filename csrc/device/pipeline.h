@@ -1,19 +1,20 @@
 // The pipeline of one instance on a device: while one batch computes, the next is copied in and the
 // one before is copied out.
 //
-//   host            fills slot n+1      takes slot n-2
+//   host            gathers n+1         takes n-2
 //   copy-in stream    [ in n+1 ]
 //   compute stream        [ compute n ]
 //   copy-out stream           [ out n-1 ]
 //
-// A slot has everything that a batch needs: pinned memory to fill and to read, memory on the
-// device, and the events between the three streams. All of it is made beforehand: nothing is
-// allocated, and nothing blocks, between acquire and release. Three slots keep the slowest of the
-// three stages busy all the time; with one there is no overlap.
+// Rows are gathered into page-locked memory of the batch's slot, and copied piece by piece, so that
+// the device begins to copy before the host has gathered all. Answers are copied to page-locked
+// memory of a pool, and handed out as they are. Nothing waits for the device between launch and
+// finished, and once slots and pool have grown to the batches that come, nothing is allocated on it
+// either. Three slots keep the slowest of the three stages busy all the time; with one there is no
+// overlap.
 //
-// When to use: for computations whose inputs and outputs have rows of fixed sizes.
-//
-// Threads: one at a time. Ownership: the device and the computation outlive the pipeline.
+// Threads: one at a time, which has entered the device. Ownership: the computation outlives the
+// pipeline; answers may outlive both.
 // Failure: a batch that cannot be put on the device comes back like any other, with the reason.
 // Each launch is finished exactly once, in the order of launches. A lost device finishes every
 // batch in flight with kUnavailable; recover() builds everything anew.
@@ -21,52 +22,21 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <memory>
-#include <span>
 #include <vector>
 
+#include "core/backend.h"
 #include "core/status.h"
 #include "device/device.h"
+#include "device/pinned_pool.h"
+#include "device/slot.h"
 
 namespace slipstream::device {
 
-struct PipelineSpec {
-  std::vector<std::size_t> input_row_bytes;  // one for each input
-  std::vector<std::size_t> output_row_bytes;
-  std::size_t max_rows = 1;
+struct PipelineOptions {
   std::size_t slots = 3;
-};
-
-// One tensor of a slot: its place in pinned memory, and on the device. Both hold max_rows.
-struct Place {
-  void* host = nullptr;
-  void* device = nullptr;
-  std::size_t row_bytes = 0;
-};
-
-class Slot {
- public:
-  // Valid until recover().
-  [[nodiscard]] std::span<const Place> inputs() const noexcept { return inputs_; }
-  [[nodiscard]] std::span<const Place> outputs() const noexcept { return outputs_; }
-  // Of the batch in it.
-  [[nodiscard]] std::size_t rows() const noexcept { return rows_; }
-  // How many slots the pipeline had before this one: names it where things are kept by slot.
-  [[nodiscard]] std::size_t number() const noexcept { return number_; }
-
- private:
-  friend class Pipeline;
-  std::size_t number_ = 0;
-  std::size_t rows_ = 0;
-  std::vector<Place> inputs_;
-  std::vector<Place> outputs_;
-  std::vector<std::unique_ptr<Block>> blocks_;
-  std::unique_ptr<Event> copied_in_;
-  std::unique_ptr<Event> computed_;
-  std::unique_ptr<Event> done_;
-  bool is_on_device_ = false;  // something of it: it must not be reused before done_
-  Status status_;
+  // Page-locked memory for answers, in all. Where it is all out, answers are copied once more.
+  std::size_t answers_bytes = std::size_t{256} << 20U;
 };
 
 // What is computed between the copies.
@@ -77,62 +47,73 @@ class Computation {
   Computation& operator=(const Computation&) = delete;
   virtual ~Computation() = default;
 
-  // Puts the computation of a slot's rows on the stream, from its device inputs to its device
-  // outputs, and returns at once.
-  [[nodiscard]] virtual Status enqueue(Stream& stream, const Slot& slot) noexcept = 0;
-  // The device was lost and is back: what lived on it is to be made anew.
-  [[nodiscard]] virtual Status rebuild() noexcept = 0;
+  // Where it is computed: its own stream, from build() to tear_down().
+  [[nodiscard]] virtual Stream& stream() noexcept = 0;
+  // Puts the computation of a slot's rows on its stream, from the slot's inputs to outputs that it
+  // sets in the slot, all that are wanted, and returns at once.
+  [[nodiscard]] virtual Status enqueue(Slot& slot) noexcept = 0;
+  // How many rows it computes where so many are given: more, where only some numbers are cheap. The
+  // rows that are too many hold anything, and what comes of them is left out.
+  [[nodiscard]] virtual std::int64_t padded_rows(std::int64_t rows) const noexcept { return rows; }
+  // The device is lost: what lived on it, the stream too, is to be given up. A device comes back
+  // only when nobody has anything on it any more.
+  virtual void tear_down() noexcept = 0;
+  // Makes it all anew, after tear_down(). On failure nothing is left of it, and it may be tried
+  // again, after another tear_down().
+  [[nodiscard]] virtual Status build() noexcept = 0;
 };
 
 class Pipeline {
  public:
-  // kResourceExhausted when the device has not memory for all slots.
-  [[nodiscard]] static Result<std::unique_ptr<Pipeline>> create(Device& device,
+  // kResourceExhausted when the device has not memory for it.
+  [[nodiscard]] static Result<std::unique_ptr<Pipeline>> create(std::shared_ptr<Device> device,
                                                                 Computation& computation,
-                                                                PipelineSpec spec);
+                                                                const ModelSpec& spec,
+                                                                PipelineOptions options);
   Pipeline(const Pipeline&) = delete;
   Pipeline& operator=(const Pipeline&) = delete;
   ~Pipeline();  // waits for what is in flight
 
-  // A slot to fill the inputs of; null while all are in use.
-  [[nodiscard]] Slot* acquire() noexcept;
-  // Sends a filled slot. It comes back by finished(), whatever happens. 1 <= rows <= max_rows.
-  void launch(Slot& slot, std::size_t rows) noexcept;
-  // The slot that was launched first of those in flight, if it has ended; null if it has not. Where
-  // `how` is ok its outputs are there. To be released.
-  [[nodiscard]] Slot* finished(Status& how) noexcept;
-  // Gives back a slot from acquire or finished.
-  void release(Slot& slot) noexcept;
-
+  [[nodiscard]] std::size_t slots() const noexcept { return slots_.size(); }
   [[nodiscard]] std::size_t in_flight() const noexcept { return in_flight_.size(); }
+
+  // Sends a batch, while fewer are in flight than there are slots. Its inputs stay as they are
+  // until it is finished.
+  void launch(const Launch& launch) noexcept;
+  // True: the batch that was launched first of those in flight has ended. Where `how` is ok
+  // `outputs` are the answer, one for each of the spec's; unwanted ones are empty.
+  [[nodiscard]] bool finished(Status& how, std::vector<Tensor>& outputs) noexcept;
+
   // Whether the device is lost: launches end at once with the cause, until recover().
   [[nodiscard]] bool is_lost() const noexcept { return !lost_.is_ok(); }
-  // Brings the device back, where it is lost, and makes all slots anew. Every slot must have been
-  // released. On failure it may be tried again.
+  // Brings the device back, where it is lost, and makes all slots anew. With nothing in flight. On
+  // failure it may be tried again.
   [[nodiscard]] Status recover() noexcept;
 
+  [[nodiscard]] const PinnedPool& answers() const noexcept { return *answers_; }
+
  private:
-  Pipeline(Device& device, Computation& computation, PipelineSpec spec);
+  Pipeline(std::shared_ptr<Device> device, Computation& computation, const ModelSpec& spec,
+           PipelineOptions options);
 
   [[nodiscard]] Status build();
-  [[nodiscard]] Status build_slot(Slot& slot);
-  [[nodiscard]] Status build_places(Slot& slot, std::span<const std::size_t> row_bytes,
-                                    std::vector<Place>& places);
   void tear_down() noexcept;
-  [[nodiscard]] Status put(Slot& slot) noexcept;
-  [[nodiscard]] Status put_copies_in(Slot& slot) noexcept;
-  [[nodiscard]] Status put_copies_out(Slot& slot) noexcept;
+  [[nodiscard]] Status put(Slot& slot, const Launch& launch);
+  [[nodiscard]] Status put_input(Slot& slot, std::size_t input, const Launch& launch);
+  [[nodiscard]] Status put_output(Slot& slot, std::size_t output);
   void abandon(Slot& slot) noexcept;
+  [[nodiscard]] Tensor take_output(Slot& slot, std::size_t output) const;
 
-  Device& device_;
+  const std::shared_ptr<Device> device_;
   Computation& computation_;
-  const PipelineSpec spec_;
+  const ModelSpec spec_;
+  const PipelineOptions options_;
+  std::shared_ptr<PinnedPool> answers_;
   std::unique_ptr<Stream> copy_in_;
-  std::unique_ptr<Stream> compute_;
   std::unique_ptr<Stream> copy_out_;
   std::vector<std::unique_ptr<Slot>> slots_;
   std::vector<Slot*> free_;
-  std::deque<Slot*> in_flight_;
+  std::vector<Slot*> in_flight_;  // the first launched first; no more than slots
   Status lost_;
 };
 

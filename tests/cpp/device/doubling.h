@@ -1,63 +1,108 @@
-// A computation for tests on the simulated device: every output byte is twice the input's, plus the
-// number of the row.
+// A computation for tests on the simulated device: every output element is twice the input's, plus
+// the number of the row. And batches of it, that tell whether the answer is right.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
+#include <thread>
 #include <utility>
+#include <vector>
 
+#include "core/backend.h"
 #include "device/pipeline.h"
 #include "device/simulated_device.h"
+#include "harness.h"
 
 namespace slipstream::device {
 
+// What the computation is of: [rows, width] of uint8.
+inline ModelSpec doubling_spec() {
+  ModelSpec spec;
+  spec.inputs = {{.name = "x", .dtype = DType::kUint8, .dims = {-1, -1}}};
+  spec.outputs = {{.name = "y", .dtype = DType::kUint8, .dims = {-1, -1}}};
+  spec.batchable = true;
+  return spec;
+}
+
 class Doubling final : public Computation {
  public:
-  explicit Doubling(Nanoseconds takes_ns) : takes_ns_(takes_ns) {}
-
-  Status enqueue(Stream& stream, const Slot& slot) noexcept override {
-    if (!refusal.is_ok()) return std::exchange(refusal, Status());
-    const Place in = slot.inputs()[0];
-    const Place out = slot.outputs()[0];
-    return SimulatedDevice::launch(stream, takes_ns_, [in, out, rows = slot.rows()] {
-      const auto* const from = static_cast<const std::uint8_t*>(in.device);
-      auto* const to = static_cast<std::uint8_t*>(out.device);
-      for (std::size_t i = 0; i < rows * in.row_bytes; ++i)
-        to[i] = answer(from[i], i / in.row_bytes);
-    });
+  Doubling(Device& device, Nanoseconds takes_ns) : device_(device), takes_ns_(takes_ns) {
+    REQUIRE(make_stream().is_ok());
   }
-  Status rebuild() noexcept override {
+
+  Stream& stream() noexcept override { return *stream_; }
+  Status enqueue(Slot& slot) noexcept override {
+    ++enqueued;
+    if (!refusal.is_ok()) return std::exchange(refusal, Status());
+    if (refuses_rows > 0 && slot.rows() >= refuses_rows) {
+      return internal_error("too many rows for it");
+    }
+    const Slot::Input& in = slot.inputs()[0];
+    const Result<void*> out = slot.place_output(0, in.shape);
+    if (!out.is_ok()) return out.status();
+    const auto width = static_cast<std::size_t>(in.shape.elements_per_row());
+    return SimulatedDevice::launch(*stream_, takes_ns_,
+                                   [this, from = static_cast<const std::uint8_t*>(in.address),
+                                    to = static_cast<std::uint8_t*>(out.value()), width,
+                                    elements = static_cast<std::size_t>(in.shape.elements())] {
+                                     while (is_held.load()) std::this_thread::yield();
+                                     for (std::size_t i = 0; i < elements; ++i)
+                                       to[i] = answer(from[i], i / width);
+                                   });
+  }
+  std::int64_t padded_rows(std::int64_t rows) const noexcept override {
+    return (rows + pads_to - 1) / pads_to * pads_to;
+  }
+  void tear_down() noexcept override { stream_.reset(); }
+  Status build() noexcept override {
     ++rebuilds;
-    return Status::ok();
+    return make_stream();
   }
 
   static std::uint8_t answer(std::uint8_t value, std::size_t row) noexcept {
     return static_cast<std::uint8_t>(value * 2 + row);
   }
 
-  Status refusal;  // of the next computation
+  Status refusal;                    // of the next computation
+  std::int64_t refuses_rows = 0;     // as many, or more; 0: it takes any number
+  std::atomic<bool> is_held{false};  // computations begin, and do not end
+  std::int64_t pads_to = 1;          // the multiple
+  int enqueued = 0;
   int rebuilds = 0;
 
  private:
+  Status make_stream() noexcept {
+    Result<std::unique_ptr<Stream>> made = device_.create_stream();
+    if (!made.is_ok()) return made.status();
+    stream_ = std::move(made).value();
+    return Status::ok();
+  }
+
+  Device& device_;
+  std::unique_ptr<Stream> stream_;
   Nanoseconds takes_ns_;
 };
 
-// Fills a slot with bytes that depend on the batch's number, and tells whether the answer is right.
-inline void fill(const Slot& slot, std::size_t rows, std::size_t batch) noexcept {
-  const Place in = slot.inputs()[0];
-  auto* const bytes = static_cast<std::uint8_t*>(in.host);
-  for (std::size_t i = 0; i < rows * in.row_bytes; ++i) {
-    bytes[i] = static_cast<std::uint8_t>(batch * 31 + i);
+// Rows of bytes that depend on the batch's number.
+inline Tensor doubling_rows(std::size_t batch, std::int64_t rows, std::int64_t width) {
+  Tensor tensor = Tensor::allocate(DType::kUint8, {rows, width});
+  std::size_t i = 0;
+  for (std::uint8_t& byte : tensor.as<std::uint8_t>()) {
+    byte = static_cast<std::uint8_t>(batch * 31 + i++);
   }
+  return tensor;
 }
 
-inline bool is_right(const Slot& slot, std::size_t batch) noexcept {
-  const Place out = slot.outputs()[0];
-  const auto* const bytes = static_cast<const std::uint8_t*>(out.host);
-  for (std::size_t i = 0; i < slot.rows() * out.row_bytes; ++i) {
+inline bool is_right(const Tensor& answer, std::size_t batch, std::int64_t rows,
+                     std::int64_t width) {
+  if (!(answer.shape() == Shape{rows, width})) return false;
+  const auto bytes = answer.as<std::uint8_t>();
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
     const auto value = static_cast<std::uint8_t>(batch * 31 + i);
-    if (bytes[i] != Doubling::answer(value, i / out.row_bytes)) return false;
+    if (bytes[i] != Doubling::answer(value, i / static_cast<std::size_t>(width))) return false;
   }
   return true;
 }

@@ -1,7 +1,7 @@
 // The pipeline on the simulated device: overlap, order, back-pressure, refusals, and a lost device.
 #include <algorithm>
 #include <cstddef>
-#include <deque>
+#include <cstdint>
 #include <memory>
 #include <random>
 #include <string>
@@ -17,45 +17,44 @@ using namespace slipstream::device;
 
 namespace {
 
-constexpr std::size_t kRowBytes = 24;
-constexpr std::size_t kMaxRows = 8;
+constexpr std::int64_t kWidth = 24;
+constexpr std::int64_t kMaxRows = 8;
 constexpr Nanoseconds kCopyNs = 2'000;
 constexpr Nanoseconds kComputeNs = 5'000;
 
-std::unique_ptr<Pipeline> made(Device& device, Computation& computation, std::size_t slots) {
-  Result<std::unique_ptr<Pipeline>> pipeline = Pipeline::create(device, computation,
-                                                                {.input_row_bytes = {kRowBytes},
-                                                                 .output_row_bytes = {kRowBytes},
-                                                                 .max_rows = kMaxRows,
-                                                                 .slots = slots});
+std::unique_ptr<Pipeline> made(const std::shared_ptr<Device>& device, Computation& computation,
+                               std::size_t slots) {
+  Result<std::unique_ptr<Pipeline>> pipeline =
+      Pipeline::create(device, computation, doubling_spec(), {.slots = slots});
   REQUIRE(pipeline.is_ok());
   return std::move(pipeline).value();
 }
 
-// Drives a pipeline as a worker does: fills what is free, takes what has ended.
+// Drives a pipeline as a worker does: launches while there is room, takes what has ended.
 struct Driver {
   explicit Driver(Pipeline& driven) : pipeline(driven) {}
 
-  // Launches the next batch; false while no slot is free.
-  bool launch(std::size_t rows = kMaxRows) {
-    Slot* const slot = pipeline.acquire();
-    if (slot == nullptr) return false;
-    if (!pipeline.is_lost()) fill(*slot, rows, launched);
-    pipeline.launch(*slot, rows);
-    ++launched;
+  // Launches the next batch; false while every slot is in flight.
+  bool launch(std::int64_t rows = kMaxRows) {
+    if (pipeline.in_flight() == pipeline.slots()) return false;
+    const std::vector<Tensor> inputs{doubling_rows(batches.size(), rows, kWidth)};
+    const Piece piece{.inputs = inputs, .begin_row = 0, .end_row = rows};
+    pipeline.launch({.pieces = {&piece, 1}, .rows = rows});
+    batches.push_back({.inputs = inputs, .rows = rows});
     return true;
   }
 
   // Takes the oldest batch if it has ended.
   bool take() {
     Status how;
-    Slot* const slot = pipeline.finished(how);
-    if (slot == nullptr) return false;
+    std::vector<Tensor> outputs;
+    if (!pipeline.finished(how, outputs)) return false;
+    Sent& batch = batches[ended.size()];
     if (how.is_ok()) {
-      CHECK(is_right(*slot, ended.size()));
+      CHECK(is_right(outputs.at(0), ended.size(), batch.rows, kWidth));
     }
+    batch.inputs.clear();
     ended.push_back(how);
-    pipeline.release(*slot);
     return true;
   }
 
@@ -65,29 +64,33 @@ struct Driver {
     }
   }
 
-  void run(std::size_t batches) {
-    const std::size_t until = launched + batches;
-    while (launched < until) {
+  void run(std::size_t count) {
+    const std::size_t until = batches.size() + count;
+    while (batches.size() < until) {
       if (!launch() && !take()) std::this_thread::yield();
     }
     take_all();
   }
 
+  struct Sent {
+    std::vector<Tensor> inputs;  // until it has ended
+    std::int64_t rows;
+  };
   Pipeline& pipeline;
-  std::size_t launched = 0;
+  std::vector<Sent> batches;
   std::vector<Status> ended;
 };
 
 Nanoseconds time_of(std::size_t batches, std::size_t slots, Nanoseconds copy_ns,
                     Nanoseconds compute_ns) {
-  SimulatedDevice device({.copy_ns = copy_ns});
-  Doubling doubling(compute_ns);
+  const auto device = std::make_shared<SimulatedDevice>(SimulatedOptions{.copy_ns = copy_ns});
+  Doubling doubling(*device, compute_ns);
   const auto pipeline = made(device, doubling, slots);
   Driver driver(*pipeline);
   driver.run(batches);
   CHECK_EQ(driver.ended.size(), batches);
   CHECK(std::ranges::all_of(driver.ended, [](const Status& how) { return how.is_ok(); }));
-  return device.host_ns();
+  return device->host_ns();
 }
 
 // Orders one of the faults that there are, or none.
@@ -133,22 +136,127 @@ TEST(one_slot_overlaps_nothing) {
   CHECK_EQ(time_of(20, 1, kCopyNs, kComputeNs), 20 * (2 * kCopyNs + kComputeNs));
 }
 
-TEST(nothing_is_allocated_between_create_and_the_end) {
-  SimulatedDevice device;
-  Doubling doubling(kComputeNs);
+TEST(nothing_is_allocated_once_the_largest_batch_has_come_by) {
+  const auto device = std::make_shared<SimulatedDevice>();
+  Doubling doubling(*device, kComputeNs);
   {
     const auto pipeline = made(device, doubling, 3);
-    const std::uint64_t allocations = device.allocations();
     Driver driver(*pipeline);
-    driver.run(100);
-    CHECK_EQ(device.allocations(), allocations);
+    driver.run(6);
+    const std::uint64_t allocations = device->allocations();
+    for (int i = 0; i < 100; ++i) {
+      driver.launch(1 + i % kMaxRows);
+      if (i % 3 == 2) driver.take_all();
+    }
+    driver.take_all();
+    CHECK_EQ(device->allocations(), allocations);
   }
-  CHECK_EQ(device.blocks(), 0U);
+  CHECK_EQ(device->blocks(), 0U);
+}
+
+TEST(pieces_are_gathered_in_order) {
+  const auto device = std::make_shared<SimulatedDevice>();
+  Doubling doubling(*device, kComputeNs);
+  const auto pipeline = made(device, doubling, 2);
+  const Tensor whole = doubling_rows(7, 6, kWidth);
+  // Rows 4 to 6 of a larger request, then a whole one, so that both kinds are there.
+  const std::vector<Tensor> first{doubling_rows(7, 9, kWidth)};
+  const std::vector<Tensor> second{whole};
+  const std::vector<Piece> pieces{{.inputs = first, .begin_row = 4, .end_row = 6},
+                                  {.inputs = second, .begin_row = 0, .end_row = 6}};
+  pipeline->launch({.pieces = pieces, .rows = 8});
+  Status how;
+  std::vector<Tensor> outputs;
+  while (!pipeline->finished(how, outputs)) std::this_thread::yield();
+  REQUIRE(how.is_ok());
+  const auto bytes = outputs.at(0).as<std::uint8_t>();
+  const auto in_first = first[0].as<std::uint8_t>();
+  const auto in_second = whole.as<std::uint8_t>();
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    const std::size_t row = i / kWidth;
+    const std::uint8_t from =
+        row < 2 ? in_first[i + 4 * kWidth] : in_second[i - std::size_t{2} * kWidth];
+    CHECK_EQ(bytes[i], Doubling::answer(from, row));
+  }
+}
+
+TEST(large_batches_are_sent_while_they_are_gathered) {
+  const auto device = std::make_shared<SimulatedDevice>();
+  Doubling doubling(*device, kComputeNs);
+  const auto pipeline = made(device, doubling, 2);
+  const std::int64_t width = 3'000'000;  // three chunks
+  const std::vector<Tensor> inputs{doubling_rows(1, 1, width)};
+  const Piece piece{.inputs = inputs, .begin_row = 0, .end_row = 1};
+  pipeline->launch({.pieces = {&piece, 1}, .rows = 1});
+  Status how;
+  std::vector<Tensor> outputs;
+  while (!pipeline->finished(how, outputs)) std::this_thread::yield();
+  REQUIRE(how.is_ok());
+  CHECK(is_right(outputs.at(0), 1, 1, width));
+  CHECK_EQ(device->busy_ns(SimulatedEngine::kCopyIn), 3 * SimulatedOptions{}.copy_ns);
+}
+
+TEST(answers_outlive_the_pipeline_and_hold_up_nothing) {
+  const auto device = std::make_shared<SimulatedDevice>();
+  Doubling doubling(*device, kComputeNs);
+  std::vector<Tensor> kept;
+  {
+    // Room for two answers: those behind are copied once more instead.
+    auto pipeline = Pipeline::create(device, doubling, doubling_spec(), {.answers_bytes = 2048});
+    REQUIRE(pipeline.is_ok());
+    for (std::size_t batch = 0; batch < 6; ++batch) {
+      const std::vector<Tensor> inputs{doubling_rows(batch, kMaxRows, kWidth)};
+      const Piece piece{.inputs = inputs, .begin_row = 0, .end_row = kMaxRows};
+      pipeline.value()->launch({.pieces = {&piece, 1}, .rows = kMaxRows});
+      Status how;
+      std::vector<Tensor> outputs;
+      while (!pipeline.value()->finished(how, outputs)) std::this_thread::yield();
+      REQUIRE(how.is_ok());
+      kept.push_back(outputs.at(0));
+    }
+    CHECK_EQ(pipeline.value()->answers().locked_bytes(), 2048U);
+  }
+  for (std::size_t batch = 0; batch < kept.size(); ++batch) {
+    CHECK(is_right(kept[batch], batch, kMaxRows, kWidth));
+  }
+  CHECK_EQ(device->blocks(), 2U);
+  kept.clear();
+  CHECK_EQ(device->blocks(), 0U);
+}
+
+TEST(an_unwanted_output_is_left_out) {
+  const auto device = std::make_shared<SimulatedDevice>();
+  Doubling doubling(*device, kComputeNs);
+  const auto pipeline = made(device, doubling, 1);
+  const std::vector<Tensor> inputs{doubling_rows(0, 1, kWidth)};
+  const Piece piece{.inputs = inputs, .begin_row = 0, .end_row = 1};
+  pipeline->launch({.pieces = {&piece, 1}, .rows = 1, .outputs_wanted = 0});
+  Status how;
+  std::vector<Tensor> outputs;
+  while (!pipeline->finished(how, outputs)) std::this_thread::yield();
+  REQUIRE(how.is_ok());
+  REQUIRE(outputs.size() == 1);
+  CHECK(outputs[0].data() == nullptr);
+  CHECK_EQ(device->busy_ns(SimulatedEngine::kCopyOut), 0);
+}
+
+TEST(rows_that_pad_a_batch_are_left_out_of_its_answer) {
+  const auto device = std::make_shared<SimulatedDevice>();
+  Doubling doubling(*device, kComputeNs);
+  doubling.pads_to = 4;
+  const auto pipeline = made(device, doubling, 3);
+  Driver driver(*pipeline);  // which compares shapes, too
+  for (std::int64_t rows = 1; rows <= 9; ++rows) {
+    driver.launch(rows);
+    driver.take_all();
+  }
+  REQUIRE(driver.ended.size() == 9);
+  CHECK(std::ranges::all_of(driver.ended, [](const Status& how) { return how.is_ok(); }));
 }
 
 TEST(no_more_is_in_flight_than_there_are_slots) {
-  SimulatedDevice device;
-  Doubling doubling(kComputeNs);
+  const auto device = std::make_shared<SimulatedDevice>();
+  Doubling doubling(*device, kComputeNs);
   const auto pipeline = made(device, doubling, 2);
   Driver driver(*pipeline);
   CHECK(driver.launch());
@@ -161,27 +269,30 @@ TEST(no_more_is_in_flight_than_there_are_slots) {
   CHECK_EQ(driver.ended.size(), 3U);
 }
 
-TEST(a_pipeline_without_memory_is_refused_and_keeps_none) {
-  SimulatedDevice device({.memory_bytes = 1024});
-  Doubling doubling(kComputeNs);
-  const auto refused = Pipeline::create(device, doubling,
-                                        {.input_row_bytes = {kRowBytes},
-                                         .output_row_bytes = {kRowBytes},
-                                         .max_rows = 100,
-                                         .slots = 3});
-  REQUIRE(!refused.is_ok());
-  CHECK_EQ(refused.status().code(), StatusCode::kResourceExhausted);
-  CHECK_EQ(device.blocks(), 0U);
+TEST(a_batch_without_memory_is_refused_and_others_are_not) {
+  const auto device = std::make_shared<SimulatedDevice>(SimulatedOptions{.memory_bytes = 2048});
+  Doubling doubling(*device, kComputeNs);
+  const auto pipeline = made(device, doubling, 1);
+  Driver driver(*pipeline);
+  driver.run(1);
+  driver.launch(100);
+  driver.take_all();
+  driver.run(2);
+  REQUIRE(driver.ended.size() == 4);
+  CHECK(driver.ended[0].is_ok());
+  CHECK_EQ(driver.ended[1].code(), StatusCode::kResourceExhausted);
+  CHECK(driver.ended[2].is_ok());
+  CHECK(driver.ended[3].is_ok());
 }
 
 TEST(what_is_refused_fails_its_batch_only) {
   for (const SimulatedCall call : {SimulatedCall::kCopy, SimulatedCall::kLaunch}) {
     for (const std::uint64_t after : {0U, 1U, 2U}) {
-      SimulatedDevice device;
-      Doubling doubling(kComputeNs);
+      const auto device = std::make_shared<SimulatedDevice>();
+      Doubling doubling(*device, kComputeNs);
       const auto pipeline = made(device, doubling, 3);
       Driver driver(*pipeline);
-      device.refuse(call, resource_exhausted("no memory for that"), after);
+      device->refuse(call, resource_exhausted("no memory for that"), after);
       driver.run(20);
       CHECK_EQ(driver.ended.size(), 20U);
       const auto failed =
@@ -193,8 +304,8 @@ TEST(what_is_refused_fails_its_batch_only) {
 }
 
 TEST(a_computation_that_refuses_fails_its_batch_only) {
-  SimulatedDevice device;
-  Doubling doubling(kComputeNs);
+  const auto device = std::make_shared<SimulatedDevice>();
+  Doubling doubling(*device, kComputeNs);
   const auto pipeline = made(device, doubling, 3);
   Driver driver(*pipeline);
   driver.run(3);
@@ -206,14 +317,14 @@ TEST(a_computation_that_refuses_fails_its_batch_only) {
 }
 
 TEST(a_lost_device_ends_everything_in_flight_once_and_comes_back) {
-  SimulatedDevice device;
-  Doubling doubling(kComputeNs);
+  const auto device = std::make_shared<SimulatedDevice>();
+  Doubling doubling(*device, kComputeNs);
   const auto pipeline = made(device, doubling, 3);
   Driver driver(*pipeline);
   for (int round = 0; round < 5; ++round) {
     const std::size_t before = driver.ended.size();
     driver.run(4);
-    device.lose_after(static_cast<std::uint64_t>(round), "an illegal address");
+    device->lose_after(static_cast<std::uint64_t>(round), "an illegal address");
     driver.run(6);
     CHECK(pipeline->is_lost());
     CHECK_EQ(driver.ended.size(), before + 10);
@@ -225,16 +336,16 @@ TEST(a_lost_device_ends_everything_in_flight_once_and_comes_back) {
     driver.run(3);
     CHECK(driver.ended.back().is_ok());
   }
-  CHECK_EQ(driver.ended.size(), driver.launched);
+  CHECK_EQ(driver.ended.size(), driver.batches.size());
 }
 
 TEST(a_device_that_does_not_come_back_is_tried_again) {
-  SimulatedDevice device;
-  Doubling doubling(kComputeNs);
+  const auto device = std::make_shared<SimulatedDevice>();
+  Doubling doubling(*device, kComputeNs);
   const auto pipeline = made(device, doubling, 2);
   Driver driver(*pipeline);
-  device.fail_recovery(2);
-  device.lose("it fell off the bus");
+  device->fail_recovery(2);
+  device->lose("it fell off the bus");
   driver.run(2);
   CHECK(!pipeline->recover().is_ok());
   driver.run(2);
@@ -249,13 +360,13 @@ TEST(a_device_that_does_not_come_back_is_tried_again) {
 TEST(every_launch_ends_once_under_random_faults) {
   std::mt19937 random(20261129);
   for (int round = 0; round < 30; ++round) {
-    SimulatedDevice device;
-    Doubling doubling(kComputeNs);
+    const auto device = std::make_shared<SimulatedDevice>();
+    Doubling doubling(*device, kComputeNs);
     const auto pipeline = made(device, doubling, 1 + random() % 4);
     Driver driver(*pipeline);
-    while (driver.launched < 200) {
+    while (driver.batches.size() < 200) {
       if (driver.launch(1 + random() % kMaxRows)) {
-        disturb(device, random);
+        disturb(*device, random);
       } else if (!driver.take()) {
         std::this_thread::yield();
       }
@@ -265,7 +376,7 @@ TEST(every_launch_ends_once_under_random_faults) {
       }
     }
     driver.take_all();
-    CHECK_EQ(driver.ended.size(), driver.launched);
+    CHECK_EQ(driver.ended.size(), driver.batches.size());
     const auto answered =
         std::ranges::count_if(driver.ended, [](const Status& how) { return how.is_ok(); });
     CHECK(answered > 100);
