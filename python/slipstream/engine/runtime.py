@@ -36,6 +36,7 @@ CoreQueue = _engine.CompletionQueue
 Exchange = _engine.Exchange
 CoreEnsembleMember = _engine.EnsembleMember
 core_ensemble = _engine.ensemble
+cuda_status = _engine.cuda_status
 
 BACKEND_DIRECTORY_VARIABLE = "SLIPSTREAM_BACKEND_DIR"
 
