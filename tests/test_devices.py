@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import slipstream
+import slipstream.errors
 from cli_runs import slipstream as command
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -81,6 +82,46 @@ def test_with_a_driver(fake_driver: str, tmp_path: Path) -> None:
     }
     ended = command("devices", state=tmp_path, LD_LIBRARY_PATH=fake_driver)
     assert ended.stdout == "cuda:0: Fake H100, compute capability 9.0, 1.0 GiB, PCI 0000:3B:00.0\n"
+
+
+def test_pinned_memory_without_a_driver() -> None:
+    if slipstream.devices().cuda_available:
+        pytest.skip("there is a device here")
+    with pytest.raises(slipstream.errors.SlipstreamError, match="CUDA|NVIDIA driver"):
+        slipstream.pinned_empty(4)
+
+
+def test_pinned_memory(fake_driver: str) -> None:
+    """Arrays of it are like any other, also as a model's input; views of them are pinned, too."""
+    code = """
+import numpy as np, slipstream, slipstream.errors
+array = slipstream.pinned_empty((8, 3), "float64")
+assert (array.shape, array.dtype, array.flags.c_contiguous) == ((8, 3), np.float64, True)
+assert slipstream.pinned_empty(0).size == 0
+array[:] = np.arange(24).reshape(8, 3)
+view = array[2:4]
+del array
+assert view.tolist() == [[6, 7, 8], [9, 10, 11]]
+for bad in ((lambda: slipstream.pinned_empty(4, object), ValueError),
+            (lambda: slipstream.pinned_empty((-1, 2)), slipstream.errors.InvalidInputError),
+            (lambda: slipstream.pinned_empty(1 << 40), slipstream.errors.SlipstreamError),
+            (lambda: slipstream.pinned_empty(4, device=7), slipstream.errors.SlipstreamError)):
+    try:
+        bad[0]()
+    except bad[1] as error:
+        print(error)
+    else:
+        raise AssertionError(bad)
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "LD_LIBRARY_PATH": fake_driver},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert len(run.stdout.splitlines()) == 4
 
 
 def test_importing_asks_no_driver(fake_driver: str) -> None:

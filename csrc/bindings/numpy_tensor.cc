@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "bindings/errors.h"
+#include "bindings/pinned_arrays.h"
 #include "bindings/python_owner.h"
 
 namespace py = pybind11;
@@ -145,8 +146,10 @@ Tensor tensor_from_array(const TensorSpec& spec, const py::handle& array) {
   Shape shape = shape_of(contiguous);
   // The core never writes inputs; a read-only array is as good as any.
   void* const data = const_cast<void*>(contiguous.data());
-  return Tensor::wrap(spec.dtype, std::move(shape), data,
-                      share_python_object(std::move(contiguous)));
+  Tensor tensor =
+      Tensor::wrap(spec.dtype, std::move(shape), data, share_python_object(std::move(contiguous)));
+  if (is_pinned(data, tensor.bytes())) tensor.set_pinned();
+  return tensor;
 }
 
 py::object array_from_tensor(const Tensor& tensor) {

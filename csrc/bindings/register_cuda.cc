@@ -1,5 +1,6 @@
 #include <pybind11/stl.h>
 
+#include "bindings/pinned_arrays.h"
 #include "bindings/register.h"
 #include "core/status.h"
 #include "cuda/survey.h"
@@ -40,6 +41,7 @@ py::dict cuda_status() {
 
 void register_cuda(py::module_& module) {
   module.def("cuda_status", &cuda_status);
+  module.def("pinned_array", &make_pinned_array, "shape"_a, "dtype"_a, "device"_a = 0);
 }
 
 }  // namespace slipstream::bindings

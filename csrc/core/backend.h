@@ -22,6 +22,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/clock.h"
 #include "core/status.h"
 #include "core/tensor.h"
 
@@ -128,6 +129,10 @@ class PipelinedInstance : public Instance {
   // True: of those in progress the one that began first has ended, and is in progress no more. How
   // is in `status`, and if that is ok the answer in `outputs`, as execute() gives it.
   [[nodiscard]] virtual bool poll(Status& status, std::vector<Tensor>& outputs) noexcept = 0;
+  // Of what poll() gave last: how long the device computed, without copies and waiting. 0 where
+  // that is not known; it need be only of executions that were begun while no other was in
+  // progress.
+  [[nodiscard]] virtual Nanoseconds computed_ns() const noexcept { return 0; }
 };
 
 class Model {

@@ -6,6 +6,7 @@
 namespace slipstream {
 namespace {
 
+constexpr Nanoseconds kWeight = 8;  // of the past, in averages
 constexpr std::int64_t kMostReserved =
     1024;  // parts of a batch, for which there is room beforehand
 
@@ -53,6 +54,7 @@ void PipelinedExecutor::launch(Flight& next, Wake wake) noexcept {
     next.pieces.push_back({part.request->inputs, part.begin_row, part.end_row});
   }
   next.wakes = wake.function != nullptr;
+  next.is_alone = in_progress_ == 0;
   next.begin_ns = now_ns();
   instance_.begin({.pieces = next.pieces,
                    .rows = next.batch.rows,
@@ -77,6 +79,7 @@ bool PipelinedExecutor::end_first() noexcept {
 void PipelinedExecutor::end(Flight& ended, Outcome&& outcome) noexcept {
   const Nanoseconds now = now_ns();
   outcome.execute_ns = now - std::max(ended.begin_ns, std::exchange(last_end_ns_, now));
+  if (ended.is_alone && outcome.status.is_ok()) learn(now - ended.begin_ns, ended.batch.rows);
   note_executed(context_, outcome, ended.batch.rows, now);
   if (!answer(context_, ended.batch, std::move(outcome))) {
     // Their references go with them.
@@ -85,6 +88,14 @@ void PipelinedExecutor::end(Flight& ended, Outcome&& outcome) noexcept {
     return;
   }
   release(context_, ended.batch);
+}
+
+void PipelinedExecutor::learn(Nanoseconds took_ns, std::int64_t rows) noexcept {
+  const Nanoseconds computed_ns = instance_.computed_ns();
+  if (computed_ns <= 0) return;
+  computing_.observe(rows, computed_ns);
+  const Nanoseconds beside_ns = std::max<Nanoseconds>(took_ns - computed_ns, 0);
+  beside_ns_ += (beside_ns - beside_ns_) / kWeight;
 }
 
 Nanoseconds PipelinedExecutor::busy_until_ns(Nanoseconds now) const noexcept {

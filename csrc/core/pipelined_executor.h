@@ -48,6 +48,13 @@ class PipelinedExecutor {
   // can begin before the next is answered. False: it has not.
   bool end_first() noexcept;
 
+  // Whether a batch that is not full should begin while others are in progress. Waiting for those
+  // leaves the device idle for what an execution takes beside its computation; beginning at once
+  // costs one execution more, since whom those answer cannot join it (decisions/009).
+  [[nodiscard]] bool gains_by_overlap() const noexcept {
+    return beside_ns_ > computing_.mean_ns(1);
+  }
+
   // When all that is in progress should have ended, as learned; `now` where nothing is.
   [[nodiscard]] Nanoseconds busy_until_ns(Nanoseconds now) const noexcept;
   // The same of what began first; may be past. With something in progress only.
@@ -62,6 +69,7 @@ class PipelinedExecutor {
     Nanoseconds begin_ns = 0;
     Nanoseconds expected_ns = 0;  // that it takes, as learned; 0: not known
     bool wakes = false;
+    bool is_alone = false;  // nothing else was in progress when it began
   };
 
   [[nodiscard]] Flight& flight(std::size_t number) noexcept {
@@ -72,6 +80,7 @@ class PipelinedExecutor {
   }
   void launch(Flight& flight, Wake wake) noexcept;
   void end(Flight& flight, Outcome&& outcome) noexcept;
+  void learn(Nanoseconds took_ns, std::int64_t rows) noexcept;
 
   ExecutionContext& context_;
   PipelinedInstance& instance_;
@@ -80,6 +89,8 @@ class PipelinedExecutor {
   std::size_t in_progress_ = 0;
   std::vector<BatchPart> again_;  // of failed batches, to be executed alone; last goes first
   Nanoseconds last_end_ns_ = 0;
+  Nanoseconds beside_ns_ = 0;  // what executions take beside their computation, in the mean
+  LatencyCurve computing_;     // and what the device computes, of all shapes
 };
 
 }  // namespace slipstream

@@ -66,6 +66,10 @@ bool ServedModel::begin_next(PipelinedWorker& worker) noexcept {
   if (!executor.has_room()) return false;
   if (executor.begin_again()) return true;
   if (worker.slot.phase.load() == Phase::kAsked) return false;
+  if (executor.in_progress() > 0 && !executor.gains_by_overlap() &&
+      !batcher_.approx_fills_batch()) {
+    return false;
+  }
   const Nanoseconds now = now_ns();
   // What is taken now is executed when the device has done what it has.
   if (!batcher_.form(executor.next_batch(), executor.busy_until_ns(now))) return false;

@@ -71,12 +71,18 @@ class Tensor {
 
   [[nodiscard]] const std::shared_ptr<void>& owner() const noexcept { return owner_; }
 
+  // Whether its memory is page-locked, so that a device copies from it by itself and at full speed.
+  // Who made it so says so; views of it are then, too.
+  [[nodiscard]] bool is_pinned() const noexcept { return is_pinned_; }
+  void set_pinned() noexcept { is_pinned_ = true; }
+
   static constexpr std::size_t kAlignment = 64;  // a cache line, and the widest vector register
 
  private:
   Tensor(DType dtype, Shape shape) noexcept : dtype_(dtype), shape_(std::move(shape)) {}
 
   DType dtype_;
+  bool is_pinned_ = false;
   Shape shape_{0};
   void* data_ = nullptr;
   std::shared_ptr<void> owner_;

@@ -36,6 +36,9 @@ class DeviceInstance final : public PipelinedInstance {
   [[nodiscard]] std::size_t depth() const noexcept override { return pipeline_->slots(); }
   void begin(const Launch& launch) noexcept override;
   [[nodiscard]] bool poll(Status& status, std::vector<Tensor>& outputs) noexcept override;
+  [[nodiscard]] Nanoseconds computed_ns() const noexcept override {
+    return pipeline_->computed_ns();
+  }
 
  private:
   DeviceInstance(std::shared_ptr<Device> device, std::unique_ptr<Computation> computation,

@@ -16,8 +16,9 @@ bool has_inputs(const Slot& slot, const std::vector<Shape>& shapes) noexcept {
 
 }  // namespace
 
-std::int64_t GraphedComputation::padded_rows(std::int64_t rows) const noexcept {
+std::int64_t GraphedComputation::padded_rows(std::int64_t given) const noexcept {
   constexpr std::int64_t kExact = 8;  // up to so many, every number is one of the four
+  const std::int64_t rows = inner_->padded_rows(given);
   if (!gave_up_.is_ok() || rows <= kExact || rows > options_.max_rows) return rows;
   const auto step =
       static_cast<std::int64_t>(std::bit_floor(static_cast<std::uint64_t>(rows - 1))) / 4;

@@ -38,7 +38,7 @@ class GraphedComputation final : public Computation {
 
   [[nodiscard]] Stream& stream() noexcept override { return inner_->stream(); }
   [[nodiscard]] Status enqueue(Slot& slot) noexcept override;
-  [[nodiscard]] std::int64_t padded_rows(std::int64_t rows) const noexcept override;
+  [[nodiscard]] std::int64_t padded_rows(std::int64_t given) const noexcept override;
   void tear_down() noexcept override;
   [[nodiscard]] Status build() noexcept override { return inner_->build(); }
 

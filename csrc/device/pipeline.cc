@@ -11,22 +11,31 @@
 namespace slipstream::device {
 namespace {
 
+// From page-locked memory so many bytes are copied where they lie: fewer are gathered sooner than
+// the device is told of another copy.
+constexpr std::size_t kDirectBytes = std::size_t{64} << 10U;
+
 // Gathered bytes are sent off as soon as there are so many: below, telling the device costs more
 // than it gains.
 constexpr std::size_t kChunkBytes = std::size_t{1} << 20U;
 
-// Where a piece begins in the memory of its input, and how much of it there is.
+// Where a piece begins in the memory of its input, how much of it there is, and whether the device
+// takes it from there.
 struct PieceBytes {
   const std::byte* data;
   std::size_t bytes;
+  bool is_direct;
 };
 
 PieceBytes bytes_of(const Piece& piece, std::size_t input, bool is_batchable) noexcept {
   const Tensor& tensor = piece.inputs[input];
-  if (!is_batchable) return {tensor.data(), tensor.bytes()};
-  const std::size_t row_bytes = tensor.row_bytes();
-  return {tensor.data() + static_cast<std::size_t>(piece.begin_row) * row_bytes,
-          static_cast<std::size_t>(piece.end_row - piece.begin_row) * row_bytes};
+  const std::size_t row_bytes = is_batchable ? tensor.row_bytes() : 0;
+  const std::size_t bytes =
+      is_batchable ? static_cast<std::size_t>(piece.end_row - piece.begin_row) * row_bytes
+                   : tensor.bytes();
+  return {.data = tensor.data() + static_cast<std::size_t>(piece.begin_row) * row_bytes,
+          .bytes = bytes,
+          .is_direct = tensor.is_pinned() && bytes >= kDirectBytes};
 }
 
 bool fits(const TensorSpec& spec, const Tensor& tensor) noexcept {
@@ -89,7 +98,9 @@ Status Pipeline::build() {
   for (const auto& slot : slots_) {
     for (std::unique_ptr<Event>* const event :
          {&slot->copied_in_, &slot->computed_, &slot->done_}) {
-      Result<std::unique_ptr<Event>> made = device_->create_event();
+      const bool is_timed = event != &slot->done_;
+      Result<std::unique_ptr<Event>> made =
+          device_->create_event(is_timed ? Timing::kTimed : Timing::kNone);
       if (!made.is_ok()) return made.status();
       *event = std::move(made).value();
     }
@@ -112,6 +123,7 @@ void Pipeline::launch(const Launch& launch) noexcept {
   slot.padded_rows_ = spec_.batchable ? computation_.padded_rows(launch.rows) : launch.rows;
   slot.outputs_wanted_ = launch.outputs_wanted;
   slot.memory_ = launch.memory;
+  slot.is_alone_ = in_flight_.empty();
   try {
     slot.status_ = is_lost() ? lost_ : put(slot, launch);
   } catch (const std::bad_alloc&) {
@@ -159,24 +171,32 @@ Status Pipeline::put_input(Slot& slot, std::size_t input, const Launch& launch) 
   if (!host.is_ok()) return host.status();
   auto* const here = static_cast<std::byte*>(host.value());
   auto* const there = static_cast<std::byte*>(slot.inputs_[input].address);
-  std::size_t gathered = 0;
+  std::size_t gathered = 0;  // or copied
   std::size_t sent = 0;
+  const auto send = [&](const std::byte* from, std::size_t bytes) {
+    if (bytes == 0) return Status::ok();
+    slot.is_on_device_ = true;
+    return copy_in_->copy_to_device(there + std::exchange(sent, sent + bytes), from, bytes);
+  };
   for (const Piece& piece : launch.pieces) {
     const PieceBytes from = bytes_of(piece, input, spec_.batchable);
+    if (from.is_direct) {
+      Status status = send(here + sent, gathered - sent);
+      if (status.is_ok()) status = send(from.data, from.bytes);
+      if (!status.is_ok()) return status;
+      gathered = sent;
+      continue;
+    }
     for (std::size_t at = 0; at < from.bytes;) {
       const std::size_t bytes = std::min(from.bytes - at, kChunkBytes);
       std::memcpy(here + gathered, from.data + at, bytes);
       gathered += bytes;
       at += bytes;
-      const bool is_last = &piece == &launch.pieces.back() && at == from.bytes;
-      if (gathered - sent < kChunkBytes && !is_last) continue;
-      Status status = copy_in_->copy_to_device(there + sent, here + sent, gathered - sent);
-      if (!status.is_ok()) return status;
-      sent = gathered;
-      slot.is_on_device_ = true;
+      if (gathered - sent < kChunkBytes) continue;
+      if (Status status = send(here + sent, gathered - sent); !status.is_ok()) return status;
     }
   }
-  return Status::ok();
+  return send(here + sent, gathered - sent);
 }
 
 Status Pipeline::put_output(Slot& slot, std::size_t number) {
@@ -227,6 +247,11 @@ bool Pipeline::finished(Status& how, std::vector<Tensor>& outputs) noexcept {
   }
   in_flight_.erase(in_flight_.begin());
   how = std::exchange(slot.status_, Status());
+  computed_ns_ = 0;
+  if (how.is_ok() && slot.is_alone_ && slot.is_on_device_ && !is_lost()) {
+    const Result<Nanoseconds> computed = slot.computed_->since(*slot.copied_in_);
+    if (computed.is_ok()) computed_ns_ = computed.value();
+  }
   if (how.is_ok() && is_lost()) how = lost_;
   try {
     outputs.clear();

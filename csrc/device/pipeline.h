@@ -7,7 +7,8 @@
 //   copy-out stream           [ out n-1 ]
 //
 // Rows are gathered into page-locked memory of the batch's slot, and copied piece by piece, so that
-// the device begins to copy before the host has gathered all. Answers are copied to page-locked
+// the device begins to copy before the host has gathered all; what is page-locked already, and not
+// small, is copied where it lies. Answers are copied to page-locked
 // memory of a pool, and handed out as they are. Nothing waits for the device between launch and
 // finished, and once slots and pool have grown to the batches that come, nothing is allocated on it
 // either. Three slots keep the slowest of the three stages busy all the time; with one there is no
@@ -84,6 +85,9 @@ class Pipeline {
   // `outputs` are the answer, one for each of the spec's; unwanted ones are empty.
   [[nodiscard]] bool finished(Status& how, std::vector<Tensor>& outputs) noexcept;
 
+  // How long the device computed what finished() gave last; 0 unless it was launched alone.
+  [[nodiscard]] Nanoseconds computed_ns() const noexcept { return computed_ns_; }
+
   // Whether the device is lost: launches end at once with the cause, until recover().
   [[nodiscard]] bool is_lost() const noexcept { return !lost_.is_ok(); }
   // Brings the device back, where it is lost, and makes all slots anew. With nothing in flight. On
@@ -114,6 +118,7 @@ class Pipeline {
   std::vector<std::unique_ptr<Slot>> slots_;
   std::vector<Slot*> free_;
   std::vector<Slot*> in_flight_;  // the first launched first; no more than slots
+  Nanoseconds computed_ns_ = 0;
   Status lost_;
 };
 

@@ -18,9 +18,9 @@ from slipstream._version import __version__
 
 if TYPE_CHECKING:
     from slipstream.api import Engine, Experiment, Model
-    from slipstream.engine.devices import devices
+    from slipstream.engine.devices import devices, pinned_empty
 
-__all__ = ["Engine", "Experiment", "Model", "__version__", "devices"]
+__all__ = ["Engine", "Experiment", "Model", "__version__", "devices", "pinned_empty"]
 
 
 def __getattr__(name: str) -> object:
@@ -29,8 +29,8 @@ def __getattr__(name: str) -> object:
         from slipstream import api
 
         return getattr(api, name)
-    if name == "devices":
-        from slipstream.engine.devices import devices
+    if name in ("devices", "pinned_empty"):
+        from slipstream.engine import devices
 
-        return devices
+        return getattr(devices, name)
     raise AttributeError(f"module 'slipstream' has no attribute {name!r}")

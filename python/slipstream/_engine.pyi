@@ -10,6 +10,7 @@ from typing import Any, TypeAlias, TypedDict
 import numpy.typing as npt
 
 from slipstream._engine_cuda import cuda_status as cuda_status
+from slipstream._engine_cuda import pinned_array as pinned_array
 from slipstream._engine_ensembles import EnsembleMember as EnsembleMember
 from slipstream._engine_ensembles import ensemble as ensemble
 from slipstream._engine_front import Exchange as Exchange

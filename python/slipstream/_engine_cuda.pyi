@@ -1,6 +1,10 @@
 """The part of the compiled core that knows NVIDIA's devices."""
 
-from typing import TypedDict
+from collections.abc import Sequence
+from typing import Any, TypedDict
+
+import numpy as np
+import numpy.typing as npt
 
 class CudaDeviceStatus(TypedDict):
     """One device, told without making a context on it."""
@@ -23,3 +27,7 @@ class CudaStatus(TypedDict):
 
 def cuda_status() -> CudaStatus:
     """Starts the driver in this process, once; children that fork afterwards cannot use CUDA."""
+
+def pinned_array(
+    shape: Sequence[int], dtype: np.dtype[Any], device: int = 0
+) -> npt.NDArray[Any]: ...

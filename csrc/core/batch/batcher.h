@@ -57,6 +57,10 @@ class Batcher {
   [[nodiscard]] std::size_t approx_size() const noexcept {
     return deferred_count_.load(std::memory_order_acquire) + lanes_.approx_size();
   }
+  // Whether as many rows wait as one execution takes; always where requests run one by one.
+  [[nodiscard]] bool approx_fills_batch() const noexcept {
+    return waiting_.from(0) >= (is_batching() ? max_batch_rows_.value() : 1);
+  }
   // How many rows wait that a new request of that priority would not overtake.
   [[nodiscard]] std::int64_t approx_rows_ahead(int priority) const noexcept {
     return waiting_.from(lane_of(priority));

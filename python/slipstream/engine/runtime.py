@@ -37,6 +37,7 @@ Exchange = _engine.Exchange
 CoreEnsembleMember = _engine.EnsembleMember
 core_ensemble = _engine.ensemble
 cuda_status = _engine.cuda_status
+pinned_array = _engine.pinned_array
 
 BACKEND_DIRECTORY_VARIABLE = "SLIPSTREAM_BACKEND_DIR"
 

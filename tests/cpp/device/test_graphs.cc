@@ -82,6 +82,16 @@ TEST(batches_above_the_largest_size_are_computed_as_they_are) {
   CHECK_EQ(fixture.graphed->graphs(), 1U);
 }
 
+TEST(what_the_computation_pads_to_is_padded_further) {
+  Fixture fixture;
+  fixture.doubling->pads_to = 3;
+  CHECK_EQ(fixture.graphed->padded_rows(1), 3);
+  CHECK_EQ(fixture.graphed->padded_rows(10), 12);
+  CHECK_EQ(fixture.graphed->padded_rows(13), 16);  // 15 would be enough for it
+  CHECK(fixture.run(1).is_ok());
+  CHECK(fixture.run(1).is_ok());
+}
+
 TEST(every_slot_has_graphs_of_its_own) {
   Fixture fixture({}, 3);
   const std::vector<Tensor> inputs{doubling_rows(1, 2, kWidth)};

@@ -196,6 +196,47 @@ TEST(large_batches_are_sent_while_they_are_gathered) {
   CHECK_EQ(device->busy_ns(SimulatedEngine::kCopyIn), 3 * SimulatedOptions{}.copy_ns);
 }
 
+TEST(large_pinned_pieces_are_copied_where_they_lie) {
+  const auto device = std::make_shared<SimulatedDevice>();
+  Doubling doubling(*device, kComputeNs);
+  const auto pipeline = made(device, doubling, 2);
+  const std::int64_t width = 100'000;
+  // A small one before, between and behind two that the device takes itself.
+  std::vector<std::vector<Tensor>> requests;
+  for (const std::int64_t rows : {1, 2, 1, 3, 1}) {
+    requests.push_back({doubling_rows(requests.size(), rows, width)});
+    if (rows > 1) requests.back()[0].set_pinned();
+  }
+  std::vector<Piece> pieces;
+  std::int64_t rows = 0;
+  for (const auto& inputs : requests) {
+    pieces.push_back({.inputs = inputs, .begin_row = 0, .end_row = inputs[0].rows()});
+    rows += inputs[0].rows();
+  }
+  // Of the first only the last row: views keep where their memory is.
+  pieces[1].begin_row = 1;
+  rows -= 1;
+  pipeline->launch({.pieces = pieces, .rows = rows});
+  Status how;
+  std::vector<Tensor> outputs;
+  while (!pipeline->finished(how, outputs)) std::this_thread::yield();
+  REQUIRE(how.is_ok());
+  REQUIRE(outputs.at(0).rows() == rows);
+  const auto bytes = outputs[0].as<std::uint8_t>();
+  std::size_t at = 0;
+  for (const Piece& piece : pieces) {
+    const Tensor sent = piece.inputs[0].slice_rows(piece.begin_row, piece.end_row);
+    CHECK_EQ(sent.is_pinned(), piece.inputs[0].is_pinned());
+    std::size_t wrong = 0;
+    for (const std::uint8_t value : sent.as<std::uint8_t>()) {
+      const std::size_t row = at / static_cast<std::size_t>(width);
+      wrong += bytes[at++] == Doubling::answer(value, row) ? 0U : 1U;
+    }
+    CHECK_EQ(wrong, 0U);
+  }
+  CHECK_EQ(device->busy_ns(SimulatedEngine::kCopyIn), 5 * SimulatedOptions{}.copy_ns);
+}
+
 TEST(answers_outlive_the_pipeline_and_hold_up_nothing) {
   const auto device = std::make_shared<SimulatedDevice>();
   Doubling doubling(*device, kComputeNs);
