@@ -1,0 +1,76 @@
+// Devices on the fake driver for tests: two of them, 1 MiB of memory each, and as much to pin.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <iostream>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+
+#include "cuda/cuda_device.h"
+#include "device/device.h"
+#include "fake_cuda.h"
+#include "harness.h"
+
+namespace slipstream::cuda {
+
+inline constexpr std::size_t kFakeBytes = std::size_t{1} << 20U;
+
+inline std::shared_ptr<CudaDevice> open_fake(int index = 0) {
+  fake_cuda_machine(2, 13000);
+  fake_cuda_limits(kFakeBytes, kFakeBytes);
+  Result<std::shared_ptr<CudaDevice>> device = CudaDevice::open(index);
+  REQUIRE(device.is_ok());
+  return std::move(device).value();
+}
+
+// The value of a result that has to have one.
+template <class T>
+T must(Result<T> result) {
+  if (!result.is_ok()) std::cout << "    " << result.status().message() << '\n';
+  REQUIRE(result.is_ok());
+  return std::move(result).value();
+}
+
+inline void must(const Status& status) {
+  if (!status.is_ok()) std::cout << "    " << status.message() << '\n';
+  REQUIRE(status.is_ok());
+}
+
+// Until the event is done, or has failed.
+inline Status wait_for(device::Event& event) {
+  while (true) {
+    const Result<bool> is_done = event.is_done();
+    if (!is_done.is_ok()) return is_done.status();
+    if (is_done.value()) return Status::ok();
+    std::this_thread::yield();
+  }
+}
+
+// Whether that says that the device is lost, and by what.
+inline bool tells_loss(const Status& status, std::string_view cause) {
+  if (status.code() == StatusCode::kUnavailable &&
+      status.message().find(cause) != std::string::npos) {
+    return true;
+  }
+  std::cout << "    not a loss by " << cause << ": " << status.message() << '\n';
+  return false;
+}
+
+// A computation that waits until it is let go.
+struct Gate {
+  static void wait(void* gate) {
+    while (!static_cast<Gate*>(gate)->is_open.load()) std::this_thread::yield();
+  }
+  std::atomic<bool> is_open{false};
+};
+
+inline void launch(device::Stream& stream, void (*kernel)(void*), void* argument) {
+  REQUIRE(fake_cuda_launch(static_cast<CUstream>(stream.native()), kernel, argument) ==
+          CUDA_SUCCESS);
+}
+
+}  // namespace slipstream::cuda
