@@ -54,7 +54,7 @@ def angled_includes(path: Path) -> Iterator[str]:
 def allowed_folders(path: Path) -> set[str]:
     """The folders of csrc/ that ``path`` may include from."""
     if top_of(path) == "backends":
-        return {"core", "cuda", f"backends/{path.relative_to(CSRC).parts[1]}"}
+        return {"core", "device", "cuda", f"backends/{path.relative_to(CSRC).parts[1]}"}
     return MAY_INCLUDE[top_of(path)]
 
 

@@ -134,7 +134,7 @@ def _compile(sources: Path, torch: Path, scratch: Path, jobs: int | None) -> Pat
         )
     configure = [
         *(cmake, "-S", str(sources), "-B", str(scratch), "-DCMAKE_BUILD_TYPE=Release"),
-        *("-DSLIPSTREAM_ONLY_TORCH=ON", f"-DSLIPSTREAM_TORCH_DIR={torch}"),
+        *("-DSLIPSTREAM_ONLY=torch", f"-DSLIPSTREAM_TORCH_DIR={torch}"),
     ]
     ninja = shutil.which("ninja", path=search)
     if ninja is not None:
