@@ -89,7 +89,7 @@ def difference(right: Array, have: Array) -> float:
     finite = np.isfinite(exact)
     if not np.array_equal(exact[~finite], near[~finite], equal_nan=True):
         return float("inf")
-    apart = float(np.max(np.abs(exact - near)[finite], initial=0.0))
+    apart = float(np.max(np.abs(exact[finite] - near[finite]), initial=0.0))
     greatest = float(np.max(np.abs(exact[finite]), initial=0.0))
     return apart / greatest if greatest > 0 else apart
 
