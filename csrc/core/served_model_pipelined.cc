@@ -39,7 +39,9 @@ void ServedModel::run_pipelined_worker(InstanceSlot& slot, PipelinedInstance& in
     if (!worker.in_use.owns_lock()) take_back(worker.in_use);
     const bool has_ended = executor.end_first();
     if (executor.is_idle() && leaves_when_asked(slot)) break;
-    if (begin_next(worker) || has_ended) continue;
+    bool has_begun = false;
+    while (begin_next(worker)) has_begun = true;  // the device has work before anybody is answered
+    if (has_begun || has_ended) continue;
     if (!executor.is_idle()) {
       wait_for_device(worker);
       continue;

@@ -81,14 +81,14 @@ class Context {
   const std::string label_;
   std::atomic<bool> is_lost_{false};
   std::atomic<bool> is_gone_{false};
-  std::atomic<std::int64_t> shares_{0};   // streams, events and blocks
+  std::atomic<std::int64_t> shares_{0};   // streams, events, graphs and blocks
   std::atomic<std::int64_t> entered_{0};  // times that threads have entered and not left
   mutable std::mutex mutex_;
   Status lost_;              // with the mutex, like the next
   bool is_retained_ = true;  // no longer, where it could not be made anew
 };
 
-// What a stream, an event or a block has of the context. It counts them.
+// What a stream, an event, a graph or a block has of the context. It counts them.
 class Share {
  public:
   explicit Share(std::shared_ptr<Context> context) noexcept : context_(std::move(context)) {
@@ -100,6 +100,7 @@ class Share {
 
   Context& operator*() const noexcept { return *context_; }
   Context* operator->() const noexcept { return context_.get(); }
+  [[nodiscard]] const std::shared_ptr<Context>& shared() const noexcept { return context_; }
 
  private:
   std::shared_ptr<Context> context_;

@@ -46,6 +46,12 @@ inline constexpr int kOldestCuda = 12000;
   FUNCTION(stream_destroy, cuStreamDestroy, 4000)                             \
   FUNCTION(stream_wait_event, cuStreamWaitEvent, 3020)                        \
   FUNCTION(launch_host_func, cuLaunchHostFunc, 10000)                         \
+  FUNCTION(stream_begin_capture, cuStreamBeginCapture, 10010)                 \
+  FUNCTION(stream_end_capture, cuStreamEndCapture, 10000)                     \
+  FUNCTION(graph_destroy, cuGraphDestroy, 10000)                              \
+  FUNCTION(graph_instantiate, cuGraphInstantiateWithFlags, 11040)             \
+  FUNCTION(graph_exec_destroy, cuGraphExecDestroy, 10000)                     \
+  FUNCTION(graph_launch, cuGraphLaunch, 10000)                                \
   FUNCTION(event_create, cuEventCreate, 2000)                                 \
   FUNCTION(event_destroy, cuEventDestroy, 4000)                               \
   FUNCTION(event_record, cuEventRecord, 2000)                                 \

@@ -1,6 +1,9 @@
 #include "cuda/stream.h"
 
+#include <new>
+
 #include "cuda/event.h"
+#include "cuda/graph.h"
 
 namespace slipstream::cuda {
 namespace {
@@ -62,6 +65,32 @@ Status CudaStream::call(void (*function)(void*) noexcept, void* context) noexcep
   if (Status status = context_->usable(); !status.is_ok()) return status;
   return context_->check(context_->call().launch_host_func(handle_, function, context),
                          "cuLaunchHostFunc");
+}
+
+Status CudaStream::begin_capture() noexcept {
+  if (Status status = context_->usable(); !status.is_ok()) return status;
+  return context_->check(
+      context_->call().stream_begin_capture(handle_, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL),
+      "cuStreamBeginCapture");
+}
+
+Result<std::unique_ptr<device::Graph>> CudaStream::end_capture() noexcept {
+  CUgraph recorded = nullptr;
+  Status status = context_->check(context_->call().stream_end_capture(handle_, &recorded),
+                                  "cuStreamEndCapture");
+  if (!status.is_ok()) return status;
+  try {
+    return CudaGraph::create(context_.shared(), recorded);
+  } catch (const std::bad_alloc&) {
+    return resource_exhausted("out of memory");
+  }
+}
+
+Status CudaStream::launch(device::Graph& graph) noexcept {
+  if (Status status = context_->usable(); !status.is_ok()) return status;
+  auto* const known = dynamic_cast<CudaGraph*>(&graph);
+  if (known == nullptr) return invalid_argument("the graph is not one of a CUDA device");
+  return context_->check(context_->call().graph_launch(known->handle(), handle_), "cuGraphLaunch");
 }
 
 }  // namespace slipstream::cuda

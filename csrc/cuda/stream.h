@@ -30,6 +30,11 @@ class CudaStream final : public device::Stream {
   [[nodiscard]] Status record(device::Event& event) noexcept override;
   [[nodiscard]] Status wait(device::Event& event) noexcept override;
   [[nodiscard]] Status call(void (*function)(void*) noexcept, void* context) noexcept override;
+  // Only what this thread does is held to the rules of capturing: other models and libraries go on
+  // allocating on theirs.
+  [[nodiscard]] Status begin_capture() noexcept override;
+  [[nodiscard]] Result<std::unique_ptr<device::Graph>> end_capture() noexcept override;
+  [[nodiscard]] Status launch(device::Graph& graph) noexcept override;
   [[nodiscard]] void* native() noexcept override { return handle_; }
 
  private:

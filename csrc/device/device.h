@@ -38,6 +38,15 @@ class Event {
   [[nodiscard]] virtual Result<Nanoseconds> since(Event& earlier) noexcept = 0;
 };
 
+// Work that was recorded on a stream, to be put on one again as a whole, which costs the host less.
+class Graph {
+ public:
+  Graph() = default;
+  Graph(const Graph&) = delete;
+  Graph& operator=(const Graph&) = delete;
+  virtual ~Graph() = default;
+};
+
 // Work that is done in the order in which it was put on. All calls return at once.
 class Stream {
  public:
@@ -59,6 +68,14 @@ class Stream {
   // done; what comes after waits for it. It may be slow in coming, calls nothing of the device, and
   // never comes where the device is lost first.
   [[nodiscard]] virtual Status call(void (*function)(void*) noexcept, void* context) noexcept = 0;
+  // What this thread puts on the stream from here on is recorded, and not done, until
+  // end_capture().
+  [[nodiscard]] virtual Status begin_capture() noexcept = 0;
+  // What was recorded since; a refusal where something cannot be. Either way nothing is recorded
+  // any more.
+  [[nodiscard]] virtual Result<std::unique_ptr<Graph>> end_capture() noexcept = 0;
+  // Puts recorded work on it. The graph stays until that is done.
+  [[nodiscard]] virtual Status launch(Graph& graph) noexcept = 0;
   // As libraries on the device take it (a cudaStream_t); null where there is no such thing.
   [[nodiscard]] virtual void* native() noexcept = 0;
 };

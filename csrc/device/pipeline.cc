@@ -4,6 +4,8 @@
 #include <cassert>
 #include <cstring>
 #include <new>
+#include <span>
+#include <string>
 #include <utility>
 
 namespace slipstream::device {
@@ -25,6 +27,30 @@ PieceBytes bytes_of(const Piece& piece, std::size_t input, bool is_batchable) no
   const std::size_t row_bytes = tensor.row_bytes();
   return {tensor.data() + static_cast<std::size_t>(piece.begin_row) * row_bytes,
           static_cast<std::size_t>(piece.end_row - piece.begin_row) * row_bytes};
+}
+
+bool fits(const TensorSpec& spec, const Tensor& tensor) noexcept {
+  return tensor.dtype() == spec.dtype &&
+         std::ranges::equal(
+             spec.dims, tensor.shape().dims(),
+             [](std::int64_t want, std::int64_t have) { return want < 0 || want == have; });
+}
+
+// Of the first piece: all of a launch have the same shape but for the number of rows.
+Status check_inputs(const ModelSpec& spec, std::span<const Tensor> inputs) {
+  if (inputs.size() != spec.inputs.size()) {
+    return invalid_argument(std::to_string(inputs.size()) + " inputs given, the model takes " +
+                            std::to_string(spec.inputs.size()));
+  }
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    if (fits(spec.inputs[i], inputs[i])) continue;
+    return invalid_argument("input '" + spec.inputs[i].name + "' takes " +
+                            std::string(dtype_name(spec.inputs[i].dtype)) + " of shape " +
+                            to_string(spec.inputs[i].dims) + ", got " +
+                            std::string(dtype_name(inputs[i].dtype())) + " of shape " +
+                            to_string(inputs[i].shape().dims()));
+  }
+  return Status::ok();
 }
 
 }  // namespace
@@ -55,7 +81,7 @@ Pipeline::~Pipeline() {
 
 Status Pipeline::build() {
   answers_ = PinnedPool::create(device_, options_.answers_bytes);
-  for (std::unique_ptr<Stream>* const stream : {&copy_in_, &compute_, &copy_out_}) {
+  for (std::unique_ptr<Stream>* const stream : {&copy_in_, &copy_out_}) {
     Result<std::unique_ptr<Stream>> made = device_->create_stream();
     if (!made.is_ok()) return made.status();
     *stream = std::move(made).value();
@@ -74,7 +100,6 @@ Status Pipeline::build() {
 void Pipeline::tear_down() noexcept {
   for (const auto& slot : slots_) slot->tear_down();
   copy_out_.reset();
-  compute_.reset();
   copy_in_.reset();
   answers_.reset();
 }
@@ -84,6 +109,7 @@ void Pipeline::launch(const Launch& launch) noexcept {
   Slot& slot = *free_.back();
   free_.pop_back();
   slot.rows_ = launch.rows;
+  slot.padded_rows_ = spec_.batchable ? computation_.padded_rows(launch.rows) : launch.rows;
   slot.outputs_wanted_ = launch.outputs_wanted;
   slot.memory_ = launch.memory;
   try {
@@ -104,14 +130,20 @@ void Pipeline::launch(const Launch& launch) noexcept {
 }
 
 Status Pipeline::put(Slot& slot, const Launch& launch) {
+  if (Status status = check_inputs(spec_, launch.pieces.front().inputs); !status.is_ok()) {
+    return status;
+  }
+  bool is_wanted = false;
+  for (std::size_t i = 0; i < spec_.outputs.size(); ++i) is_wanted |= slot.wants(i);
+  if (!is_wanted) return Status::ok();
   for (std::size_t i = 0; i < spec_.inputs.size(); ++i) {
     if (Status status = put_input(slot, i, launch); !status.is_ok()) return status;
   }
   slot.is_on_device_ = true;
   Status status = copy_in_->record(*slot.copied_in_);
-  if (status.is_ok()) status = compute_->wait(*slot.copied_in_);
-  if (status.is_ok()) status = computation_.enqueue(*compute_, slot);
-  if (status.is_ok()) status = compute_->record(*slot.computed_);
+  if (status.is_ok()) status = computation_.stream().wait(*slot.copied_in_);
+  if (status.is_ok()) status = computation_.enqueue(slot);
+  if (status.is_ok()) status = computation_.stream().record(*slot.computed_);
   if (status.is_ok()) status = copy_out_->wait(*slot.computed_);
   for (std::size_t i = 0; status.is_ok() && i < spec_.outputs.size(); ++i) {
     if (slot.wants(i)) status = put_output(slot, i);
@@ -123,7 +155,7 @@ Status Pipeline::put(Slot& slot, const Launch& launch) {
 Status Pipeline::put_input(Slot& slot, std::size_t input, const Launch& launch) {
   const Shape& of_piece = launch.pieces.front().inputs[input].shape();
   const Result<void*> host =
-      slot.place_input(input, spec_.batchable ? of_piece.with_rows(launch.rows) : of_piece);
+      slot.place_input(input, spec_.batchable ? of_piece.with_rows(slot.padded_rows_) : of_piece);
   if (!host.is_ok()) return host.status();
   auto* const here = static_cast<std::byte*>(host.value());
   auto* const there = static_cast<std::byte*>(slot.inputs_[input].address);
@@ -153,6 +185,10 @@ Status Pipeline::put_output(Slot& slot, std::size_t number) {
     return internal_error("the computation did not give output '" + spec_.outputs[number].name +
                           "'");
   }
+  // Rows that were only padding are not the requests'.
+  const bool is_padded = slot.padded_rows_ != slot.rows_ && output.shape.rank() > 0 &&
+                         output.shape[0] == slot.padded_rows_;
+  if (is_padded) output.shape.set_dim(0, slot.rows_);
   const std::size_t bytes =
       static_cast<std::size_t>(output.shape.elements()) * dtype_size(output.dtype);
   if (bytes == 0) return Status::ok();
@@ -171,8 +207,8 @@ Status Pipeline::put_output(Slot& slot, std::size_t number) {
 // for, and a mark needs next to none: where even that is refused, the device counts as lost.
 void Pipeline::abandon(Slot& slot) noexcept {
   Status status = copy_in_->record(*slot.copied_in_);
-  if (status.is_ok()) status = compute_->wait(*slot.copied_in_);
-  if (status.is_ok()) status = compute_->record(*slot.computed_);
+  if (status.is_ok()) status = computation_.stream().wait(*slot.copied_in_);
+  if (status.is_ok()) status = computation_.stream().record(*slot.computed_);
   if (status.is_ok()) status = copy_out_->wait(*slot.computed_);
   if (status.is_ok()) status = copy_out_->record(*slot.done_);
   if (!status.is_ok()) lost_ = device_->health().is_ok() ? status : device_->health();
@@ -220,13 +256,14 @@ Status Pipeline::recover() noexcept {
   assert(in_flight_.empty());
   device_->drain();
   tear_down();
+  computation_.tear_down();
   Status status = device_->recover();
+  if (status.is_ok()) status = computation_.build();
   try {
     if (status.is_ok()) status = build();
   } catch (const std::bad_alloc&) {
     status = resource_exhausted("out of memory");
   }
-  if (status.is_ok()) status = computation_.rebuild();
   lost_ = status;
   return status;
 }

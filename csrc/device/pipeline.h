@@ -47,11 +47,20 @@ class Computation {
   Computation& operator=(const Computation&) = delete;
   virtual ~Computation() = default;
 
-  // Puts the computation of a slot's rows on the stream, from the slot's inputs to outputs that it
+  // Where it is computed: its own stream, from build() to tear_down().
+  [[nodiscard]] virtual Stream& stream() noexcept = 0;
+  // Puts the computation of a slot's rows on its stream, from the slot's inputs to outputs that it
   // sets in the slot, all that are wanted, and returns at once.
-  [[nodiscard]] virtual Status enqueue(Stream& stream, Slot& slot) noexcept = 0;
-  // The device was lost and is back: what lived on it is to be made anew.
-  [[nodiscard]] virtual Status rebuild() noexcept = 0;
+  [[nodiscard]] virtual Status enqueue(Slot& slot) noexcept = 0;
+  // How many rows it computes where so many are given: more, where only some numbers are cheap. The
+  // rows that are too many hold anything, and what comes of them is left out.
+  [[nodiscard]] virtual std::int64_t padded_rows(std::int64_t rows) const noexcept { return rows; }
+  // The device is lost: what lived on it, the stream too, is to be given up. A device comes back
+  // only when nobody has anything on it any more.
+  virtual void tear_down() noexcept = 0;
+  // Makes it all anew, after tear_down(). On failure nothing is left of it, and it may be tried
+  // again, after another tear_down().
+  [[nodiscard]] virtual Status build() noexcept = 0;
 };
 
 class Pipeline {
@@ -101,7 +110,6 @@ class Pipeline {
   const PipelineOptions options_;
   std::shared_ptr<PinnedPool> answers_;
   std::unique_ptr<Stream> copy_in_;
-  std::unique_ptr<Stream> compute_;
   std::unique_ptr<Stream> copy_out_;
   std::vector<std::unique_ptr<Slot>> slots_;
   std::vector<Slot*> free_;

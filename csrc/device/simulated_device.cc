@@ -212,6 +212,15 @@ class SimulatedEvent final : public Event {
   std::shared_ptr<Point> point_;
 };
 
+class SimulatedGraph final : public Graph {
+ public:
+  explicit SimulatedGraph(std::vector<Operation> operations) : operations_(std::move(operations)) {}
+  const std::vector<Operation>& operations() const noexcept { return operations_; }
+
+ private:
+  std::vector<Operation> operations_;
+};
+
 class SimulatedStream final : public Stream {
  public:
   SimulatedStream(std::shared_ptr<State> state, std::shared_ptr<Queue> queue)
@@ -249,6 +258,33 @@ class SimulatedStream final : public Stream {
   Status call(void (*function)(void*) noexcept, void* context) noexcept override {
     return put({.engine = {}, .work = [function, context] { function(context); }, .point = {}});
   }
+  Status begin_capture() noexcept override {
+    captured_.emplace();
+    return Status::ok();
+  }
+  Result<std::unique_ptr<Graph>> end_capture() noexcept override {
+    std::vector<Operation> operations = std::move(*captured_);
+    captured_.reset();
+    const std::scoped_lock lock(state_->mutex);
+    Status status = state_->usable(queue_->generation);
+    if (status.is_ok()) status = state_->refused(SimulatedCall::kCapture);
+    if (!status.is_ok()) return status;
+    // What takes no time refers to an event of the moment.
+    if (!std::ranges::all_of(operations,
+                             [](const auto& each) { return each.engine.has_value(); })) {
+      return failed_precondition("events and calls cannot be recorded");
+    }
+    return std::unique_ptr<Graph>(std::make_unique<SimulatedGraph>(std::move(operations)));
+  }
+  Status launch(Graph& graph) noexcept override {
+    std::optional<SimulatedCall> call = SimulatedCall::kGraph;
+    for (const Operation& each : dynamic_cast<SimulatedGraph&>(graph).operations()) {
+      if (Status status = put(each, std::exchange(call, std::nullopt)); !status.is_ok()) {
+        return status;
+      }
+    }
+    return Status::ok();
+  }
   void* native() noexcept override { return nullptr; }
 
   Status launch(Nanoseconds takes_ns, std::function<void()> work) {
@@ -271,6 +307,10 @@ class SimulatedStream final : public Stream {
   }
 
   Status put(Operation operation, std::optional<SimulatedCall> call = {}) {
+    if (captured_) {
+      captured_->push_back(std::move(operation));
+      return Status::ok();
+    }
     const std::scoped_lock lock(state_->mutex);
     if (Status status = state_->usable(queue_->generation); !status.is_ok()) return status;
     if (call) {
@@ -284,6 +324,7 @@ class SimulatedStream final : public Stream {
 
   std::shared_ptr<State> state_;
   std::shared_ptr<Queue> queue_;
+  std::optional<std::vector<Operation>> captured_;  // while it records
 };
 
 class SimulatedBlock final : public Block {

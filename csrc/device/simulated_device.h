@@ -33,8 +33,15 @@ enum class SimulatedEngine : std::uint8_t { kCopyIn, kCompute, kCopyOut };
 inline constexpr std::size_t kSimulatedEngines = 3;
 
 // What can be refused.
-enum class SimulatedCall : std::uint8_t { kAllocate, kAllocatePinned, kCopy, kLaunch };
-inline constexpr std::size_t kSimulatedCalls = 4;
+enum class SimulatedCall : std::uint8_t {
+  kAllocate,
+  kAllocatePinned,
+  kCopy,
+  kLaunch,
+  kCapture,  // the end of one
+  kGraph,    // the launch of one
+};
+inline constexpr std::size_t kSimulatedCalls = 6;
 
 class SimulatedDevice final : public Device {
  public:
@@ -53,7 +60,8 @@ class SimulatedDevice final : public Device {
   [[nodiscard]] Status health() noexcept override;
   [[nodiscard]] Status recover() noexcept override;
 
-  // Puts a computation on a stream of this device: `work` is what it does, `takes_ns` how long.
+  // Puts a computation on a stream of this device, or records it: `work` is what it does,
+  // `takes_ns` how long.
   [[nodiscard]] static Status launch(Stream& stream, Nanoseconds takes_ns,
                                      std::function<void()> work) noexcept;
 

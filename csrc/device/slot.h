@@ -52,8 +52,9 @@ class Slot {
   // Raised whenever an address changed that was handed out before: what was recorded with those
   // (a graph) is void.
   [[nodiscard]] std::uint64_t moves() const noexcept { return moves_; }
-  // Of the batch in it.
+  // Of the batch in it, and with those that pad it (Computation::padded_rows): the inputs' rows.
   [[nodiscard]] std::int64_t rows() const noexcept { return rows_; }
+  [[nodiscard]] std::int64_t padded_rows() const noexcept { return padded_rows_; }
   [[nodiscard]] std::span<const Input> inputs() const noexcept { return inputs_; }
   [[nodiscard]] bool wants(std::size_t output) const noexcept {
     return output >= 64 || ((outputs_wanted_ >> output) & 1U) != 0;
@@ -63,6 +64,15 @@ class Slot {
   [[nodiscard]] Result<void*> place_output(std::size_t output, Shape shape);
   // Or where it leaves it: `owner` keeps that until it has been copied out.
   void set_output(std::size_t output, Shape shape, void* address, std::shared_ptr<void> owner);
+  // Whether the output lies in the slot's own memory, and its shape, once it was set.
+  [[nodiscard]] bool is_placed(std::size_t output) const noexcept {
+    return outputs_[output].is_set && outputs_[output].owner == nullptr;
+  }
+  [[nodiscard]] const Shape& output_shape(std::size_t output) const noexcept {
+    return outputs_[output].shape;
+  }
+  [[nodiscard]] std::size_t outputs() const noexcept { return outputs_.size(); }
+  [[nodiscard]] std::uint64_t outputs_wanted() const noexcept { return outputs_wanted_; }
 
  private:
   friend class Pipeline;
@@ -91,6 +101,7 @@ class Slot {
   const std::size_t number_;
   std::uint64_t moves_ = 0;
   std::int64_t rows_ = 0;
+  std::int64_t padded_rows_ = 0;
   std::uint64_t outputs_wanted_ = 0;
   std::vector<Input> inputs_;
   std::vector<Output> outputs_;

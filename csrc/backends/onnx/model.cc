@@ -5,54 +5,15 @@
 #include <system_error>
 #include <utility>
 
+#include "backends/onnx/gpu_model.h"
 #include "backends/onnx/graph_loops.h"
 #include "backends/onnx/instance.h"
 #include "backends/onnx/model_spec.h"
 #include "backends/onnx/options.h"
-#include "backends/onnx/providers.h"
+#include "backends/onnx/session.h"
 #include "core/mapped_file.h"
 
 namespace slipstream::onnx {
-namespace {
-
-constexpr const char* kIntraOpSpinning = "session.intra_op.allow_spinning";
-constexpr const char* kInterOpSpinning = "session.inter_op.allow_spinning";
-
-Result<Owned<OrtSessionOptions>> session_options(const Runtime& runtime,
-                                                 const OnnxOptions& options) {
-  const Api& api = runtime.api;
-  OrtSessionOptions* raw = nullptr;
-  OrtStatus* failed = api.CreateSessionOptions(&raw);
-  Owned<OrtSessionOptions> owned(raw, api.ReleaseSessionOptions);
-  const char* const spinning = options.allow_spinning ? "1" : "0";
-  if (!failed) failed = api.SetIntraOpNumThreads(raw, options.intra_op_threads);
-  if (!failed) failed = api.SetInterOpNumThreads(raw, options.inter_op_threads);
-  if (!failed) failed = api.SetSessionExecutionMode(raw, options.execution_mode);
-  if (!failed) failed = api.SetSessionGraphOptimizationLevel(raw, options.graph_optimization);
-  if (!failed) failed = api.AddSessionConfigEntry(raw, kIntraOpSpinning, spinning);
-  if (!failed) failed = api.AddSessionConfigEntry(raw, kInterOpSpinning, spinning);
-  if (failed) {
-    return take_status(api, failed, Phase::kLoad, "onnx backend: the options are refused");
-  }
-  if (Status status = append_providers(runtime, options.providers, raw); !status.is_ok()) {
-    return status;
-  }
-  return owned;
-}
-
-Result<Owned<OrtSession>> create_session(const Runtime& runtime, const std::string& path,
-                                         const OrtSessionOptions* options) {
-  OrtSession* session = nullptr;
-  if (OrtStatus* const failed =
-          runtime.api.CreateSession(runtime.env, path.c_str(), options, &session)) {
-    return take_status(
-        runtime.api, failed, Phase::kLoad,
-        "onnx backend: " + path + " does not load with ONNX Runtime " + runtime.version);
-  }
-  return Owned<OrtSession>(session, runtime.api.ReleaseSession);
-}
-
-}  // namespace
 
 OnnxModel::OnnxModel(const Runtime& runtime, Owned<OrtSession> session, ModelSpec spec,
                      bool may_loop)
@@ -80,11 +41,11 @@ Result<std::unique_ptr<Model>> load_onnx_model(const ModelConfig& config) {
   }
   const Result<const Runtime*> runtime = Runtime::open(options.value().library_path);
   if (!runtime.is_ok()) return runtime.status();
-  const Result<Owned<OrtSessionOptions>> settings =
-      session_options(*runtime.value(), options.value());
-  if (!settings.is_ok()) return settings.status();
-  Result<Owned<OrtSession>> session =
-      create_session(*runtime.value(), config.path, settings.value().get());
+  if (options.value().gpu) {
+    return load_gpu_model(*runtime.value(), options.value(), config.path);
+  }
+  Result<Owned<OrtSession>> session = create_session(
+      {.runtime = *runtime.value(), .options = options.value()}, config.path, OnCpu::kSome);
   if (!session.is_ok()) return session.status();
   Result<ModelSpec> spec =
       read_model_spec(*runtime.value(), session.value().get(), options.value().batchable);

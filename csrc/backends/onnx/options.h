@@ -6,14 +6,34 @@
 //   inter_op_threads          threads for independent operators, used with execution_mode=parallel
 //   execution_mode            sequential (default) or parallel
 //   graph_optimization_level  disabled, basic, extended or all (default)
-//   providers                 execution providers, best first, separated by commas (default cpu)
+//   device                    cpu, cuda:N, or several of those with commas, which instances are
+//                             spread over (default: what the providers compute on)
+//   providers                 execution providers, best first, separated by commas: cpu, cuda,
+//                             tensorrt, or what provider_library calls its own (default: that of
+//                             the device)
+//   provider_options          what the first provider is told, KEY=VALUE separated by commas, in
+//                             its own words (ONNX Runtime documents them)
+//   provider_library          a library that has providers of its own (ONNX Runtime 1.22 and later)
 //   batchable                 auto (default, see model_spec.h), true or false
 //   allow_spinning            true: idle pool threads spin, which saves a wake-up and costs a core;
 //                             false (default) leaves the cores to other instances
+// and on a GPU:
+//   slots                     batches on the device at once, 1 to 8 (default 3)
+//   graph_rows                batches of up to so many rows are recorded as CUDA graphs where the
+//                             model can be (default 64; 0: none)
+//   memory_limit_mb           the most that the model's arena takes (default 0: no limit)
+//   cache_folder              where the tensorrt provider keeps its engines and timings; without
+//                             one it builds them at every load
+//   precision                 of the tensorrt provider: as_is (default), float16 or int8
+//   max_rows                  the most rows of a batch that it builds engines for (default 64)
 //
 // Plain data, immutable once parsed. Errors name the option and what it may be.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,13 +44,29 @@ namespace slipstream::onnx {
 
 enum class Batchable { kAuto, kYes, kNo };
 
+enum class Precision { kAsIs, kFloat16, kInt8 };
+
+// What only matters on a GPU.
+struct GpuOptions {
+  std::vector<int> devices{0};  // instances are spread over them
+  std::size_t slots = 3;
+  std::int64_t graph_rows = 64;
+  std::size_t memory_limit_bytes = 0;
+  std::string cache_folder;
+  Precision precision = Precision::kAsIs;
+  std::int64_t max_rows = 64;
+};
+
 struct OnnxOptions {
   std::string library_path;
   int intra_op_threads = 1;
   int inter_op_threads = 1;
   ExecutionOrder execution_mode = kSequential;
   GraphOptimization graph_optimization = kOptimizeAll;
-  std::vector<std::string> providers{"cpu"};
+  std::vector<std::string> providers;
+  std::map<std::string, std::string> provider_options;  // of the first
+  std::string provider_library;
+  std::optional<GpuOptions> gpu;  // none: on the CPU
   Batchable batchable = Batchable::kAuto;
   bool allow_spinning = false;
 

@@ -24,6 +24,10 @@ struct OrtValue;
 struct OrtTypeInfo;
 struct OrtTensorTypeAndShapeInfo;
 struct OrtAllocator;
+struct OrtIoBinding;
+struct OrtCUDAProviderOptionsV2;
+struct OrtTensorRTProviderOptionsV2;
+struct OrtEpDevice;
 
 namespace slipstream::onnx {
 
@@ -144,6 +148,8 @@ using LogFunction = void (*)(void* context, int severity, const char* category, 
        (const OrtTensorTypeAndShapeInfo* info, const char** names, std::size_t rank))              \
   SLOT(65, OrtStatus*, GetTensorTypeAndShape,                                                      \
        (const OrtValue* value, OrtTensorTypeAndShapeInfo** out))                                   \
+  SLOT(68, OrtStatus*, CreateMemoryInfo,                                                           \
+       (const char* name, int allocator, int id, int memory, OrtMemoryInfo** out))                 \
   SLOT(69, OrtStatus*, CreateCpuMemoryInfo, (int allocator, int memory, OrtMemoryInfo** out))      \
   SLOT(76, OrtStatus*, AllocatorFree, (OrtAllocator* allocator, void* memory))                     \
   SLOT(78, OrtStatus*, GetAllocatorWithDefaultOptions, (OrtAllocator** out))                       \
@@ -160,15 +166,64 @@ using LogFunction = void (*)(void* context, int severity, const char* category, 
   SLOT(126, OrtStatus*, ReleaseAvailableProviders, (char** providers, int count))                  \
   SLOT(130, OrtStatus*, AddSessionConfigEntry,                                                     \
        (OrtSessionOptions* options, const char* key, const char* value))                           \
+  SLOT(133, OrtStatus*, RunWithBinding,                                                            \
+       (OrtSession* session, const OrtRunOptions* options, const OrtIoBinding* binding))           \
+  SLOT(134, OrtStatus*, CreateIoBinding, (OrtSession* session, OrtIoBinding** out))                \
+  SLOT(135, void, ReleaseIoBinding, (OrtIoBinding* binding))                                       \
+  SLOT(136, OrtStatus*, BindInput,                                                                 \
+       (OrtIoBinding* binding, const char* name, const OrtValue* value))                           \
+  SLOT(137, OrtStatus*, BindOutput,                                                                \
+       (OrtIoBinding* binding, const char* name, const OrtValue* value))                           \
+  SLOT(138, OrtStatus*, BindOutputToDevice,                                                        \
+       (OrtIoBinding* binding, const char* name, const OrtMemoryInfo* memory))                     \
+  SLOT(140, OrtStatus*, GetBoundOutputValues,                                                      \
+       (const OrtIoBinding* binding, OrtAllocator* allocator, OrtValue*** out, std::size_t* count)) \
+  SLOT(141, void, ClearBoundInputs, (OrtIoBinding* binding))                                       \
+  SLOT(142, void, ClearBoundOutputs, (OrtIoBinding* binding))                                      \
+  SLOT(165, OrtStatus*, AddRunConfigEntry,                                                         \
+       (OrtRunOptions* options, const char* key, const char* value))                               \
+  SLOT(170, OrtStatus*, SessionOptionsAppendExecutionProvider_TensorRT_V2,                         \
+       (OrtSessionOptions* options, const OrtTensorRTProviderOptionsV2* provider))                 \
+  SLOT(171, OrtStatus*, CreateTensorRTProviderOptions, (OrtTensorRTProviderOptionsV2** out))       \
+  SLOT(172, OrtStatus*, UpdateTensorRTProviderOptions,                                             \
+       (OrtTensorRTProviderOptionsV2* provider, const char* const* keys,                           \
+        const char* const* values, std::size_t count))                                             \
+  SLOT(174, void, ReleaseTensorRTProviderOptions, (OrtTensorRTProviderOptionsV2* provider))        \
+  SLOT(204, OrtStatus*, SessionOptionsAppendExecutionProvider_CUDA_V2,                             \
+       (OrtSessionOptions* options, const OrtCUDAProviderOptionsV2* provider))                     \
+  SLOT(205, OrtStatus*, CreateCUDAProviderOptions, (OrtCUDAProviderOptionsV2** out))               \
+  SLOT(206, OrtStatus*, UpdateCUDAProviderOptions,                                                 \
+       (OrtCUDAProviderOptionsV2* provider, const char* const* keys, const char* const* values,    \
+        std::size_t count))                                                                        \
+  SLOT(208, void, ReleaseCUDAProviderOptions, (OrtCUDAProviderOptionsV2* provider))                \
   SLOT(252, OrtStatus*, GetResizedStringTensorElementBuffer,                                       \
        (OrtValue* value, std::size_t index, std::size_t bytes, char** out))
+
+// Those for providers in libraries of their own, which ONNX Runtime 1.22 brought.
+#define SLIPSTREAM_ORT_PLUGIN_SLOTS(SLOT)                                                          \
+  SLOT(301, OrtStatus*, RegisterExecutionProviderLibrary,                                          \
+       (OrtEnv* env, const char* name, const char* path))                                          \
+  SLOT(303, OrtStatus*, GetEpDevices,                                                              \
+       (const OrtEnv* env, const OrtEpDevice* const** out, std::size_t* count))                    \
+  SLOT(304, OrtStatus*, SessionOptionsAppendExecutionProvider_V2,                                  \
+       (OrtSessionOptions* options, OrtEnv* env, const OrtEpDevice* const* devices,                \
+        std::size_t device_count, const char* const* keys, const char* const* values,              \
+        std::size_t count))                                                                        \
+  SLOT(312, const char*, EpDevice_EpName, (const OrtEpDevice* device))
 // clang-format on
 
 // The excerpt of the table: one member a slot, under ONNX Runtime's own names.
 struct Api {
 #define SLIPSTREAM_ORT_MEMBER(slot, result, name, parameters) result(*name) parameters noexcept;
   SLIPSTREAM_ORT_SLOTS(SLIPSTREAM_ORT_MEMBER)
-#undef SLIPSTREAM_ORT_MEMBER
 };
+
+// The same for SLIPSTREAM_ORT_PLUGIN_SLOTS; all null where the library is older.
+inline constexpr std::uint32_t kPluginApiVersion = 22;
+
+struct PluginApi {
+  SLIPSTREAM_ORT_PLUGIN_SLOTS(SLIPSTREAM_ORT_MEMBER)
+};
+#undef SLIPSTREAM_ORT_MEMBER
 
 }  // namespace slipstream::onnx

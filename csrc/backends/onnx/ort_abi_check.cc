@@ -43,6 +43,9 @@ struct AsDeclaredImpl<R(P...) noexcept, false> {
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wignored-attributes"
 SLIPSTREAM_ORT_SLOTS(SLIPSTREAM_ORT_CHECK)
+#if ORT_API_VERSION >= 22
+SLIPSTREAM_ORT_PLUGIN_SLOTS(SLIPSTREAM_ORT_CHECK)
+#endif
 #pragma GCC diagnostic pop
 #undef SLIPSTREAM_ORT_CHECK
 

@@ -45,15 +45,20 @@ void* object_base(const void* address) {
 
 // Fills `api` from the table. False when a slot holds anything but an address inside the library
 // the table came from: then it is no OrtApi, and calling into it would crash.
-bool read_table(const void* table, void* library_base, Api& api) {
-  const auto* const slots = static_cast<void* const*>(table);
 #define SLIPSTREAM_ORT_READ(slot, result, name, parameters)   \
   if (object_base(slots[slot]) != library_base) return false; \
   api.name = reinterpret_cast<decltype(api.name)>(slots[slot]);
+bool read_table(const void* table, void* library_base, Api& api) {
+  const auto* const slots = static_cast<void* const*>(table);
   SLIPSTREAM_ORT_SLOTS(SLIPSTREAM_ORT_READ)
-#undef SLIPSTREAM_ORT_READ
   return true;
 }
+bool read_table(const void* table, void* library_base, PluginApi& api) {
+  const auto* const slots = static_cast<void* const*>(table);
+  SLIPSTREAM_ORT_PLUGIN_SLOTS(SLIPSTREAM_ORT_READ)
+  return true;
+}
+#undef SLIPSTREAM_ORT_READ
 
 // A status goes in, the same code and message come out: slots 0, 1, 2 and 93 are what we think.
 bool status_round_trips(const Api& api) {
@@ -132,8 +137,11 @@ Result<std::unique_ptr<Runtime>> open_library(const std::string& path) {
   const void* const table = base->GetApi(kApiVersion);
   if (table == nullptr)
     return unusable(path, "does not offer API version " + std::to_string(kApiVersion));
-  if (!read_table(table, object_base(reinterpret_cast<const void*>(entry)), runtime->api) ||
-      !status_round_trips(runtime->api)) {
+  void* const library_base = object_base(reinterpret_cast<const void*>(entry));
+  const void* const plugins =
+      *minor >= kPluginApiVersion ? base->GetApi(kPluginApiVersion) : nullptr;
+  if (!read_table(table, library_base, runtime->api) || !status_round_trips(runtime->api) ||
+      (plugins != nullptr && !read_table(plugins, library_base, runtime->plugins))) {
     return unusable(path, "fails the self-test: its function table is not laid out as expected");
   }
   if (Status status = create_shared_objects(*runtime); !status.is_ok()) return status;

@@ -6,7 +6,14 @@
 namespace slipstream::onnx {
 namespace {
 
-StatusCode code_for(int error, Phase phase) {
+// Of the arena of a provider, and of CUDA itself. ONNX Runtime has no code of its own for it.
+bool tells_no_memory(std::string_view text) {
+  return text.find("Failed to allocate memory") != std::string_view::npos ||
+         text.find("out of memory") != std::string_view::npos;
+}
+
+StatusCode code_for(int error, std::string_view text, Phase phase) {
+  if (tells_no_memory(text)) return StatusCode::kResourceExhausted;
   if (phase == Phase::kRun) {
     return error == kInvalidArgument ? StatusCode::kInvalidArgument : StatusCode::kInternal;
   }
@@ -35,8 +42,9 @@ Status take_status(const Api& api, OrtStatus* status, Phase phase, std::string_v
   const Owned<OrtStatus> owned(status, api.ReleaseStatus);
   std::string message(context);
   message += ": ";
-  message += one_line(api.GetErrorMessage(status));
-  return {code_for(api.GetErrorCode(status), phase), std::move(message)};
+  const std::string text = one_line(api.GetErrorMessage(status));
+  message += text;
+  return {code_for(api.GetErrorCode(status), text, phase), std::move(message)};
 }
 
 }  // namespace slipstream::onnx

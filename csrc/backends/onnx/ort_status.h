@@ -24,6 +24,7 @@ enum class Phase { kLoad, kRun };
 //   kNotFound         loading: no such file
 //   kInvalidArgument  loading: the file is no model this library can run;
 //                     running: the inputs do not fit the model
+//   kResourceExhausted  no memory, on the host or on a device
 //   kInternal         everything else
 [[nodiscard]] Status take_status(const Api& api, OrtStatus* status, Phase phase,
                                  std::string_view context);

@@ -2,7 +2,11 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
+#include <map>
+#include <mutex>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 #include "backends/onnx/ort_status.h"
@@ -10,24 +14,126 @@
 namespace slipstream::onnx {
 namespace {
 
-using Append = Status (*)(const Runtime& runtime, OrtSessionOptions* options);
+using Words = std::map<std::string, std::string>;
+using Append = Status (*)(const ProviderContext& context, Words words, OrtSessionOptions* session);
 
 struct Provider {
   std::string_view name;      // what an operator writes
   std::string_view ort_name;  // what ONNX Runtime calls it
   std::string_view package;   // the wheel whose library has it
-  Append append;              // null: this backend knows of it but has no way to run it
+  bool is_on_gpu;
+  Append append;
 };
 
+// Words as the C ABI takes them.
+struct WordArrays {
+  explicit WordArrays(const Words& words) {
+    for (const auto& [key, value] : words) {
+      keys.push_back(key.c_str());
+      values.push_back(value.c_str());
+    }
+  }
+  std::vector<const char*> keys;
+  std::vector<const char*> values;
+};
+
+// What a provider that is there could not do: load its libraries, or start its device.
+Status cannot_run(const Runtime& runtime, OrtStatus* failed, const std::string& provider) {
+  const Status status = take_status(runtime.api, failed, Phase::kLoad,
+                                    "onnx backend: provider '" + provider + "' cannot run");
+  if (status.is_ok()) return status;
+  return failed_precondition(status.message());
+}
+
 // ONNX Runtime puts the CPU behind every other provider by itself, so there is nothing to append.
-Status append_cpu(const Runtime&, OrtSessionOptions*) {
+Status append_cpu(const ProviderContext&, Words, OrtSessionOptions*) {
   return Status::ok();
 }
 
+// What both of NVIDIA's are told in the same words: where they compute. Ours come first, so that an
+// operator's own replace them, but for the stream: what they compute is ordered by it.
+void add_place(const ProviderContext& context, Words& words) {
+  words.emplace("device_id", std::to_string(context.ordinal));
+  words["has_user_compute_stream"] = "1";
+  words["user_compute_stream"] =
+      std::to_string(reinterpret_cast<std::uintptr_t>(context.compute_stream));
+}
+
+Status append_cuda(const ProviderContext& context, Words words, OrtSessionOptions* session) {
+  const Api& api = context.runtime.api;
+  const GpuOptions& gpu = *context.options.gpu;
+  add_place(context, words);
+  // The arena grows by what is asked for: by doubling, half of a GPU would be one model's.
+  words.emplace("arena_extend_strategy", "kSameAsRequested");
+  if (gpu.memory_limit_bytes > 0) {
+    words.emplace("gpu_mem_limit", std::to_string(gpu.memory_limit_bytes));
+  }
+  OrtCUDAProviderOptionsV2* raw = nullptr;
+  OrtStatus* failed = api.CreateCUDAProviderOptions(&raw);
+  const Owned<OrtCUDAProviderOptionsV2> owned(raw, api.ReleaseCUDAProviderOptions);
+  const WordArrays arrays(words);
+  if (!failed) {
+    failed =
+        api.UpdateCUDAProviderOptions(raw, arrays.keys.data(), arrays.values.data(), words.size());
+  }
+  if (!failed) failed = api.SessionOptionsAppendExecutionProvider_CUDA_V2(session, raw);
+  return cannot_run(context.runtime, failed, "cuda");
+}
+
+// "x:8x3x224x224,mask:8x16" for the model's inputs, with `rows` for -1 in the first dimension;
+// empty where another dimension is not known either.
+std::string profile(const ModelSpec& spec, std::int64_t rows) {
+  std::string text;
+  for (const TensorSpec& input : spec.inputs) {
+    if (!text.empty()) text += ',';
+    text += input.name + ':';
+    for (std::size_t axis = 0; axis < input.dims.size(); ++axis) {
+      const std::int64_t dim = input.dims[axis];
+      if (dim < 0 && axis > 0) return {};
+      if (axis > 0) text += 'x';
+      text += std::to_string(dim < 0 ? rows : dim);
+    }
+  }
+  return text;
+}
+
+Status append_tensorrt(const ProviderContext& context, Words words, OrtSessionOptions* session) {
+  const Api& api = context.runtime.api;
+  const GpuOptions& gpu = *context.options.gpu;
+  add_place(context, words);
+  if (gpu.precision == Precision::kFloat16) words.emplace("trt_fp16_enable", "1");
+  if (gpu.precision == Precision::kInt8) words.emplace("trt_int8_enable", "1");
+  if (!gpu.cache_folder.empty()) {
+    words.emplace("trt_engine_cache_enable", "1");
+    words.emplace("trt_engine_cache_path", gpu.cache_folder);
+    words.emplace("trt_timing_cache_enable", "1");
+    words.emplace("trt_timing_cache_path", gpu.cache_folder);
+  }
+  // One engine for every number of rows, instead of one more whenever a larger batch comes by.
+  const std::string most = context.spec != nullptr && context.spec->batchable
+                               ? profile(*context.spec, gpu.max_rows)
+                               : std::string();
+  if (!most.empty()) {
+    words.emplace("trt_profile_min_shapes", profile(*context.spec, 1));
+    words.emplace("trt_profile_opt_shapes", most);
+    words.emplace("trt_profile_max_shapes", most);
+  }
+  OrtTensorRTProviderOptionsV2* raw = nullptr;
+  OrtStatus* failed = api.CreateTensorRTProviderOptions(&raw);
+  const Owned<OrtTensorRTProviderOptionsV2> owned(raw, api.ReleaseTensorRTProviderOptions);
+  const WordArrays arrays(words);
+  if (!failed) {
+    failed = api.UpdateTensorRTProviderOptions(raw, arrays.keys.data(), arrays.values.data(),
+                                               words.size());
+  }
+  if (!failed) failed = api.SessionOptionsAppendExecutionProvider_TensorRT_V2(session, raw);
+  return cannot_run(context.runtime, failed, "tensorrt");
+}
+
 constexpr std::array<Provider, 3> kProviders{
-    {{"cpu", "CPUExecutionProvider", "onnxruntime", &append_cpu},
-     {"cuda", "CUDAExecutionProvider", "onnxruntime-gpu", nullptr},
-     {"tensorrt", "TensorrtExecutionProvider", "onnxruntime-gpu", nullptr}}};
+    {{"cpu", "CPUExecutionProvider", "onnxruntime", false, &append_cpu},
+     {"cuda", "CUDAExecutionProvider", "onnxruntime-gpu", true, &append_cuda},
+     {"tensorrt", "TensorrtExecutionProvider", "onnxruntime-gpu", true, &append_tensorrt}}};
 
 // The providers that the opened library was built with.
 Result<std::vector<std::string>> built_in_providers(const Runtime& runtime) {
@@ -43,29 +149,111 @@ Result<std::vector<std::string>> built_in_providers(const Runtime& runtime) {
   return result;
 }
 
-Status cannot_run(const Runtime& runtime, const Provider& provider) {
+Status check_built_in(const Runtime& runtime, const Provider& provider) {
   const Result<std::vector<std::string>> built_in = built_in_providers(runtime);
   if (!built_in.is_ok()) return built_in.status();
-  std::string message = "onnx backend: provider '" + std::string(provider.name) + "' cannot run: ";
-  if (std::ranges::find(built_in.value(), provider.ort_name) == built_in.value().end()) {
-    message += runtime.path + " was built without " + std::string(provider.ort_name) +
-               " (install " + std::string(provider.package) + "), and ";
+  if (std::ranges::find(built_in.value(), provider.ort_name) != built_in.value().end()) {
+    return Status::ok();
   }
-  return failed_precondition(message + "this build of slipstream runs ONNX models on cpu only");
+  return failed_precondition("onnx backend: provider '" + std::string(provider.name) +
+                             "' cannot run: " + runtime.path + " was built without " +
+                             std::string(provider.ort_name) + "; install " +
+                             std::string(provider.package) + " instead of onnxruntime");
+}
+
+// A library registers itself with the process's environment, once.
+Status register_library(const Runtime& runtime, const std::string& path) {
+  static std::mutex mutex;
+  static std::vector<std::string> registered;  // with the mutex
+  std::error_code error;
+  const std::string canonical = std::filesystem::canonical(path, error).string();
+  if (error) {
+    return not_found("onnx backend: no provider_library at '" + path + "' (" + error.message() +
+                     ")");
+  }
+  const std::scoped_lock lock(mutex);
+  if (std::ranges::find(registered, canonical) != registered.end()) return Status::ok();
+  Status status =
+      take_status(runtime.api,
+                  runtime.plugins.RegisterExecutionProviderLibrary(runtime.env, canonical.c_str(),
+                                                                   canonical.c_str()),
+                  Phase::kLoad, "onnx backend: " + canonical + " has no providers to be used");
+  if (status.is_ok()) registered.push_back(canonical);
+  return status;
+}
+
+Status append_plugin(const ProviderContext& context, const std::string& name, const Words& words,
+                     OrtSessionOptions* session) {
+  const Runtime& runtime = context.runtime;
+  if (runtime.plugins.GetEpDevices == nullptr) {
+    return failed_precondition("onnx backend: provider_library needs ONNX Runtime 1.22 or later, " +
+                               runtime.path + " is " + runtime.version);
+  }
+  Status status = register_library(runtime, context.options.provider_library);
+  if (!status.is_ok()) return status;
+  const OrtEpDevice* const* devices = nullptr;
+  std::size_t count = 0;
+  status = take_status(runtime.api, runtime.plugins.GetEpDevices(runtime.env, &devices, &count),
+                       Phase::kLoad, "onnx backend: the providers' devices cannot be listed");
+  if (!status.is_ok()) return status;
+  std::vector<const OrtEpDevice*> its;
+  std::string names;
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::string_view of = runtime.plugins.EpDevice_EpName(devices[i]);
+    if (of == name) its.push_back(devices[i]);
+    names += (names.empty() ? "" : ", ") + std::string(of);
+  }
+  if (its.empty()) {
+    return invalid_argument("onnx backend: option 'providers': no provider '" + name +
+                            "' has a device here; there are those of " +
+                            (names.empty() ? "none" : names));
+  }
+  const WordArrays arrays(words);
+  return cannot_run(runtime,
+                    runtime.plugins.SessionOptionsAppendExecutionProvider_V2(
+                        session, runtime.env, its.data(), its.size(), arrays.keys.data(),
+                        arrays.values.data(), words.size()),
+                    name);
+}
+
+Status append_provider(const ProviderContext& context, const std::string& name, const Words& words,
+                       OrtSessionOptions* session) {
+  const OnnxOptions& options = context.options;
+  const auto* const provider = std::ranges::find(kProviders, name, &Provider::name);
+  if (provider == kProviders.end()) {
+    if (!options.provider_library.empty()) return append_plugin(context, name, words, session);
+    return invalid_argument("onnx backend: option 'providers': there is no provider '" + name +
+                            "'; the names are cpu, cuda, tensorrt, and those of a " +
+                            "provider_library");
+  }
+  if (provider->is_on_gpu && !options.gpu) {
+    return invalid_argument("onnx backend: option 'providers': '" + name +
+                            "' computes on a GPU, and the option 'device' says cpu; set it to "
+                            "cuda:0, or another");
+  }
+  return provider->append(context, words, session);
 }
 
 }  // namespace
 
-Status append_providers(const Runtime& runtime, std::span<const std::string> names,
-                        OrtSessionOptions* options) {
-  for (const std::string& name : names) {
+Status append_providers(const ProviderContext& context, OrtSessionOptions* session) {
+  if (Status status = check_providers(context.runtime, context.options); !status.is_ok()) {
+    return status;
+  }
+  const std::vector<std::string>& names = context.options.providers;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    const Words words = i == 0 ? context.options.provider_options : Words{};
+    Status status = append_provider(context, names[i], words, session);
+    if (!status.is_ok()) return status;
+  }
+  return Status::ok();
+}
+
+Status check_providers(const Runtime& runtime, const OnnxOptions& options) {
+  for (const std::string& name : options.providers) {
     const auto* const provider = std::ranges::find(kProviders, name, &Provider::name);
-    if (provider == kProviders.end()) {
-      return invalid_argument("onnx backend: option 'providers': there is no provider '" + name +
-                              "'; the names are cpu, cuda, tensorrt");
-    }
-    if (provider->append == nullptr) return cannot_run(runtime, *provider);
-    if (Status status = provider->append(runtime, options); !status.is_ok()) return status;
+    if (provider == kProviders.end()) continue;
+    if (Status status = check_built_in(runtime, *provider); !status.is_ok()) return status;
   }
   return Status::ok();
 }

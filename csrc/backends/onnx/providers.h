@@ -4,18 +4,32 @@
 // options. Threads: any. Failure: a Status that says what is missing.
 #pragma once
 
-#include <span>
 #include <string>
 
+#include "backends/onnx/options.h"
 #include "backends/onnx/ort_runtime.h"
+#include "core/backend.h"
 #include "core/status.h"
 
 namespace slipstream::onnx {
 
+struct ProviderContext {
+  const Runtime& runtime;
+  const OnnxOptions& options;
+  int ordinal = 0;                  // of the GPU
+  void* compute_stream = nullptr;   // a cudaStream_t that providers on a GPU work on
+  const ModelSpec* spec = nullptr;  // of the model; null: not known yet
+};
+
 // Appends the providers, best first, to a session's options. Throws std::bad_alloc.
-//   kInvalidArgument     a name that is no provider's, or none at all
+//   kInvalidArgument     a name that is no provider's, or none at all; one that does not compute
+//                        where the option `device` says; a bad provider_options
+//   kNotFound            no provider_library where the option says
 //   kFailedPrecondition  a provider that cannot run here; the message names what is missing
-[[nodiscard]] Status append_providers(const Runtime& runtime, std::span<const std::string> names,
-                                      OrtSessionOptions* options);
+[[nodiscard]] Status append_providers(const ProviderContext& context, OrtSessionOptions* session);
+
+// Whether the library was built with the providers that are named: what can be told before anything
+// is loaded. Failure as above.
+[[nodiscard]] Status check_providers(const Runtime& runtime, const OnnxOptions& options);
 
 }  // namespace slipstream::onnx

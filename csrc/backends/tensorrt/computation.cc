@@ -17,73 +17,79 @@ Status failure(const std::string& file, const std::string& what, const Told& tol
 
 }  // namespace
 
-Result<std::unique_ptr<device::Computation>> TensorRtComputation::create(
-    std::shared_ptr<EngineSource> source, std::shared_ptr<device::Device> device, const Face& face,
-    std::string file) {
-  std::unique_ptr<TensorRtComputation> made(
-      new TensorRtComputation(std::move(source), std::move(device), face, std::move(file)));
-  if (Status status = made->make_context(); !status.is_ok()) return status;
-  return std::unique_ptr<device::Computation>(std::move(made));
-}
-
-TensorRtComputation::TensorRtComputation(std::shared_ptr<EngineSource> source,
-                                         std::shared_ptr<device::Device> device, const Face& face,
-                                         std::string file)
-    : source_(std::move(source)), device_(std::move(device)), face_(face), file_(std::move(file)) {}
+TensorRtComputation::TensorRtComputation(std::shared_ptr<EngineSource> source, device::Place place,
+                                         const Face& face, std::string file)
+    : source_(std::move(source)), place_(std::move(place)), face_(face), file_(std::move(file)) {}
 
 TensorRtComputation::~TensorRtComputation() {
-  if (context_ != nullptr) engine_->give_up(std::move(context_));
+  const device::Entered entered(*source_->device());
+  context_.reset();  // before the engine that it is of, and the stream that it works on
+  engine_.reset();
+  stream_.reset();
 }
 
-Status TensorRtComputation::make_context() {
-  Result<std::shared_ptr<Engine>> engine = source_->other_than(engine_);
-  if (context_ != nullptr) engine_->give_up(std::move(context_));
-  engine_ = engine.is_ok() ? engine.value() : nullptr;
+void TensorRtComputation::tear_down() noexcept {
+  context_.reset();
+  if (engine_ != nullptr) source_->forget(engine_);
+  engine_.reset();
+  stream_.reset();
+}
+
+Status TensorRtComputation::build() noexcept {
+  Status status;
+  try {
+    status = make();
+  } catch (const std::bad_alloc&) {
+    status = resource_exhausted("out of memory");
+  }
+  if (status.is_ok()) return status;
+  context_.reset();
+  engine_.reset();
+  stream_.reset();
+  return status;
+}
+
+Status TensorRtComputation::make() {
+  Result<std::unique_ptr<device::Stream>> stream = source_->device()->create_stream();
+  if (!stream.is_ok()) return stream.status();
+  stream_ = std::move(stream).value();
+  Result<std::shared_ptr<Engine>> engine = source_->engine();
   if (!engine.is_ok()) return engine.status();
+  engine_ = std::move(engine).value();
   const Told told;
   context_.reset(engine_->get().createExecutionContext());
-  has_profile_ = face_.profile == 0;
-  if (context_ != nullptr) return Status::ok();
-  const std::string text = told.text();
-  return resource_exhausted("tensorrt backend: " + file_ +
-                            ": no execution context can be made, as a rule for want of memory on " +
-                            device_->name() + " (" +
-                            std::to_string(engine_->get().getDeviceMemorySizeV2() >> 20U) +
-                            " MiB an instance): use fewer instances, or unload another model" +
-                            (text.empty() ? "" : ". TensorRT says: " + text));
+  if (context_ == nullptr) {
+    const std::string text = told.text();
+    return resource_exhausted(
+        "tensorrt backend: " + file_ +
+        ": no execution context can be made, as a rule for want of memory on " +
+        source_->device()->name() + " (" +
+        std::to_string(engine_->get().getDeviceMemorySizeV2() >> 20U) +
+        " MiB an instance): use fewer instances, or unload another model" +
+        (text.empty() ? "" : ". TensorRT says: " + text));
+  }
+  // A new context has the first profile. What this puts on the stream comes before all executions.
+  if (face_.profile == 0 || context_->setOptimizationProfileAsync(
+                                face_.profile, static_cast<cudaStream_t>(stream_->native()))) {
+    return Status::ok();
+  }
+  return failure(file_, "its optimization profile cannot be set", told);
 }
 
-Status TensorRtComputation::rebuild() noexcept {
+Status TensorRtComputation::enqueue(device::Slot& slot) noexcept {
   try {
-    return make_context();
+    return put(slot);
   } catch (const std::bad_alloc&) {
     return resource_exhausted("out of memory");
   }
 }
 
-Status TensorRtComputation::enqueue(device::Stream& stream, device::Slot& slot) noexcept {
-  try {
-    return put(stream, slot);
-  } catch (const std::bad_alloc&) {
-    return resource_exhausted("out of memory");
-  }
-}
-
-Status TensorRtComputation::put(device::Stream& stream, device::Slot& slot) {
-  if (context_ == nullptr) return unavailable("tensorrt backend: " + file_ + " lost its device");
-  auto* const native = static_cast<cudaStream_t>(stream.native());
-  if (!has_profile_) {
-    const Told told;
-    if (!context_->setOptimizationProfileAsync(face_.profile, native)) {
-      return failure(file_, "its optimization profile cannot be set", told);
-    }
-    has_profile_ = true;
-  }
+Status TensorRtComputation::put(device::Slot& slot) {
   Status status = set_inputs(slot);
   if (status.is_ok()) status = set_outputs(slot);
   if (!status.is_ok()) return status;
   const Told told;
-  if (context_->enqueueV3(native)) return Status::ok();
+  if (context_->enqueueV3(static_cast<cudaStream_t>(stream_->native()))) return Status::ok();
   return failure(file_, "the execution cannot be begun", told);
 }
 

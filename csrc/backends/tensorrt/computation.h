@@ -16,38 +16,37 @@
 
 #include "backends/tensorrt/engine.h"
 #include "device/pipeline.h"
+#include "device/places.h"
 
 namespace slipstream::tensorrt {
 
 class TensorRtComputation final : public device::Computation {
  public:
-  // kResourceExhausted where the device has not memory for a context. Throws std::bad_alloc. With
-  // the device entered. `face` outlives it.
-  [[nodiscard]] static Result<std::unique_ptr<device::Computation>> create(
-      std::shared_ptr<EngineSource> source, std::shared_ptr<device::Device> device,
-      const Face& face, std::string file);
+  // To be built before it is used. `face` outlives it.
+  TensorRtComputation(std::shared_ptr<EngineSource> source, device::Place place, const Face& face,
+                      std::string file);
   ~TensorRtComputation() override;
 
-  [[nodiscard]] Status enqueue(device::Stream& stream, device::Slot& slot) noexcept override;
-  [[nodiscard]] Status rebuild() noexcept override;
+  [[nodiscard]] device::Stream& stream() noexcept override { return *stream_; }
+  [[nodiscard]] Status enqueue(device::Slot& slot) noexcept override;
+  void tear_down() noexcept override;
+  // kResourceExhausted where the device has not memory for a context.
+  [[nodiscard]] Status build() noexcept override;
 
  private:
-  TensorRtComputation(std::shared_ptr<EngineSource> source, std::shared_ptr<device::Device> device,
-                      const Face& face, std::string file);
-
-  // All three throw std::bad_alloc.
-  [[nodiscard]] Status make_context();
+  // All throw std::bad_alloc.
+  [[nodiscard]] Status make();
   [[nodiscard]] Status set_inputs(const device::Slot& slot);
   [[nodiscard]] Status set_outputs(device::Slot& slot);
-  [[nodiscard]] Status put(device::Stream& stream, device::Slot& slot);
+  [[nodiscard]] Status put(device::Slot& slot);
 
   const std::shared_ptr<EngineSource> source_;
-  const std::shared_ptr<device::Device> device_;
+  const device::Place place_;
   const Face& face_;
   const std::string file_;
+  std::unique_ptr<device::Stream> stream_;
   std::shared_ptr<Engine> engine_;
   std::unique_ptr<nvinfer1::IExecutionContext> context_;
-  bool has_profile_ = false;  // a new context has the first one
 };
 
 }  // namespace slipstream::tensorrt

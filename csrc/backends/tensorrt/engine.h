@@ -1,15 +1,11 @@
-// Engine: a plan on a device, which all instances of a model share; and where they get it.
+// Engine: a plan on a device, which all instances of a model there share; and where they get it.
 //
 // Threads: any, for what is const in TensorRT (describing it, making contexts). Ownership: shared
-// with the contexts, which go first. An engine whose device was lost is left alone instead of being
-// destroyed: its memory went with the device, and giving the addresses back could hit what has got
-// them since. It is then kept for as long as the process lives; a loss is rare, and mostly the end
-// of that.
+// with the contexts, which go first.
 #pragma once
 
 #include <NvInferRuntime.h>
 
-#include <atomic>
 #include <cstddef>
 #include <memory>
 #include <mutex>
@@ -33,40 +29,39 @@ class Engine {
   ~Engine();
 
   [[nodiscard]] nvinfer1::ICudaEngine& get() const noexcept { return *engine_; }
-  // Its device was lost: see above.
-  void abandon() noexcept { is_abandoned_.store(true); }
-  // Takes a context of this engine, to destroy it, or to leave it alone as the engine is.
-  void give_up(std::unique_ptr<nvinfer1::IExecutionContext> context) const noexcept;
 
  private:
   const std::shared_ptr<device::Device> device_;
   std::unique_ptr<nvinfer1::IRuntime> runtime_;
   std::unique_ptr<nvinfer1::ICudaEngine> engine_;
-  std::atomic<bool> is_abandoned_{false};
 };
 
-// The plan's file, and the engine that was made of it last.
+// The plan's file, and the engine that was made of it on one device.
+struct Plan {
+  std::string name;  // of the file, for messages
+  MappedFile file;
+  PlanHeader header;
+  bool may_run_host_code = false;
+};
+
 class EngineSource {
  public:
-  struct Plan {
-    std::string name;  // of the file, for messages
-    MappedFile file;
-    PlanHeader header;
-    bool may_run_host_code = false;
-  };
+  EngineSource(const Library& library, std::shared_ptr<device::Device> device,
+               std::shared_ptr<const Plan> plan);
 
-  EngineSource(const Library& library, std::shared_ptr<device::Device> device, Plan plan);
-
-  // Another one than `lost`, which is the one that the caller has, or null. See
-  // why_not_deserialized(). Throws std::bad_alloc. With the device entered.
-  [[nodiscard]] Result<std::shared_ptr<Engine>> other_than(const std::shared_ptr<Engine>& lost);
+  [[nodiscard]] const std::shared_ptr<device::Device>& device() const noexcept { return device_; }
+  // Made now, if there is none. See why_not_deserialized(). Throws std::bad_alloc. With the device
+  // entered.
+  [[nodiscard]] Result<std::shared_ptr<Engine>> engine();
+  // Its device is lost: the next who asks gets another one.
+  void forget(const std::shared_ptr<Engine>& lost) noexcept;
 
  private:
   [[nodiscard]] Result<std::shared_ptr<Engine>> deserialize() const;
 
   const Library& library_;
   const std::shared_ptr<device::Device> device_;
-  const Plan plan_;
+  const std::shared_ptr<const Plan> plan_;
   std::mutex mutex_;
   std::shared_ptr<Engine> current_;  // guarded by mutex_
 };

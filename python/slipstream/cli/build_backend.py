@@ -83,7 +83,7 @@ def build_torch(*, force: bool = False, jobs: int | None = None) -> Path:
             "the torch backend needs torch: pip install 'slipstream[torch]'", package="torch"
         )
     sources = module_folder() / "_sources"
-    digest = _digest_of(sources)
+    digest = _digest_of(sources, "core", "backends/torch")
     folders = library_folders(module_folder())
     for folder in folders:
         stamp = folder / SOURCES_FILE
@@ -126,7 +126,8 @@ def build_tensorrt(
         version = hashlib.sha256(header.read_bytes()).hexdigest()
         defines.append(f"-DSLIPSTREAM_TENSORRT_DIR={header.parent}")
     sources = module_folder() / "_sources"
-    digest = f"{_digest_of(sources)} {version}"
+    used = _digest_of(sources, "core", "device", "cuda", "backends/tensorrt")
+    digest = f"{used} {version}"
     folders = tensorrt_library.library_folders(module_folder())
     for folder in folders:
         library, stamp = folder / tensorrt_library.LIBRARY, folder / tensorrt_library.SOURCES_FILE
@@ -142,14 +143,17 @@ def build_tensorrt(
     return target / tensorrt_library.LIBRARY
 
 
-def _digest_of(sources: Path) -> str:
-    """Of the names and contents of all files.
+def _digest_of(sources: Path, *folders: str) -> str:
+    """Of the names and contents of all files of the build, and of those folders of ``csrc``.
 
     Raises:
         BuildError: there are none.
     """
     digest = hashlib.sha256()
-    files = sorted(file for file in sources.rglob("*") if file.is_file())
+    found = [sources / "CMakeLists.txt", *(sources / "cmake").rglob("*")]
+    for folder in folders:
+        found += (sources / "csrc" / folder).rglob("*")
+    files = sorted(file for file in found if file.is_file())
     if not files:
         raise BuildError(f"the sources of the backends are not in {sources}: reinstall")
     for file in files:

@@ -58,7 +58,8 @@ const Target& target() {
 }
 
 Backend& backend() {
-  static BackendRegistry registry({SLIPSTREAM_BACKEND_DIR});
+  const std::string folder = variable("CONFORMANCE_FOLDER");  // of the backends
+  static BackendRegistry registry({folder.empty() ? SLIPSTREAM_BACKEND_DIR : folder});
   return *value_or_throw(registry.open(target().backend), "the backend does not open");
 }
 

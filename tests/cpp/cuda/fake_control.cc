@@ -94,7 +94,8 @@ int fake_cuda_objects() {
   const Lock lock(state().mutex);
   const auto exists = [](const auto& one) { return !one->is_destroyed; };
   return static_cast<int>(std::ranges::count_if(state().streams, exists) +
-                          std::ranges::count_if(state().events, exists)) +
+                          std::ranges::count_if(state().events, exists) +
+                          std::ranges::count_if(state().graphs, exists)) +
          static_cast<int>(state().memory.size());
 }
 

@@ -44,7 +44,7 @@ FAKE_CUDA_API std::uint64_t fake_cuda_blocking_calls();
 // Primary contexts of that device made so far; how often it is retained now.
 FAKE_CUDA_API int fake_cuda_contexts(int device);
 FAKE_CUDA_API int fake_cuda_retained(int device);
-// Streams, events and blocks of memory that exist now, of all devices.
+// Streams, events, graphs and blocks of memory that exist now, of all devices.
 FAKE_CUDA_API int fake_cuda_objects();
 // Contexts on the calling thread's stack.
 FAKE_CUDA_API int fake_cuda_entered();

@@ -163,6 +163,7 @@ CUresult ctx_synchronize() {
   ++state().blocking_calls;
   CUcontext context = nullptr;
   if (const CUresult result = state().current(context); result != CUDA_SUCCESS) return result;
+  if (const CUresult result = state().break_captures(); result != CUDA_SUCCESS) return result;
   state().changed.wait(lock, [&] { return state().is_idle(context); });
   return state().current(context);
 }
@@ -310,11 +311,7 @@ CUresult memcpy_to_host(void* to, CUdeviceptr from, std::size_t bytes, CUstream 
   return copy(address, static_cast<char*>(to), address, bytes, stream);
 }
 
-struct Entry {
-  std::string_view name;
-  int version;  // that it appeared in, with this type
-  void* function;
-};
+using fake::Entry;
 
 #define ENTRY(function, name, version)                                                       \
   Entry {                                                                                    \
@@ -374,14 +371,16 @@ FAKE_CUDA_API CUresult cuGetProcAddress_v2(const char* name, void** function, in
   *function = nullptr;
   *outcome = CU_GET_PROC_ADDRESS_SYMBOL_NOT_FOUND;
   if (flags != CU_GET_PROC_ADDRESS_LEGACY_STREAM) return CUDA_ERROR_INVALID_VALUE;
-  for (const Entry& entry : kEntries) {
-    if (entry.name != name || state().hidden == name) continue;
+  for (const std::span<const Entry> entries :
+       {std::span<const Entry>(kEntries), fake::graph_entries()}) {
+    const auto found = std::ranges::find(entries, std::string_view(name), &Entry::name);
+    if (found == entries.end() || state().hidden == name) continue;
     // A newer version than we have may have another type.
-    if (version != entry.version) {
+    if (version != found->version) {
       *outcome = CU_GET_PROC_ADDRESS_VERSION_NOT_SUFFICIENT;
       return CUDA_ERROR_NOT_FOUND;
     }
-    *function = entry.function;
+    *function = found->function;
     *outcome = CU_GET_PROC_ADDRESS_SUCCESS;
     return CUDA_SUCCESS;
   }

@@ -89,6 +89,9 @@ void State::destroy_primary(int device) {
   for (const auto& event : events) {
     if (event->context == context) event->is_destroyed = true;
   }
+  for (const auto& graph : graphs) {
+    if (graph->context == context) graph->is_destroyed = true;
+  }
   std::erase_if(memory, [&](const auto& entry) {
     if (entry.second.context != context) return false;
     ::operator delete(entry.first, std::align_val_t{kAlignment});
@@ -117,6 +120,7 @@ CUresult State::allocate(std::size_t bytes, bool is_pinned, char*& address) {
   ++blocking_calls;
   CUcontext context = nullptr;
   if (const CUresult result = current(context); result != CUDA_SUCCESS) return result;
+  if (const CUresult result = break_captures(); result != CUDA_SUCCESS) return result;
   if (bytes == 0) return CUDA_ERROR_INVALID_VALUE;
   const std::size_t limit = is_pinned ? pinned_bytes : device_bytes;
   const std::size_t used = used_bytes(context->device, is_pinned);
@@ -147,10 +151,24 @@ bool State::is_on_device(const char* address, std::size_t bytes) const {
 
 CUresult State::put(CUstream stream, FakeOperation operation) {
   if (const CUresult result = usable(stream); result != CUDA_SUCCESS) return result;
+  if (stream->captured != nullptr) {
+    stream->captured->operations.push_back(std::move(operation));
+    return CUDA_SUCCESS;
+  }
   start_engines();
   stream->waiting.push_back(std::move(operation));
   changed.notify_all();
   return CUDA_SUCCESS;
+}
+
+CUresult State::break_captures() {
+  CUresult result = CUDA_SUCCESS;
+  for (const auto& stream : streams) {
+    if (stream->captured == nullptr || stream->captured_by != std::this_thread::get_id()) continue;
+    stream->is_capture_broken = true;
+    result = CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+  }
+  return result;
 }
 
 bool State::is_idle(CUcontext context) const {

@@ -16,7 +16,10 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
+#include <string_view>
+#include <thread>
 #include <vector>
 
 // Where an event was recorded last.
@@ -37,6 +40,16 @@ struct CUctx_st {
   CUresult broken = CUDA_SUCCESS;
 };
 
+struct CUgraph_st {
+  std::vector<FakeOperation> operations;
+};
+
+struct CUgraphExec_st {
+  CUcontext context = nullptr;
+  bool is_destroyed = false;
+  std::vector<FakeOperation> operations;
+};
+
 struct CUstream_st {
   CUcontext context = nullptr;
   unsigned int flags = 0;
@@ -44,6 +57,9 @@ struct CUstream_st {
   bool is_destroyed = false;
   bool is_running = false;
   std::deque<FakeOperation> waiting;
+  std::unique_ptr<CUgraph_st> captured;  // while it is captured; by that thread
+  std::thread::id captured_by;
+  bool is_capture_broken = false;
 };
 
 struct CUevent_st {
@@ -86,6 +102,7 @@ struct State {
   std::vector<std::unique_ptr<CUctx_st>> contexts;
   std::vector<std::unique_ptr<CUstream_st>> streams;
   std::vector<std::unique_ptr<CUevent_st>> events;
+  std::vector<std::unique_ptr<CUgraphExec_st>> graphs;
   std::map<char*, Allocation> memory;
 
   // All of the following with the mutex.
@@ -107,10 +124,20 @@ struct State {
   bool is_on_device(const char* address, std::size_t bytes) const;
 
   CUresult put(CUstream stream, FakeOperation operation);
+  // What this thread captures is void, where it does what is not allowed meanwhile.
+  CUresult break_captures();
   bool is_idle(CUcontext context) const;
   void start_engines();
   void run_engine();
 };
+
+struct Entry {
+  std::string_view name;
+  int version;  // that it appeared in, with this type
+  void* function;
+};
+// Those of fake_graphs.cc.
+std::span<const Entry> graph_entries();
 
 State& state();
 std::vector<CUcontext>& thread_stack();

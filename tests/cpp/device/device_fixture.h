@@ -21,7 +21,7 @@ class DoublingModel final : public Model {
 
   const ModelSpec& spec() const noexcept override { return spec_; }
   Result<std::unique_ptr<Instance>> create_instance() noexcept override {
-    auto doubling = std::make_unique<Doubling>(compute_ns_);
+    auto doubling = std::make_unique<Doubling>(*device_, compute_ns_);
     made.push_back(doubling.get());
     return DeviceInstance::create(device_, std::move(doubling), spec_, options_);
   }

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <thread>
 #include <utility>
@@ -13,6 +14,7 @@
 #include "core/backend.h"
 #include "device/pipeline.h"
 #include "device/simulated_device.h"
+#include "harness.h"
 
 namespace slipstream::device {
 
@@ -27,9 +29,13 @@ inline ModelSpec doubling_spec() {
 
 class Doubling final : public Computation {
  public:
-  explicit Doubling(Nanoseconds takes_ns) : takes_ns_(takes_ns) {}
+  Doubling(Device& device, Nanoseconds takes_ns) : device_(device), takes_ns_(takes_ns) {
+    REQUIRE(make_stream().is_ok());
+  }
 
-  Status enqueue(Stream& stream, Slot& slot) noexcept override {
+  Stream& stream() noexcept override { return *stream_; }
+  Status enqueue(Slot& slot) noexcept override {
+    ++enqueued;
     if (!refusal.is_ok()) return std::exchange(refusal, Status());
     if (refuses_rows > 0 && slot.rows() >= refuses_rows) {
       return internal_error("too many rows for it");
@@ -38,17 +44,22 @@ class Doubling final : public Computation {
     const Result<void*> out = slot.place_output(0, in.shape);
     if (!out.is_ok()) return out.status();
     const auto width = static_cast<std::size_t>(in.shape.elements_per_row());
-    return SimulatedDevice::launch(stream, takes_ns_,
+    return SimulatedDevice::launch(*stream_, takes_ns_,
                                    [this, from = static_cast<const std::uint8_t*>(in.address),
                                     to = static_cast<std::uint8_t*>(out.value()), width,
                                     elements = static_cast<std::size_t>(in.shape.elements())] {
+                                     while (is_held.load()) std::this_thread::yield();
                                      for (std::size_t i = 0; i < elements; ++i)
                                        to[i] = answer(from[i], i / width);
                                    });
   }
-  Status rebuild() noexcept override {
+  std::int64_t padded_rows(std::int64_t rows) const noexcept override {
+    return (rows + pads_to - 1) / pads_to * pads_to;
+  }
+  void tear_down() noexcept override { stream_.reset(); }
+  Status build() noexcept override {
     ++rebuilds;
-    return Status::ok();
+    return make_stream();
   }
 
   static std::uint8_t answer(std::uint8_t value, std::size_t row) noexcept {
@@ -58,9 +69,20 @@ class Doubling final : public Computation {
   Status refusal;                    // of the next computation
   std::int64_t refuses_rows = 0;     // as many, or more; 0: it takes any number
   std::atomic<bool> is_held{false};  // computations begin, and do not end
+  std::int64_t pads_to = 1;          // the multiple
+  int enqueued = 0;
   int rebuilds = 0;
 
  private:
+  Status make_stream() noexcept {
+    Result<std::unique_ptr<Stream>> made = device_.create_stream();
+    if (!made.is_ok()) return made.status();
+    stream_ = std::move(made).value();
+    return Status::ok();
+  }
+
+  Device& device_;
+  std::unique_ptr<Stream> stream_;
   Nanoseconds takes_ns_;
 };
 

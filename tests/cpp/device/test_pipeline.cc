@@ -84,7 +84,7 @@ struct Driver {
 Nanoseconds time_of(std::size_t batches, std::size_t slots, Nanoseconds copy_ns,
                     Nanoseconds compute_ns) {
   const auto device = std::make_shared<SimulatedDevice>(SimulatedOptions{.copy_ns = copy_ns});
-  Doubling doubling(compute_ns);
+  Doubling doubling(*device, compute_ns);
   const auto pipeline = made(device, doubling, slots);
   Driver driver(*pipeline);
   driver.run(batches);
@@ -138,7 +138,7 @@ TEST(one_slot_overlaps_nothing) {
 
 TEST(nothing_is_allocated_once_the_largest_batch_has_come_by) {
   const auto device = std::make_shared<SimulatedDevice>();
-  Doubling doubling(kComputeNs);
+  Doubling doubling(*device, kComputeNs);
   {
     const auto pipeline = made(device, doubling, 3);
     Driver driver(*pipeline);
@@ -156,7 +156,7 @@ TEST(nothing_is_allocated_once_the_largest_batch_has_come_by) {
 
 TEST(pieces_are_gathered_in_order) {
   const auto device = std::make_shared<SimulatedDevice>();
-  Doubling doubling(kComputeNs);
+  Doubling doubling(*device, kComputeNs);
   const auto pipeline = made(device, doubling, 2);
   const Tensor whole = doubling_rows(7, 6, kWidth);
   // Rows 4 to 6 of a larger request, then a whole one, so that both kinds are there.
@@ -182,7 +182,7 @@ TEST(pieces_are_gathered_in_order) {
 
 TEST(large_batches_are_sent_while_they_are_gathered) {
   const auto device = std::make_shared<SimulatedDevice>();
-  Doubling doubling(kComputeNs);
+  Doubling doubling(*device, kComputeNs);
   const auto pipeline = made(device, doubling, 2);
   const std::int64_t width = 3'000'000;  // three chunks
   const std::vector<Tensor> inputs{doubling_rows(1, 1, width)};
@@ -198,7 +198,7 @@ TEST(large_batches_are_sent_while_they_are_gathered) {
 
 TEST(answers_outlive_the_pipeline_and_hold_up_nothing) {
   const auto device = std::make_shared<SimulatedDevice>();
-  Doubling doubling(kComputeNs);
+  Doubling doubling(*device, kComputeNs);
   std::vector<Tensor> kept;
   {
     // Room for two answers: those behind are copied once more instead.
@@ -226,7 +226,7 @@ TEST(answers_outlive_the_pipeline_and_hold_up_nothing) {
 
 TEST(an_unwanted_output_is_left_out) {
   const auto device = std::make_shared<SimulatedDevice>();
-  Doubling doubling(kComputeNs);
+  Doubling doubling(*device, kComputeNs);
   const auto pipeline = made(device, doubling, 1);
   const std::vector<Tensor> inputs{doubling_rows(0, 1, kWidth)};
   const Piece piece{.inputs = inputs, .begin_row = 0, .end_row = 1};
@@ -240,9 +240,23 @@ TEST(an_unwanted_output_is_left_out) {
   CHECK_EQ(device->busy_ns(SimulatedEngine::kCopyOut), 0);
 }
 
+TEST(rows_that_pad_a_batch_are_left_out_of_its_answer) {
+  const auto device = std::make_shared<SimulatedDevice>();
+  Doubling doubling(*device, kComputeNs);
+  doubling.pads_to = 4;
+  const auto pipeline = made(device, doubling, 3);
+  Driver driver(*pipeline);  // which compares shapes, too
+  for (std::int64_t rows = 1; rows <= 9; ++rows) {
+    driver.launch(rows);
+    driver.take_all();
+  }
+  REQUIRE(driver.ended.size() == 9);
+  CHECK(std::ranges::all_of(driver.ended, [](const Status& how) { return how.is_ok(); }));
+}
+
 TEST(no_more_is_in_flight_than_there_are_slots) {
   const auto device = std::make_shared<SimulatedDevice>();
-  Doubling doubling(kComputeNs);
+  Doubling doubling(*device, kComputeNs);
   const auto pipeline = made(device, doubling, 2);
   Driver driver(*pipeline);
   CHECK(driver.launch());
@@ -257,7 +271,7 @@ TEST(no_more_is_in_flight_than_there_are_slots) {
 
 TEST(a_batch_without_memory_is_refused_and_others_are_not) {
   const auto device = std::make_shared<SimulatedDevice>(SimulatedOptions{.memory_bytes = 2048});
-  Doubling doubling(kComputeNs);
+  Doubling doubling(*device, kComputeNs);
   const auto pipeline = made(device, doubling, 1);
   Driver driver(*pipeline);
   driver.run(1);
@@ -275,7 +289,7 @@ TEST(what_is_refused_fails_its_batch_only) {
   for (const SimulatedCall call : {SimulatedCall::kCopy, SimulatedCall::kLaunch}) {
     for (const std::uint64_t after : {0U, 1U, 2U}) {
       const auto device = std::make_shared<SimulatedDevice>();
-      Doubling doubling(kComputeNs);
+      Doubling doubling(*device, kComputeNs);
       const auto pipeline = made(device, doubling, 3);
       Driver driver(*pipeline);
       device->refuse(call, resource_exhausted("no memory for that"), after);
@@ -291,7 +305,7 @@ TEST(what_is_refused_fails_its_batch_only) {
 
 TEST(a_computation_that_refuses_fails_its_batch_only) {
   const auto device = std::make_shared<SimulatedDevice>();
-  Doubling doubling(kComputeNs);
+  Doubling doubling(*device, kComputeNs);
   const auto pipeline = made(device, doubling, 3);
   Driver driver(*pipeline);
   driver.run(3);
@@ -304,7 +318,7 @@ TEST(a_computation_that_refuses_fails_its_batch_only) {
 
 TEST(a_lost_device_ends_everything_in_flight_once_and_comes_back) {
   const auto device = std::make_shared<SimulatedDevice>();
-  Doubling doubling(kComputeNs);
+  Doubling doubling(*device, kComputeNs);
   const auto pipeline = made(device, doubling, 3);
   Driver driver(*pipeline);
   for (int round = 0; round < 5; ++round) {
@@ -327,7 +341,7 @@ TEST(a_lost_device_ends_everything_in_flight_once_and_comes_back) {
 
 TEST(a_device_that_does_not_come_back_is_tried_again) {
   const auto device = std::make_shared<SimulatedDevice>();
-  Doubling doubling(kComputeNs);
+  Doubling doubling(*device, kComputeNs);
   const auto pipeline = made(device, doubling, 2);
   Driver driver(*pipeline);
   device->fail_recovery(2);
@@ -347,7 +361,7 @@ TEST(every_launch_ends_once_under_random_faults) {
   std::mt19937 random(20261129);
   for (int round = 0; round < 30; ++round) {
     const auto device = std::make_shared<SimulatedDevice>();
-    Doubling doubling(kComputeNs);
+    Doubling doubling(*device, kComputeNs);
     const auto pipeline = made(device, doubling, 1 + random() % 4);
     Driver driver(*pipeline);
     while (driver.batches.size() < 200) {

@@ -5,6 +5,8 @@
 
 #include <atomic>
 #include <cstring>
+#include <deque>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -21,6 +23,7 @@ constexpr std::size_t kHeaderBytes = 28;
 std::atomic<int> objects{0};
 std::atomic<int> engines{0};
 std::atomic<int> misuses{0};
+std::atomic<int> executions{0};
 std::atomic<int> refused_after{-1};
 std::atomic<bool> refuses_contexts{false};
 std::atomic<bool> refuses_start{false};
@@ -61,7 +64,7 @@ struct Doubling {
     }
   }
   static void run(void* argument) {
-    const std::unique_ptr<Doubling> job(static_cast<Doubling*>(argument));
+    const auto* const job = static_cast<const Doubling*>(argument);
     if (job->type == DataType::kFLOAT) return job->run_as<float>();
     if (job->type == DataType::kINT32) return job->run_as<std::uint32_t>();
     if (job->type == DataType::kINT64) return job->run_as<std::uint64_t>();
@@ -116,6 +119,7 @@ class ContextParts final : public UnusedVExecutionContext {
   }
   bool enqueueV3(cudaStream_t stream) noexcept override {
     require_entered();
+    ++executions;
     if (refused_after.load() >= 0 && refused_after.fetch_sub(1) == 0) {
       shared_->error("enqueueV3: a tactic failed");
       return false;
@@ -123,16 +127,15 @@ class ContextParts final : public UnusedVExecutionContext {
     for (const FakeTensor& tensor : shared_->plan.tensors) {
       if (!addresses_.contains(tensor.name)) ++misuses;
       if (tensor.is_input) continue;
-      auto job = std::make_unique<Doubling>(
-          Doubling{.from = static_cast<const std::byte*>(addresses_[tensor.of]),
-                   .to = static_cast<std::byte*>(addresses_[tensor.name]),
-                   .bytes = bytes_of(tensor.type, getTensorShape(tensor.name.c_str())),
-                   .type = tensor.type});
-      if (fake_cuda_launch(stream, &Doubling::run, job.get()) != CUDA_SUCCESS) {
+      // Kept, since a graph launches it again and again.
+      jobs_.push_back({.from = static_cast<const std::byte*>(addresses_[tensor.of]),
+                       .to = static_cast<std::byte*>(addresses_[tensor.name]),
+                       .bytes = bytes_of(tensor.type, getTensorShape(tensor.name.c_str())),
+                       .type = tensor.type});
+      if (fake_cuda_launch(stream, &Doubling::run, &jobs_.back()) != CUDA_SUCCESS) {
         shared_->error("enqueueV3: the launch failed");
         return false;
       }
-      (void)job.release();
     }
     return true;
   }
@@ -155,6 +158,7 @@ class ContextParts final : public UnusedVExecutionContext {
   std::size_t profile_ = 0;
   std::map<std::string, Dims> shapes_;
   std::map<std::string, void*> addresses_;
+  std::deque<Doubling> jobs_;
 };
 
 class FakeContext final : public IExecutionContext, Counted {
@@ -295,6 +299,9 @@ FAKE_NVINFER_API int fake_nvinfer_objects() {
 }
 FAKE_NVINFER_API int fake_nvinfer_engines() {
   return nvinfer1::fake::engines.load();
+}
+FAKE_NVINFER_API int fake_nvinfer_executions() {
+  return nvinfer1::fake::executions.load();
 }
 FAKE_NVINFER_API int fake_nvinfer_misuses() {
   return nvinfer1::fake::misuses.load();

@@ -17,6 +17,8 @@
 FAKE_NVINFER_API int fake_nvinfer_objects();
 // Engines made so far.
 FAKE_NVINFER_API int fake_nvinfer_engines();
+// Executions put on streams so far.
+FAKE_NVINFER_API int fake_nvinfer_executions();
 // Calls that a real runtime would not have survived.
 FAKE_NVINFER_API int fake_nvinfer_misuses();
 // The execution after so many more is refused; -1: none.

@@ -25,6 +25,11 @@ constexpr PlanVersion kVersion{
 constexpr const char* kRows = "input x 0 -1,4 1,4 8,4\noutput y 0 -1,4 x\nend\n";
 
 Backend& tensorrt() {
+  static const bool is_set = [] {
+    fake_cuda_machine(2, 13000);  // before the driver is opened
+    return true;
+  }();
+  REQUIRE(is_set);
   static BackendRegistry registry({SLIPSTREAM_BACKEND_DIR});
   const Result<Backend*> backend = registry.open("tensorrt");
   if (!backend.is_ok()) std::cerr << backend.status().message() << '\n';
@@ -237,6 +242,41 @@ TEST(the_profile_that_was_asked_for_is_used) {
   CHECK(is_double(outputs[0], input));
   CHECK(says(run(*instance, rows_of(2, 1), outputs), StatusCode::kInvalidArgument,
              {"[3 to 6, 4]", "profile 1"}));
+}
+
+TEST(executions_are_recorded_as_graphs_and_launched_by_them) {
+  const auto model = must_load(kRows, {{"graph_rows", "64"}, {"slots", "1"}});
+  const auto instance = must_create(*model);
+  std::vector<Tensor> outputs;
+  for (int round = 0; round < 3; ++round) {
+    for (const std::int64_t rows : {1, 5, 8}) {
+      const Tensor input = rows_of(rows, static_cast<float>(round));
+      CHECK_EQ(run(*instance, input, outputs).message(), "");
+      REQUIRE(outputs.size() == 1);
+      CHECK(is_double(outputs[0], input));
+    }
+  }
+  // Each was put on the stream to compute and again to be recorded; the rest were launches.
+  const int executions = fake_nvinfer_executions();
+  const Tensor input = rows_of(5, 7);
+  CHECK_EQ(run(*instance, input, outputs).message(), "");
+  CHECK(is_double(outputs[0], input));
+  CHECK_EQ(fake_nvinfer_executions(), executions);
+}
+
+TEST(instances_are_spread_over_the_devices_each_with_an_engine) {
+  const int engines_before = fake_nvinfer_engines();
+  const auto model = must_load(kRows, {{"device", "cuda:0,cuda:1"}});
+  CHECK_EQ(fake_nvinfer_engines(), engines_before + 2);
+  const auto first = must_create(*model);
+  const auto second = must_create(*model);
+  CHECK_EQ(fake_nvinfer_engines(), engines_before + 2);
+  for (Instance* const instance : {first.get(), second.get()}) {
+    const Tensor input = rows_of(3, 1);
+    std::vector<Tensor> outputs;
+    CHECK_EQ(run(*instance, input, outputs).message(), "");
+    CHECK(is_double(outputs[0], input));
+  }
 }
 
 TEST(a_device_that_is_not_there_is_refused) {

@@ -82,28 +82,30 @@ TEST(what_is_no_plan_or_less_than_a_header_is_refused) {
 TEST(options_have_defaults_and_are_refused_by_name) {
   const Result<TensorRtOptions> defaults = options_of({});
   REQUIRE(defaults.is_ok());
-  CHECK_EQ(defaults.value().device, 0);
+  CHECK(defaults.value().devices == std::vector<int>{0});
+  CHECK_EQ(defaults.value().graph_rows, 0);
   CHECK_EQ(defaults.value().slots, 3U);
   CHECK(!defaults.value().host_code);
-  const Result<TensorRtOptions> given = options_of({{"device", "cuda:3"},
+  const Result<TensorRtOptions> given = options_of({{"device", "cuda:3,cuda:1"},
                                                     {"slots", "1"},
                                                     {"profile", "2"},
                                                     {"host_code", "true"},
-                                                    {"cuda_graph", "false"},
+                                                    {"graph_rows", "16"},
                                                     {"library_path", "/a/b"}});
   REQUIRE(given.is_ok());
-  CHECK_EQ(given.value().device, 3);
+  CHECK(given.value().devices == (std::vector<int>{3, 1}));
+  CHECK_EQ(given.value().graph_rows, 16);
   CHECK_EQ(given.value().slots, 1U);
   CHECK_EQ(given.value().profile, 2);
   CHECK(given.value().host_code);
   CHECK_EQ(given.value().library_path, "/a/b");
-  for (const char* bad : {"", "cpu", "cuda", "cuda:", "cuda:-1", "cuda:1x", "cuda:99999999999"}) {
+  for (const char* bad : {"", "cpu", "cuda:", "cuda:-1", "cuda:1x", "cuda:1,cuda:1"}) {
     CHECK(says(options_of({{"device", bad}}).status(), StatusCode::kInvalidArgument, {"'device'"}));
   }
   CHECK(says(options_of({{"slots", "0"}}).status(), StatusCode::kInvalidArgument, {"slots"}));
   CHECK(says(options_of({{"profile", "-1"}}).status(), StatusCode::kInvalidArgument, {"profile"}));
-  CHECK(says(options_of({{"cuda_graph", "true"}}).status(), StatusCode::kInvalidArgument,
-             {"cuda_graph"}));
+  CHECK(says(options_of({{"graph_rows", "-1"}}).status(), StatusCode::kInvalidArgument,
+             {"graph_rows"}));
 }
 
 TEST(a_face_has_the_profiles_rows_and_batches_by_first_dimensions) {

@@ -1,0 +1,245 @@
+#include "backends/onnx/computation.h"
+
+#include <algorithm>
+#include <new>
+#include <span>
+#include <utility>
+
+#include "backends/onnx/ort_values.h"
+#include "backends/onnx/session.h"
+
+namespace slipstream::onnx {
+namespace {
+
+// A run returns when all is on the stream: what follows is ordered by it.
+constexpr const char* kDoNotWait = "disable_synchronize_execution_providers";
+
+}  // namespace
+
+OnnxComputation::OnnxComputation(const Runtime& runtime, const OnnxOptions& options,
+                                 std::string path, GpuTarget target, device::Place place,
+                                 const ModelSpec& spec)
+    : runtime_(runtime),
+      options_(options),
+      path_(std::move(path)),
+      target_(std::move(target)),
+      place_(std::move(place)),
+      spec_(spec),
+      memory_(nullptr, runtime.api.ReleaseMemoryInfo),
+      run_options_(nullptr, runtime.api.ReleaseRunOptions),
+      session_(nullptr, runtime.api.ReleaseSession) {}
+
+OnnxComputation::~OnnxComputation() {
+  const device::Entered entered(*target_.device);
+  OnnxComputation::tear_down();
+}
+
+void OnnxComputation::tear_down() noexcept {
+  bound_.clear();
+  session_.reset();  // before the stream that it works on
+  stream_.reset();
+}
+
+Status OnnxComputation::build() noexcept {
+  Status status;
+  try {
+    status = make();
+  } catch (const std::bad_alloc&) {
+    status = resource_exhausted("out of memory");
+  }
+  if (!status.is_ok()) tear_down();
+  return status;
+}
+
+Status OnnxComputation::make() {
+  const Api& api = runtime_.api;
+  if (memory_ == nullptr) {
+    OrtMemoryInfo* memory = nullptr;
+    OrtRunOptions* run_options = nullptr;
+    OrtStatus* failed = api.CreateMemoryInfo(target_.memory_name, kDeviceAllocator, target_.ordinal,
+                                             kDefaultMemory, &memory);
+    memory_.reset(memory);
+    if (!failed) failed = api.CreateRunOptions(&run_options);
+    run_options_.reset(run_options);
+    if (!failed) failed = api.AddRunConfigEntry(run_options, kDoNotWait, "1");
+    if (failed) return check(failed);
+  }
+  Result<std::unique_ptr<device::Stream>> stream = target_.device->create_stream();
+  if (!stream.is_ok()) return stream.status();
+  stream_ = std::move(stream).value();
+  const ProviderContext context{.runtime = runtime_,
+                                .options = options_,
+                                .ordinal = target_.ordinal,
+                                .compute_stream = stream_->native(),
+                                .spec = &spec_};
+  // Recording what partly runs on the host would repeat what the host once computed.
+  bool is_fixed_all = true;
+  for (std::size_t i = 0; i < spec_.outputs.size(); ++i) is_fixed_all &= is_fixed(i);
+  may_be_recorded_ = is_fixed_all && options_.gpu->graph_rows > 0;
+  Result<Owned<OrtSession>> session =
+      create_session(context, path_, may_be_recorded_ ? OnCpu::kNone : OnCpu::kSome);
+  if (!session.is_ok() && may_be_recorded_) {
+    may_be_recorded_ = false;
+    session = create_session(context, path_, OnCpu::kSome);
+  }
+  if (!session.is_ok()) return session.status();
+  session_ = std::move(session).value();
+  return Status::ok();
+}
+
+Status OnnxComputation::enqueue(device::Slot& slot) noexcept {
+  try {
+    return run(slot);
+  } catch (const std::bad_alloc&) {
+    return resource_exhausted("out of memory");
+  }
+}
+
+Status OnnxComputation::run(device::Slot& slot) {
+  const Result<Bound*> found = bound(slot.number());
+  if (!found.is_ok()) return found.status();
+  Bound& bound = *found.value();
+  if (Status status = place_outputs(slot); !status.is_ok()) return status;
+  const bool is_same =
+      bound.moves == slot.moves() && bound.outputs_wanted == slot.outputs_wanted() &&
+      std::ranges::equal(bound.inputs, slot.inputs(), {}, {}, &device::Slot::Input::shape);
+  if (!is_same) {
+    if (Status status = bind(slot, bound); !status.is_ok()) {
+      bound.moves = ~std::uint64_t{0};
+      return status;
+    }
+  }
+  if (OrtStatus* const failed =
+          runtime_.api.RunWithBinding(session_.get(), run_options_.get(), bound.binding.get())) {
+    return check(failed);
+  }
+  return take_outputs(slot, bound);
+}
+
+Result<OnnxComputation::Bound*> OnnxComputation::bound(std::size_t slot) {
+  if (bound_.size() <= slot) bound_.resize(slot + 1);
+  if (bound_[slot] == nullptr) {
+    OrtIoBinding* made = nullptr;
+    if (OrtStatus* const failed = runtime_.api.CreateIoBinding(session_.get(), &made)) {
+      return check(failed);
+    }
+    bound_[slot] =
+        std::make_unique<Bound>(Owned<OrtIoBinding>(made, runtime_.api.ReleaseIoBinding));
+  }
+  return bound_[slot].get();
+}
+
+Status OnnxComputation::bind(device::Slot& slot, Bound& bound) {
+  const Api& api = runtime_.api;
+  api.ClearBoundInputs(bound.binding.get());
+  api.ClearBoundOutputs(bound.binding.get());
+  bound.inputs.clear();
+  for (std::size_t i = 0; i < spec_.inputs.size(); ++i) {
+    const device::Slot::Input& input = slot.inputs()[i];
+    const std::string& name = spec_.inputs[i].name;
+    const Result<Owned<OrtValue>> value = value_at(input.address, input.dtype, input.shape, name);
+    if (!value.is_ok()) return value.status();
+    if (OrtStatus* const failed =
+            api.BindInput(bound.binding.get(), name.c_str(), value.value().get())) {
+      return check(failed);
+    }
+    bound.inputs.push_back(input.shape);
+  }
+  for (std::size_t i = 0; i < spec_.outputs.size(); ++i) {
+    if (!slot.wants(i)) continue;
+    if (Status status = bind_output(slot, bound, i); !status.is_ok()) return status;
+  }
+  bound.moves = slot.moves();
+  bound.outputs_wanted = slot.outputs_wanted();
+  return Status::ok();
+}
+
+Status OnnxComputation::bind_output(device::Slot& slot, Bound& bound, std::size_t output) {
+  const Api& api = runtime_.api;
+  const TensorSpec& spec = spec_.outputs[output];
+  if (!is_fixed(output)) {
+    return check(api.BindOutputToDevice(bound.binding.get(), spec.name.c_str(), memory_.get()));
+  }
+  const Shape shape = fixed_shape(output, slot.padded_rows());
+  const Result<void*> address = slot.place_output(output, shape);
+  if (!address.is_ok()) return address.status();
+  const Result<Owned<OrtValue>> value = value_at(address.value(), spec.dtype, shape, spec.name);
+  if (!value.is_ok()) return value.status();
+  return check(api.BindOutput(bound.binding.get(), spec.name.c_str(), value.value().get()));
+}
+
+Status OnnxComputation::place_outputs(device::Slot& slot) {
+  for (std::size_t i = 0; i < spec_.outputs.size(); ++i) {
+    if (!slot.wants(i) || !is_fixed(i)) continue;
+    const Result<void*> address = slot.place_output(i, fixed_shape(i, slot.padded_rows()));
+    if (!address.is_ok()) return address.status();
+  }
+  return Status::ok();
+}
+
+// What ONNX Runtime allocated itself goes to the slot.
+Status OnnxComputation::take_outputs(device::Slot& slot, const Bound& bound) {
+  bool is_all_fixed = true;
+  for (std::size_t i = 0; i < spec_.outputs.size(); ++i) {
+    is_all_fixed &= !slot.wants(i) || is_fixed(i);
+  }
+  if (is_all_fixed) return Status::ok();
+  OrtValue** values = nullptr;
+  std::size_t count = 0;
+  if (OrtStatus* const failed = runtime_.api.GetBoundOutputValues(
+          bound.binding.get(), runtime_.allocator, &values, &count)) {
+    return check(failed);
+  }
+  std::vector<Owned<OrtValue>> owned;
+  owned.reserve(count);
+  for (OrtValue* const value : std::span(values, count)) {
+    owned.emplace_back(value, runtime_.api.ReleaseValue);
+  }
+  if (Status status = check(runtime_.api.AllocatorFree(runtime_.allocator, values));
+      !status.is_ok()) {
+    return status;
+  }
+  std::size_t next = 0;  // in the order in which they were bound
+  for (std::size_t i = 0; i < spec_.outputs.size(); ++i) {
+    if (!slot.wants(i)) continue;
+    Owned<OrtValue>& value = owned.at(next++);
+    if (is_fixed(i)) continue;
+    Result<Tensor> tensor = to_tensor(runtime_, std::move(value), spec_.outputs[i].name,
+                                      std::pmr::new_delete_resource());
+    if (!tensor.is_ok()) return tensor.status();
+    Tensor& made = tensor.value();
+    slot.set_output(i, made.shape(), made.data(), made.owner());
+  }
+  return Status::ok();
+}
+
+Result<Owned<OrtValue>> OnnxComputation::value_at(void* address, DType dtype, const Shape& shape,
+                                                  const std::string& name) const {
+  OrtValue* value = nullptr;
+  const std::size_t bytes = static_cast<std::size_t>(shape.elements()) * dtype_size(dtype);
+  if (OrtStatus* const failed = runtime_.api.CreateTensorWithDataAsOrtValue(
+          memory_.get(), address, bytes, shape.dims().data(), shape.rank(), element_type_of(dtype),
+          &value)) {
+    return take_status(runtime_.api, failed, Phase::kRun, "onnx backend: tensor '" + name + "'");
+  }
+  return Owned<OrtValue>(value, runtime_.api.ReleaseValue);
+}
+
+Status OnnxComputation::check(OrtStatus* failed) const {
+  return take_status(runtime_.api, failed, Phase::kRun, "onnx backend");
+}
+
+bool OnnxComputation::is_fixed(std::size_t output) const noexcept {
+  const std::vector<std::int64_t>& dims = spec_.outputs[output].dims;
+  const std::size_t open = spec_.batchable ? 1 : 0;  // the rows are known
+  return !dims.empty() && std::ranges::all_of(std::span(dims).subspan(std::min(open, dims.size())),
+                                              [](std::int64_t dim) { return dim >= 0; });
+}
+
+Shape OnnxComputation::fixed_shape(std::size_t output, std::int64_t rows) const {
+  Shape shape{std::span<const std::int64_t>(spec_.outputs[output].dims)};
+  if (spec_.batchable) shape.set_dim(0, rows);
+  return shape;
+}
+
+}  // namespace slipstream::onnx

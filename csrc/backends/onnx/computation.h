@@ -1,0 +1,85 @@
+// OnnxComputation: a session on a device, which computes from memory of a slot to memory of a slot.
+//
+// Inputs and outputs are bound where they lie (IoBinding), and a run returns while the device still
+// computes: the session was given the stream, and is told not to wait for it. Outputs of which the
+// shape follows from the number of rows are written straight into the slot; for others ONNX Runtime
+// allocates, and the slot keeps what it allocated until it has been copied out.
+//
+// Threads, failure: as a Computation. Ownership: shares the device.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "backends/onnx/gpu_target.h"
+#include "backends/onnx/options.h"
+#include "backends/onnx/ort_runtime.h"
+#include "backends/onnx/ort_status.h"
+#include "core/backend.h"
+#include "device/pipeline.h"
+#include "device/places.h"
+
+namespace slipstream::onnx {
+
+class OnnxComputation final : public device::Computation {
+ public:
+  // To be built before it is used.
+  OnnxComputation(const Runtime& runtime, const OnnxOptions& options, std::string path,
+                  GpuTarget target, device::Place place, const ModelSpec& spec);
+  ~OnnxComputation() override;
+
+  [[nodiscard]] const std::shared_ptr<device::Device>& device() const noexcept {
+    return target_.device;
+  }
+  [[nodiscard]] device::Stream& stream() noexcept override { return *stream_; }
+  [[nodiscard]] Status enqueue(device::Slot& slot) noexcept override;
+  void tear_down() noexcept override;
+  [[nodiscard]] Status build() noexcept override;
+
+  // Whether all of it is put on the stream: nothing runs on the host, and every shape follows from
+  // the number of rows.
+  [[nodiscard]] bool may_be_recorded() const noexcept { return may_be_recorded_; }
+
+ private:
+  // How the tensors of a slot were bound last.
+  struct Bound {
+    explicit Bound(Owned<OrtIoBinding> made) : binding(std::move(made)) {}
+
+    Owned<OrtIoBinding> binding;
+    std::uint64_t moves = ~std::uint64_t{0};
+    std::uint64_t outputs_wanted = 0;
+    std::vector<Shape> inputs;
+  };
+
+  // All may throw std::bad_alloc.
+  [[nodiscard]] Status make();
+  [[nodiscard]] Status run(device::Slot& slot);
+  [[nodiscard]] Result<Bound*> bound(std::size_t slot);
+  [[nodiscard]] Status bind(device::Slot& slot, Bound& bound);
+  [[nodiscard]] Status bind_output(device::Slot& slot, Bound& bound, std::size_t output);
+  [[nodiscard]] Status place_outputs(device::Slot& slot);
+  [[nodiscard]] Status take_outputs(device::Slot& slot, const Bound& bound);
+  [[nodiscard]] Result<Owned<OrtValue>> value_at(void* address, DType dtype, const Shape& shape,
+                                                 const std::string& name) const;
+  [[nodiscard]] Status check(OrtStatus* failed) const;
+  // Of an output whose shape follows from the rows; of any other an empty one.
+  [[nodiscard]] bool is_fixed(std::size_t output) const noexcept;
+  [[nodiscard]] Shape fixed_shape(std::size_t output, std::int64_t rows) const;
+
+  const Runtime& runtime_;
+  const OnnxOptions options_;
+  const std::string path_;
+  const GpuTarget target_;
+  const device::Place place_;
+  const ModelSpec spec_;
+  bool may_be_recorded_ = false;
+  std::unique_ptr<device::Stream> stream_;
+  Owned<OrtMemoryInfo> memory_;
+  Owned<OrtRunOptions> run_options_;
+  Owned<OrtSession> session_;
+  std::vector<std::unique_ptr<Bound>> bound_;  // by slot
+};
+
+}  // namespace slipstream::onnx

@@ -1,0 +1,121 @@
+#include "backends/onnx/gpu_model.h"
+
+#include <algorithm>
+#include <new>
+#include <utility>
+
+#include "backends/onnx/graph_loops.h"
+#include "backends/onnx/model_spec.h"
+#include "backends/onnx/providers.h"
+#include "backends/onnx/session.h"
+#include "core/mapped_file.h"
+#include "device/device_instance.h"
+#include "device/graphed_computation.h"
+
+namespace slipstream::onnx {
+namespace {
+
+Status check_types(const ModelSpec& spec) {
+  for (const auto* const side : {&spec.inputs, &spec.outputs}) {
+    const auto text = std::ranges::find(*side, DType::kString, &TensorSpec::dtype);
+    if (text == side->end()) continue;
+    return invalid_argument("onnx backend: '" + text->name +
+                            "' holds text, which no GPU takes; load the model on the cpu");
+  }
+  return Status::ok();
+}
+
+// A model says what it is without being made for a GPU, where providers want to know.
+Result<ModelSpec> spec_of(const Runtime& runtime, const OnnxOptions& options,
+                          const std::string& path) {
+  const Result<Owned<OrtSession>> plain = create_plain_session(runtime, path);
+  if (!plain.is_ok()) return plain.status();
+  return read_model_spec(runtime, plain.value().get(), options.batchable);
+}
+
+}  // namespace
+
+OnnxGpuModel::OnnxGpuModel(const Runtime& runtime, OnnxOptions options, std::string path,
+                           std::vector<GpuTarget> targets, ModelSpec spec, bool may_loop)
+    : runtime_(runtime),
+      options_(std::move(options)),
+      path_(std::move(path)),
+      targets_(std::move(targets)),
+      spec_(std::move(spec)),
+      may_loop_(may_loop),
+      places_(targets_.size()) {}
+
+Status OnnxGpuModel::try_out() {
+  Result<std::unique_ptr<OnnxComputation>> made = make_computation();
+  if (!made.is_ok()) return made.status();
+  first_ = std::move(made).value();
+  return Status::ok();
+}
+
+Result<std::unique_ptr<OnnxComputation>> OnnxGpuModel::make_computation() {
+  device::Place place = places_.take();
+  const GpuTarget& target = targets_[place.index()];
+  auto made =
+      std::make_unique<OnnxComputation>(runtime_, options_, path_, target, std::move(place), spec_);
+  const device::Entered entered(*target.device);
+  if (Status status = made->build(); !status.is_ok()) return status;
+  return made;
+}
+
+Result<std::unique_ptr<Instance>> OnnxGpuModel::create_instance() noexcept {
+  try {
+    return create();
+  } catch (const std::bad_alloc&) {
+    return resource_exhausted("out of memory");
+  } catch (const std::exception& error) {
+    return internal_error(error.what());
+  }
+}
+
+Result<std::unique_ptr<Instance>> OnnxGpuModel::create() {
+  std::unique_ptr<OnnxComputation> computation;
+  {
+    const std::scoped_lock lock(mutex_);
+    computation = std::move(first_);
+  }
+  if (computation == nullptr) {
+    Result<std::unique_ptr<OnnxComputation>> made = make_computation();
+    if (!made.is_ok()) return made.status();
+    computation = std::move(made).value();
+  }
+  std::shared_ptr<device::Device> device = computation->device();
+  const GpuOptions& gpu = *options_.gpu;
+  std::unique_ptr<device::Computation> whole;
+  if (gpu.graph_rows > 0 && computation->may_be_recorded()) {
+    whole = std::make_unique<device::GraphedComputation>(
+        std::move(computation), device::GraphOptions{.max_rows = gpu.graph_rows});
+  } else {
+    whole = std::move(computation);
+  }
+  return device::DeviceInstance::create(std::move(device), std::move(whole), spec_,
+                                        {.slots = gpu.slots});
+}
+
+Result<std::unique_ptr<Model>> load_gpu_model(const Runtime& runtime, const OnnxOptions& options,
+                                              const std::string& path) {
+  if (Status status = check_providers(runtime, options); !status.is_ok()) return status;
+  std::vector<GpuTarget> targets;
+  for (const int ordinal : options.gpu->devices) {
+    Result<GpuTarget> target = open_gpu(ordinal);
+    if (!target.is_ok()) {
+      return Status(target.status().code(), "onnx backend: " + target.status().message());
+    }
+    targets.push_back(std::move(target).value());
+  }
+  const Result<MappedFile> file = MappedFile::open(path);
+  const bool loops = !file.is_ok() || may_loop(file.value().bytes());
+  Result<ModelSpec> spec = spec_of(runtime, options, path);
+  if (!spec.is_ok()) return spec.status();
+  if (Status status = check_types(spec.value()); !status.is_ok()) return status;
+  auto model = std::make_unique<OnnxGpuModel>(runtime, options, path, std::move(targets),
+                                              std::move(spec).value(), loops);
+  if (Status status = model->try_out(); !status.is_ok()) return status;
+  return std::unique_ptr<Model>(std::move(model));
+}
+
+}  // namespace slipstream::onnx
