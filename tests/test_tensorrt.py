@@ -44,13 +44,18 @@ def table(plan: Path, text: str) -> TensorRtTable:
 def test_a_plan_is_kept_with_what_its_header_and_the_file_beside_it_say(
     plan: Path, tmp_path: Path
 ) -> None:
-    table(plan, '[tensorrt]\ndevice = "cuda:1"\nslots = 2\nprofile = 3\nbatchable = "false"\n')
+    table(
+        plan,
+        '[tensorrt]\ndevice = "cuda:1"\nslots = 2\nprofile = 3\nbatchable = "false"\n'
+        "graph_rows = 8\n",
+    )
     made = prepare(plan, tmp_path / "cache", PrepareOptions())
     assert made.manifest.framework == "tensorrt 10.16.1"
     assert made.manifest.backend_options == {
         "device": "cuda:1",
         "slots": "2",
         "profile": "3",
+        "graph_rows": "8",
         "batchable": "false",
     }
     assert made.artifact_path.read_bytes() == PLAN

@@ -17,6 +17,7 @@ import msgspec
 from slipstream.convert.tensorrt_graph import inputs_of, typed_graph
 from slipstream.convert.tensorrt_shapes import Profile, profile_of
 from slipstream.convert.tensorrt_words import Fault, Progress, refusal_of, said
+from slipstream.decoding import converter
 from slipstream.errors import MissingDependencyError, ModelLoadError
 from slipstream.models.manifest import Manifest
 from slipstream.models.tensorrt_table import BuildTable
@@ -40,6 +41,10 @@ class PlanJob(msgspec.Struct, kw_only=True):
     """An existing folder that receives the plan and its manifest."""
     timeout_s: float
     memory_limit_mb: int | None = None
+
+
+plan_job = converter(PlanJob)
+"""From plain data; raises ``msgspec.ValidationError``."""
 
 
 def build_plan(job: PlanJob, scratch: Path, say: Callable[[str], None]) -> Manifest:

@@ -28,15 +28,13 @@ def _beside_a_gpu(memory_limit_mb: int | None, timeout_s: float) -> None:
 def _build(request: dict[str, Any], say: Callable[[str], None]) -> None:
     from pathlib import Path
 
-    import msgspec
-
-    from slipstream.convert.tensorrt import PlanJob, build_plan
+    from slipstream.convert.tensorrt import build_plan, plan_job
     from slipstream.convert.tensorrt_proof import prove
     from slipstream.engine import tensorrt_library
     from slipstream.engine.runtime import module_folder
     from slipstream.models.manifest import encode
 
-    job = msgspec.convert(request, type=PlanJob)
+    job = plan_job(request)
     tensorrt_library.require_backend(module_folder())  # before minutes of building
     out = Path(job.out)
     manifest = build_plan(job, Path.cwd(), say)

@@ -73,11 +73,18 @@ class TensorRtTable(BuildTable, frozen=True, kw_only=True, forbid_unknown_fields
     """Batches on their way through the GPU at once, for each instance."""
     profile: int | None = None
     """Which optimization profile of a plan is used."""
+    graph_rows: int | None = None
+    """Batches of up to so many rows are recorded as CUDA graphs."""
     batchable: Literal["auto", "true", "false"] = "auto"
 
     def backend_options(self) -> dict[str, str]:
         """Options of the ``tensorrt`` backend: the device, and what is not as it is anyway."""
-        given = {"device": self.device, "slots": self.slots, "profile": self.profile}
+        given = {
+            "device": self.device,
+            "slots": self.slots,
+            "profile": self.profile,
+            "graph_rows": self.graph_rows,
+        }
         options = {name: str(value) for name, value in given.items() if value is not None}
         if self.batchable != "auto":
             options["batchable"] = self.batchable
