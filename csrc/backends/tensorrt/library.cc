@@ -129,8 +129,9 @@ Result<const Library*> Library::open(const std::string& path) {
     if (!wanted.empty()) return loaded.status();
     if (why.is_ok()) why = loaded.status();
   }
+  const std::string first = why.message().substr(0, why.message().size() - remedy().size());
   return not_found("tensorrt backend: TensorRT is not installed (neither " + names()[0] + " nor " +
-                   names()[1] + " opens)" + remedy() + ". The first: " + why.message());
+                   names()[1] + " opens)" + remedy() + ". Of the first: " + first);
 }
 
 const Library* Library::current() noexcept {
