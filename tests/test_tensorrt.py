@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from slipstream.cli.build_backend import BuildError, build_tensorrt
+from slipstream.convert.tensorrt import require_gpu
 from slipstream.convert.tensorrt_shapes import profile_of
 from slipstream.convert.tensorrt_words import Fault, Progress, refusal_of
 from slipstream.engine import tensorrt_library
@@ -223,6 +224,13 @@ def test_the_runtime_is_found_in_a_wheel_the_full_one_first(
         (tmp_path / package / "__init__.py").write_text("raise RuntimeError('imported')\n")
         (tmp_path / package / library).write_bytes(b"")
         assert tensorrt_library.runtime_library() == tmp_path / package / library
+
+
+def test_without_a_driver_nothing_of_tensorrt_is_started() -> None:
+    with pytest.raises(ModelLoadError, match="driver is not here"):
+        require_gpu("libcuda.so.no-such")
+    with pytest.raises(ModelLoadError, match="driver is not here"):
+        require_gpu("libc.so.6")  # a library without cuInit
 
 
 def test_headers_that_are_not_there_are_told_before_anything_is_compiled(tmp_path: Path) -> None:

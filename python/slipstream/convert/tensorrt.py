@@ -6,6 +6,7 @@ is asked for, in 11 there is no other), and precision is made in the graph (`ten
 
 from __future__ import annotations
 
+import ctypes
 import os
 import tempfile
 from collections.abc import Callable, Mapping
@@ -60,6 +61,7 @@ def build_plan(job: PlanJob, scratch: Path, say: Callable[[str], None]) -> Manif
         MissingDependencyError: a package is not installed.
     """
     trt = _tensorrt()
+    require_gpu()
     source = Path(job.source)
     inputs = inputs_of(source)
     profile = profile_of(inputs, job.wanted)
@@ -87,6 +89,28 @@ def build_plan(job: PlanJob, scratch: Path, say: Callable[[str], None]) -> Manif
         inputs=(),
         outputs=(),
     )
+
+
+def require_gpu(driver: str = "libcuda.so.1") -> None:
+    """Refuses where CUDA does not start: TensorRT's own answer to that may be a crash.
+
+    Args:
+        driver: The library of NVIDIA's driver.
+
+    Raises:
+        ModelLoadError: there is no driver, or it has no GPU.
+    """
+    try:
+        status = ctypes.CDLL(driver).cuInit(0)
+    except (OSError, AttributeError) as error:
+        raise ModelLoadError(
+            f"building a TensorRT plan needs a GPU of NVIDIA's, and its driver is not here: {error}"
+        ) from error
+    if status != 0:
+        raise ModelLoadError(
+            f"building a TensorRT plan needs a GPU of NVIDIA's: the driver does not start (cuInit "
+            f"answers {status}; 100 is no GPU)"
+        )
 
 
 def _tensorrt() -> Any:
