@@ -11,6 +11,8 @@
 
 #include <NvInferRuntime.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -29,6 +31,10 @@ class TensorRtComputation final : public device::Computation {
 
   [[nodiscard]] device::Stream& stream() noexcept override { return *stream_; }
   [[nodiscard]] Status enqueue(device::Slot& slot) noexcept override;
+  // A profile may take no fewer than so many.
+  [[nodiscard]] std::int64_t padded_rows(std::int64_t rows) const noexcept override {
+    return face_.spec.batchable ? std::max(rows, face_.min_rows) : rows;
+  }
   void tear_down() noexcept override;
   // kResourceExhausted where the device has not memory for a context.
   [[nodiscard]] Status build() noexcept override;

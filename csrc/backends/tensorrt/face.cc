@@ -110,7 +110,10 @@ Result<Face> face_of(const std::vector<Described>& tensors, const TensorRtOption
                      std::ranges::all_of(spec.inputs, has_dynamic_rows) &&
                      std::ranges::all_of(spec.outputs, has_dynamic_rows);
   }
-  if (spec.batchable) spec.max_rows = most_rows(face.bounds);
+  if (spec.batchable) {
+    spec.max_rows = most_rows(face.bounds);
+    for (const Bounds& input : face.bounds) face.min_rows = std::max(face.min_rows, input.min[0]);
+  }
   return face;
 }
 

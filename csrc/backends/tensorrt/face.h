@@ -44,6 +44,8 @@ struct Face {
   ModelSpec spec;
   std::vector<Bounds> bounds;  // of each input
   int profile = 0;
+  // The fewest rows that the profile takes, where the plan is batchable: fewer are padded.
+  std::int64_t min_rows = 1;
 };
 
 [[nodiscard]] Result<Face> face_of(const std::vector<Described>& tensors,

@@ -32,7 +32,7 @@ Result<std::unique_ptr<Instance>> TensorRtModel::create_instance() noexcept {
         std::make_unique<TensorRtComputation>(source, std::move(place), face_, file_);
     if (Status status = computation->build(); !status.is_ok()) return status;
     const std::int64_t most = face_.spec.max_rows;
-    if (graph_rows_ > 0) {
+    if (graph_rows_ > 0 && face_.min_rows == 1) {  // graphs have another way to pad
       computation = std::make_unique<device::GraphedComputation>(
           std::move(computation),
           device::GraphOptions{.max_rows = most > 0 ? std::min(graph_rows_, most) : graph_rows_});

@@ -240,8 +240,27 @@ TEST(the_profile_that_was_asked_for_is_used) {
   const Tensor input = rows_of(6, 1);
   CHECK_EQ(run(*instance, input, outputs).message(), "");
   CHECK(is_double(outputs[0], input));
-  CHECK(says(run(*instance, rows_of(2, 1), outputs), StatusCode::kInvalidArgument,
+  CHECK(says(run(*instance, rows_of(7, 1), outputs), StatusCode::kInvalidArgument,
              {"[3 to 6, 4]", "profile 1"}));
+}
+
+TEST(fewer_rows_than_the_profile_takes_are_padded_where_rows_are_batched) {
+  const std::string text = "input x 0 -1,4 3,4 6,4\noutput y 0 -1,4 x\nend\n";
+  for (const char* const graph_rows : {"0", "8"}) {
+    const auto model = must_load(text, {{"graph_rows", graph_rows}});
+    const auto instance = must_create(*model);
+    for (const std::int64_t rows : {1, 2, 3, 6, 1}) {
+      const Tensor input = rows_of(rows, 3);
+      std::vector<Tensor> outputs;
+      CHECK_EQ(run(*instance, input, outputs).message(), "");
+      REQUIRE(outputs.size() == 1);
+      CHECK(is_double(outputs[0], input));
+    }
+  }
+  const auto alone = must_load(text, {{"batchable", "false"}});
+  std::vector<Tensor> outputs;
+  CHECK(says(run(*must_create(*alone), rows_of(2, 1), outputs), StatusCode::kInvalidArgument,
+             {"[3 to 6, 4]"}));
 }
 
 TEST(executions_are_recorded_as_graphs_and_launched_by_them) {

@@ -115,10 +115,13 @@ TEST(a_face_has_the_profiles_rows_and_batches_by_first_dimensions) {
   REQUIRE(both.is_ok());
   CHECK(both.value().spec.batchable);
   CHECK_EQ(both.value().spec.max_rows, 4);
+  CHECK_EQ(both.value().min_rows, 1);
   CHECK_EQ(both.value().spec.inputs.size(), 2U);
   CHECK_EQ(both.value().spec.outputs.size(), 1U);
   CHECK(!face(kRows, {{"batchable", "false"}}).value().spec.batchable);
   CHECK_EQ(face(kRows, {{"batchable", "false"}}).value().spec.max_rows, 0);
+  tensors[0].min = {3, 3};
+  CHECK_EQ(face(tensors).value().min_rows, 3);
   tensors[2].dims = {5};
   CHECK(!face(tensors).value().spec.batchable);
   CHECK(says(face(tensors, {{"batchable", "true"}}).status(), StatusCode::kInvalidArgument,
