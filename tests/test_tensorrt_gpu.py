@@ -1,4 +1,4 @@
-"""Plans of a real TensorRT, built and served: on machines with a GPU, TensorRT and the backend only.
+"""Plans of a real TensorRT, built and served: only where there is a GPU, TensorRT and the backend.
 
 ``pytest tests/test_tensorrt_gpu.py -rs`` says what is missing where they are skipped.
 """
@@ -14,8 +14,7 @@ import pytest
 
 from slipstream import Engine
 from slipstream.convert.tensorrt import require_gpu
-from slipstream.engine.runtime import module_folder
-from slipstream.engine.tensorrt_library import require_backend
+from slipstream.engine.runtime import require_tensorrt_backend
 from slipstream.errors import InvalidInputError, ModelLoadError
 from slipstream.settings import Settings
 
@@ -33,7 +32,7 @@ def what_is_missing() -> str | None:
         return "TensorRT is not installed: pip install 'slipstream[tensorrt]'"
     try:
         require_gpu()
-        require_backend(module_folder())
+        require_tensorrt_backend()
     except ModelLoadError as error:
         return error.message
     return None

@@ -68,8 +68,10 @@ def build_plan(job: PlanJob, scratch: Path, say: Callable[[str], None]) -> Manif
     say(f"preparing the graph ({job.wanted.precision})")
     calibration = None if job.calibration is None else Path(job.calibration)
     is_batchable = bool(inputs) and all(dims and dims[0] < 0 for dims in inputs.values())
+    # In a folder of its own: what it writes must not be mistaken for weights beside the source.
+    folder = Path(tempfile.mkdtemp(dir=scratch))
     graph = typed_graph(
-        source, scratch, job.wanted.precision, calibration, is_batchable=is_batchable
+        source, folder, job.wanted.precision, calibration, is_batchable=is_batchable
     )
     plan = _built(trt, graph, profile, job, say)
     (Path(job.out) / ARTIFACT).write_bytes(plan)
@@ -164,14 +166,23 @@ def _built(
     config = _config(trt, builder, profile, job.wanted)
     config.progress_monitor = monitor = _monitor(trt, Progress(say))
     cache_file = Path(job.timing_cache)
-    kept = cache_file.read_bytes() if cache_file.is_file() else b""
-    config.set_timing_cache(config.create_timing_cache(kept), ignore_mismatch=False)
+    _set_timing_cache(config, cache_file.read_bytes() if cache_file.is_file() else b"")
     plan = builder.build_serialized_network(network, config)
     del monitor  # TensorRT keeps no reference of its own
     if plan is None:
         raise ModelLoadError(f"TensorRT cannot build a plan of the graph here{said(log.errors)}")
-    _keep(bytes(config.get_timing_cache().serialize()), cache_file)
+    measured = config.get_timing_cache()
+    if measured is not None:
+        _keep(bytes(measured.serialize()), cache_file)
     return bytes(plan)
+
+
+def _set_timing_cache(config: Any, kept: bytes) -> None:
+    """What was kept, or an empty one where that is damaged, or of another machine after all."""
+    for data in (kept, b"") if kept else (b"",):
+        cache = config.create_timing_cache(data)
+        if cache is not None and config.set_timing_cache(cache, ignore_mismatch=False):
+            return
 
 
 def _network_flags(trt: Any) -> int:

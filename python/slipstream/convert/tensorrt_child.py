@@ -29,13 +29,15 @@ def _build(request: dict[str, Any], say: Callable[[str], None]) -> None:
     from pathlib import Path
 
     from slipstream.convert.tensorrt import build_plan, plan_job
+    from slipstream.convert.tensorrt_graph import inputs_of
     from slipstream.convert.tensorrt_proof import prove
+    from slipstream.convert.tensorrt_shapes import profile_of
     from slipstream.engine import tensorrt_library
-    from slipstream.engine.runtime import module_folder
+    from slipstream.engine.runtime import require_tensorrt_backend
     from slipstream.models.manifest import encode
 
     job = plan_job(request)
-    tensorrt_library.require_backend(module_folder())  # before minutes of building
+    require_tensorrt_backend()  # before minutes of building
     out = Path(job.out)
     manifest = build_plan(job, Path.cwd(), say)
     say("comparing the plan with the graph")
@@ -43,17 +45,10 @@ def _build(request: dict[str, Any], say: Callable[[str], None]) -> None:
     options = dict(manifest.backend_options)
     if library is not None:
         options["library_path"] = str(library)
-    wanted = job.wanted
-    say(
-        prove(
-            Path(job.source),
-            out / manifest.artifact,
-            options,
-            wanted.precision,
-            tf32=wanted.tf32,
-            rows=max(wanted.min_rows, min(8, wanted.max_rows)),
-        )
-    )
+    source = Path(job.source)
+    profile = profile_of(inputs_of(source), job.wanted)
+    shapes = {name: one.opt for name, one in profile.items()}
+    say(prove(source, out / manifest.artifact, options, job.wanted, shapes))
     (out / "manifest.json").write_bytes(encode(manifest))
 
 

@@ -13,18 +13,21 @@ import numpy as np
 
 from slipstream.convert.core_session import CoreSession
 from slipstream.errors import ModelLoadError
-from slipstream.models.tensorrt_table import Precision
-from slipstream.quantize.rows import Array, candidates, split
+from slipstream.models.tensorrt_table import BuildTable, Precision
+from slipstream.quantize.rows import Array, candidates
 from slipstream.quantize.session import Session
 
-_MOST_ROWS = 8
 _MOST_DIFFERENCE: Mapping[Precision, float] = {"fp32": 1e-3, "fp16": 0.05, "int8": 0.5, "fp8": 0.5}
 """Of the greatest value of an output. Above, a plan computes something else."""
 _TF32_DIFFERENCE = 0.01
 
 
 def prove(
-    graph: Path, plan: Path, options: dict[str, str], precision: Precision, *, tf32: bool, rows: int
+    graph: Path,
+    plan: Path,
+    options: dict[str, str],
+    wanted: BuildTable,
+    shapes: Mapping[str, Sequence[int]],
 ) -> str:
     """What the plan loses, in words.
 
@@ -32,16 +35,15 @@ def prove(
         graph: The original.
         plan: What was built of it.
         options: Of the ``tensorrt`` backend.
-        precision: As it was built.
-        tf32: Whether it may compute in that.
-        rows: As many as the plan surely takes, where first dimensions are rows.
+        wanted: As it was built.
+        shapes: Of inputs that take several, one that the plan surely takes.
 
     Raises:
         ModelLoadError: it computes something else.
         SlipstreamError: the plan does not load, or fails.
     """
     session = Session(graph, None)
-    arrays = _rows(session, rows)
+    arrays = _rows(session, shapes)
     if arrays is None:
         return "the plan was not compared: no generated rows suit the model"
     expected = session.run(arrays)
@@ -49,8 +51,8 @@ def prove(
         names = [name for name, _, _ in built.inputs]
         answers = built.run([arrays[session.names.index(name)] for name in names])
         found = dict(zip((name for name, _, _ in built.outputs), answers, strict=True))
-    limit = _MOST_DIFFERENCE[precision]
-    return judged(expected, found, max(limit, _TF32_DIFFERENCE) if tf32 else limit)
+    limit = _MOST_DIFFERENCE[wanted.precision]
+    return judged(expected, found, max(limit, _TF32_DIFFERENCE) if wanted.tf32 else limit)
 
 
 def judged(expected: Mapping[str, Array], found: Mapping[str, Array | None], limit: float) -> str:
@@ -94,9 +96,9 @@ def difference(right: Array, have: Array) -> float:
     return apart / greatest if greatest > 0 else apart
 
 
-def _rows(session: Session, rows: int) -> Sequence[Array] | None:
-    for arrays in candidates(session.specs, is_batchable=session.is_batchable):
-        few = next(split(arrays, min(rows, _MOST_ROWS), is_batchable=session.is_batchable))
-        if session.takes(few):
-            return few
+def _rows(session: Session, shapes: Mapping[str, Sequence[int]]) -> Sequence[Array] | None:
+    specs = [(name, dtype, shapes.get(name, dims)) for name, dtype, dims in session.specs]
+    for arrays in candidates(specs, is_batchable=False):  # of exactly these shapes
+        if session.takes(arrays):
+            return arrays
     return None

@@ -100,9 +100,18 @@ def backend_options(backend: str, settings: Settings, instances: int = 1) -> dic
     return {}
 
 
-def _tensorrt_options(settings: Settings) -> dict[str, str]:
+def require_tensorrt_backend() -> None:
+    """Refuses where the tensorrt backend was not compiled.
+
+    Raises:
+        MissingDependencyError: says what to do.
+    """
     extra = os.environ.get(BACKEND_DIRECTORY_VARIABLE)
     tensorrt_library.require_backend(module_folder(), *([Path(extra)] if extra else []))
+
+
+def _tensorrt_options(settings: Settings) -> dict[str, str]:
+    require_tensorrt_backend()
     options = {"host_code": "true"} if settings.allow_custom_code else {}
     library = tensorrt_library.runtime_library()
     return options if library is None else options | {"library_path": str(library)}
