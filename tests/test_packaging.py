@@ -131,6 +131,38 @@ def test_the_unpacked_wheel_runs_without_the_checkout(wheel: Path, tmp_path: Pat
     assert all(Path(file).is_relative_to(tmp_path) for file in run.stdout.split())
 
 
+def test_nothing_that_ships_needs_cuda(wheel: Path, tmp_path: Path) -> None:
+    """The driver is opened at run time: a machine without one runs the same files."""
+    zipfile.ZipFile(wheel).extractall(tmp_path)
+    libraries = [path for path in tmp_path.rglob("*.so*") if path.is_file()]
+    assert len(libraries) >= 4
+    for library in libraries:
+        dynamic = _told_by("readelf", "--dynamic", "--wide", library)
+        needed = re.findall(r"\(NEEDED\).*\[(.*)\]", dynamic)
+        assert needed, dynamic
+        assert not [name for name in needed if name.startswith(("libcuda", "libcudart", "libnv"))]
+        undefined = _told_by("nm", "--dynamic", "--undefined-only", "--format=posix", library)
+        symbols = [line.split()[0] for line in undefined.splitlines()]
+        assert symbols, library
+        assert not [name for name in symbols if re.match(r"(?:cu|cuda|nv)[A-Z]", name)]
+
+
+def _told_by(program: str, *arguments: str | Path) -> str:
+    command = [program, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def test_the_wheel_is_built_with_the_headers_of_cuda_where_they_are(wheel: Path) -> None:
+    try:
+        importlib.metadata.version("nvidia-cuda-runtime")
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("nvidia-cuda-runtime has no wheel for this machine")
+    suffix = sysconfig.get_config_var("EXT_SUFFIX")
+    module = zipfile.ZipFile(wheel).read(f"slipstream/_engine{suffix}")
+    assert b"cuDevicePrimaryCtxRetain" in module
+    assert b"made without CUDA's headers" not in module
+
+
 def test_the_command_line_is_installed() -> None:
     command = Path(sys.executable).parent / "slipstream"
     run = subprocess.run([command, "--help"], capture_output=True, text=True, check=False)

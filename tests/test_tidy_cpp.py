@@ -16,7 +16,7 @@ MAY_INCLUDE = {
     "wire": {"core", "wire"},
     "device": {"core", "device"},
     "cuda": {"core", "device", "cuda"},
-    "bindings": {"core", "wire", "bindings"},
+    "bindings": {"core", "wire", "cuda", "bindings"},
 }
 """Folders of csrc/ that a folder may include from; a backend has core, device, cuda and itself."""
 
@@ -85,6 +85,27 @@ def test_only_the_bindings_know_python() -> None:
         if top_of(path) != "bindings"
         for header in angled_includes(path)
         if header.startswith(("pybind11/", "Python.h"))
+    )
+
+
+def test_only_csrc_cuda_knows_the_driver() -> None:
+    """Others have to compile without CUDA's headers."""
+    internal = {"cuda/driver.h"}
+    while True:
+        users = {
+            path.relative_to(CSRC).as_posix()
+            for path in SOURCES
+            if path.suffix == ".h" and internal & set(quoted_includes(path))
+        }
+        if users <= internal:
+            break
+        internal |= users
+    report(
+        f"{name_of(path)}: {header}: only csrc/cuda may know CUDA's headers"
+        for path in SOURCES
+        if top_of(path) != "cuda"
+        for header in (*angled_includes(path), *quoted_includes(path))
+        if header.startswith(("cuda.h", "cudaTypedefs.h", "cuda_runtime")) or header in internal
     )
 
 

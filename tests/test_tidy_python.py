@@ -18,14 +18,14 @@ LAYERS = (
     {"setting_options"},
     {"ids"},
     {"child_environment", "decoding", "drawing", "errors", "own_threads", "priorities", "scopes"}
-    | {"_engine", "_engine_ensembles", "_engine_front", "_version"},
+    | {"_engine", "_engine_cuda", "_engine_ensembles", "_engine_front", "_version"},
 )
 """From top to bottom; a module imports from its own layer and from those below it."""
 
 ENGINE_FACE = "engine"
 """The one part that imports the compiled module, slipstream._engine."""
 
-COMPILED = {"_engine", "_engine_ensembles", "_engine_front"}
+COMPILED = {"_engine", "_engine_cuda", "_engine_ensembles", "_engine_front"}
 """Its stubs; at run time it is one module."""
 
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}

@@ -14,4 +14,5 @@ PYBIND11_MODULE(_engine, module) {
   slipstream::bindings::register_front(module);
   slipstream::bindings::register_engine(module);
   slipstream::bindings::register_compose(module);
+  slipstream::bindings::register_cuda(module);
 }

@@ -13,5 +13,6 @@ void register_predict_route(pybind11::module_& module);
 void register_front(pybind11::module_& module);
 void register_engine(pybind11::module_& module);
 void register_compose(pybind11::module_& module);
+void register_cuda(pybind11::module_& module);
 
 }  // namespace slipstream::bindings

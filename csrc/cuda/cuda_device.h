@@ -39,9 +39,10 @@ class CudaDevice : public device::Device {
   // it. If it is gone then, it is made anew and tried out, and only a copy there and back that
   // works makes the device healthy. In every other case the answer is kUnavailable and says that
   // the process must be started again, as NVIDIA's documentation does for nearly all of these
-  // errors. Giving it back frees all memory in it, pinned memory too, so that comes before nothing
-  // of this device's is left: every stream, event and block is to be destroyed, and every thread
-  // but the calling one to have left. Until then the answer is kUnavailable as well.
+  // errors.
+  // Giving it back frees all memory in it, pinned memory too. So every stream, event and block has
+  // to be destroyed before, and every thread but the calling one to have left; until then the
+  // answer is kUnavailable as well.
   [[nodiscard]] Status recover() noexcept override = 0;
 };
 

@@ -1,180 +1,18 @@
 #include "device/simulated_device.h"
 
 #include <algorithm>
-#include <array>
-#include <atomic>
-#include <chrono>
-#include <condition_variable>
 #include <cstring>
-#include <deque>
-#include <limits>
-#include <mutex>
 #include <new>
-#include <optional>
 #include <thread>
 #include <utility>
 #include <vector>
 
-#include "core/this_thread.h"
+#include "device/simulated_state.h"
 
 namespace slipstream::device {
 namespace {
 
 constexpr std::size_t kAlignment = 256;
-constexpr std::uint64_t kNever = std::numeric_limits<std::uint64_t>::max();
-
-// Where an event was recorded last.
-struct Point {
-  bool is_done = false;
-  Nanoseconds at_ns = 0;
-};
-
-// One without an engine takes no time: it sets or awaits `point`, or where there is none is a call.
-struct Operation {
-  std::optional<SimulatedEngine> engine;
-  Nanoseconds takes_ns = 0;
-  Nanoseconds asked_ns = 0;  // the host's time
-  std::function<void()> work;
-  std::shared_ptr<Point> point;
-  bool awaits = false;
-};
-
-struct Queue {
-  std::uint64_t generation = 0;
-  std::deque<Operation> waiting;
-  bool is_running = false;  // its first operation
-  Nanoseconds ready_ns = 0;
-};
-
-struct Engine {
-  std::thread thread;
-  Nanoseconds free_ns = 0;
-  Nanoseconds busy_ns = 0;
-};
-
-struct Refusal {
-  std::uint64_t after = kNever;
-  Status why;
-};
-
-void sleep_until_ns(Nanoseconds until_ns) {
-  std::this_thread::sleep_until(
-      std::chrono::steady_clock::time_point(std::chrono::nanoseconds(until_ns)));
-}
-
-}  // namespace
-
-struct SimulatedDevice::State {
-  explicit State(SimulatedOptions given) : options(given) {}
-
-  SimulatedOptions options;
-  mutable std::mutex mutex;
-  std::condition_variable changed;
-  bool is_stopping = false;
-  std::vector<std::shared_ptr<Queue>> queues;
-  std::array<Engine, kSimulatedEngines> engines;
-  std::array<Refusal, kSimulatedCalls> refusals;
-  std::uint64_t generation = 0;  // raised by every recovery
-  Status lost;
-  std::uint64_t lost_after = kNever;
-  std::string lost_cause;
-  int failing_recoveries = 0;
-  Nanoseconds host_ns = 0;
-  std::array<std::size_t, 2> used_bytes{};  // device, pinned
-  std::uint64_t allocations = 0;
-  std::uint64_t blocks = 0;
-  std::atomic<std::int64_t> entered{0};  // without the mutex
-
-  // All of the following with the mutex.
-
-  Status usable(std::uint64_t made) const {
-    if (!lost.is_ok()) return lost;
-    if (made == generation) return Status::ok();
-    return unavailable("it was made before the simulated device was lost: make it again");
-  }
-
-  Status refused(SimulatedCall call) {
-    Refusal& refusal = refusals[static_cast<std::size_t>(call)];
-    if (refusal.after == kNever || refusal.after-- > 0) return Status::ok();
-    refusal.after = kNever;
-    return std::exchange(refusal.why, Status());
-  }
-
-  void lose(const std::string& cause) {
-    lost = unavailable("the simulated device is lost: " + cause);
-    lost_after = kNever;
-    for (const auto& queue : queues) queue->waiting.clear();
-    changed.notify_all();
-  }
-
-  // Takes off what takes no time, wherever it is first, until nothing changes.
-  void settle() {
-    bool has_changed = true;
-    while (has_changed) {
-      has_changed = false;
-      for (const auto& queue : queues) {
-        while (!queue->is_running && !queue->waiting.empty() && !queue->waiting.front().engine) {
-          Operation& first = queue->waiting.front();
-          if (first.awaits && !first.point->is_done) break;
-          if (first.point == nullptr) {
-            first.work();
-          } else if (first.awaits) {
-            queue->ready_ns = std::max(queue->ready_ns, first.point->at_ns);
-          } else {
-            *first.point = {.is_done = true, .at_ns = std::max(queue->ready_ns, first.asked_ns)};
-          }
-          queue->waiting.pop_front();
-          has_changed = true;
-        }
-      }
-    }
-    changed.notify_all();
-  }
-
-  // A stream whose first operation is for that engine.
-  std::shared_ptr<Queue> next_for(SimulatedEngine engine) const {
-    for (const auto& queue : queues) {
-      if (!queue->is_running && !queue->waiting.empty() && queue->waiting.front().engine == engine)
-        return queue;
-    }
-    return nullptr;
-  }
-
-  bool is_idle() const {
-    return std::ranges::all_of(
-        queues, [](const auto& queue) { return queue->waiting.empty() && !queue->is_running; });
-  }
-
-  void run(SimulatedEngine kind) {
-    static constexpr std::array<const char*, kSimulatedEngines> kNames{"in", "compute", "out"};
-    set_current_thread_name(std::string("slip-sim-") + kNames[static_cast<std::size_t>(kind)]);
-    Engine& engine = engines[static_cast<std::size_t>(kind)];
-    std::unique_lock lock(mutex);
-    while (true) {
-      std::shared_ptr<Queue> queue;
-      changed.wait(lock, [&] { return is_stopping || (queue = next_for(kind)) != nullptr; });
-      if (queue == nullptr) return;
-      if (lost_after != kNever && lost_after-- == 0) {
-        lose(lost_cause);
-        continue;
-      }
-      Operation operation = std::move(queue->waiting.front());
-      queue->waiting.pop_front();
-      queue->is_running = true;
-      const Nanoseconds begin = std::max({queue->ready_ns, engine.free_ns, operation.asked_ns});
-      lock.unlock();
-      operation.work();
-      if (options.is_real_time) sleep_until_ns(begin + operation.takes_ns);
-      lock.lock();
-      queue->is_running = false;
-      queue->ready_ns = engine.free_ns = begin + operation.takes_ns;
-      engine.busy_ns += operation.takes_ns;
-      settle();
-    }
-  }
-};
-
-namespace {
 
 using State = SimulatedDevice::State;
 

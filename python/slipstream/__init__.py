@@ -6,7 +6,8 @@
         model = engine.load("iris.pkl")
         model.predict([[5.1, 3.5, 1.4, 0.2]])
 
-Importing this imports no framework and no compiled code; the first use of `Engine` does.
+Importing this imports no framework and no compiled code, and asks no driver; the first use of
+`Engine`, or of `devices`, does.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from slipstream._version import __version__
 
 if TYPE_CHECKING:
     from slipstream.api import Engine, Experiment, Model
+    from slipstream.engine.devices import devices
 
-__all__ = ["Engine", "Experiment", "Model", "__version__"]
+__all__ = ["Engine", "Experiment", "Model", "__version__", "devices"]
 
 
 def __getattr__(name: str) -> object:
@@ -27,4 +29,8 @@ def __getattr__(name: str) -> object:
         from slipstream import api
 
         return getattr(api, name)
+    if name == "devices":
+        from slipstream.engine.devices import devices
+
+        return devices
     raise AttributeError(f"module 'slipstream' has no attribute {name!r}")

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias, TypedDict
 
 import numpy.typing as npt
 
+from slipstream._engine_cuda import cuda_status as cuda_status
 from slipstream._engine_ensembles import EnsembleMember as EnsembleMember
 from slipstream._engine_ensembles import ensemble as ensemble
 from slipstream._engine_front import Exchange as Exchange

@@ -3,7 +3,7 @@
 // It is compiled against the torch that is installed (`slipstream build-backend torch`): libtorch
 // has no stable ABI for these two. Files: options, values (tensors to and from libtorch's), layout
 // (tensors to and from tuples, lists and dicts), state (modules that remember), script_model,
-// package_model, checks, threads, failures.
+// package_model, checks, threads, failures; and for GPUs device_model, device_computation, target.
 #include "core/backend.h"
 
 #include <torch/headeronly/version.h>
@@ -13,6 +13,7 @@
 #include <system_error>
 #include <utility>
 
+#include "backends/torch/device_model.h"
 #include "backends/torch/failures.h"
 #include "backends/torch/options.h"
 #include "backends/torch/package_model.h"
@@ -29,9 +30,13 @@ Result<std::unique_ptr<Model>> open(const ModelConfig& config) {
   if (!std::filesystem::is_regular_file(config.path, ignored)) {
     return not_found("torch backend: no model file at '" + config.path + "'");
   }
+  if (!options.value().devices.empty()) {
+    return DeviceModel::load(config, std::move(options).value());
+  }
+  const c10::Device host(c10::kCPU);
   return options.value().kind == Kind::kScript
-             ? ScriptModel::load(config, std::move(options).value())
-             : PackageModel::load(config, std::move(options).value());
+             ? ScriptModel::load(config, std::move(options).value(), host)
+             : PackageModel::load(config, std::move(options).value(), host);
 }
 
 class TorchBackend final : public Backend {

@@ -174,10 +174,23 @@ Status Layout::add_children(const std::vector<c10::TypePtr>& types,
   return Status::ok();
 }
 
-c10::IValue Layout::build(std::span<const Tensor> tensors, bool copied) const {
+bool Layout::has_host_values() const noexcept {
   switch (part_) {
     case Part::kTensor:
-      return to_torch(tensors[spec_], copied);
+      return false;
+    case Part::kTuple:
+    case Part::kList:
+    case Part::kDict:
+      return std::ranges::any_of(children_, &Layout::has_host_values);
+    default:
+      return true;
+  }
+}
+
+c10::IValue Layout::build(std::span<const Tensor> tensors, c10::Device place, bool copied) const {
+  switch (part_) {
+    case Part::kTensor:
+      return to_torch(tensors[spec_], place, copied);
     case Part::kInt:
       return tensors[spec_].as<std::int64_t>()[0];
     case Part::kFloat:
@@ -192,33 +205,34 @@ c10::IValue Layout::build(std::span<const Tensor> tensors, bool copied) const {
       return texts;
     }
     default:
-      return build_parts(tensors, copied);
+      return build_parts(tensors, place, copied);
   }
 }
 
-c10::IValue Layout::build_parts(std::span<const Tensor> tensors, bool copied) const {
+c10::IValue Layout::build_parts(std::span<const Tensor> tensors, c10::Device place,
+                                bool copied) const {
   if (part_ == Part::kTuple) {
     std::vector<c10::IValue> elements;
     elements.reserve(children_.size());
-    for (const Layout& child : children_) elements.push_back(child.build(tensors, copied));
+    for (const Layout& child : children_) elements.push_back(child.build(tensors, place, copied));
     return c10::ivalue::Tuple::createNamed(std::move(elements), type_->cast<c10::TupleType>());
   }
   if (part_ == Part::kList) {
     c10::impl::GenericList list(type_);
-    for (const Layout& child : children_) list.push_back(child.build(tensors, copied));
+    for (const Layout& child : children_) list.push_back(child.build(tensors, place, copied));
     return list;
   }
   c10::impl::GenericDict dict(c10::StringType::get(), type_);
   for (std::size_t i = 0; i < children_.size(); ++i) {
-    dict.insert(keys_[i], children_[i].build(tensors, copied));
+    dict.insert(keys_[i], children_[i].build(tensors, place, copied));
   }
   return dict;
 }
 
-Status Layout::take_apart(c10::IValue value, const Execution& execution,
+Status Layout::take_apart(c10::IValue value, c10::Device place, const Execution& execution,
                           std::span<const TensorSpec> specs, std::vector<Tensor>& outputs) const {
   if (part_ != Part::kTuple && part_ != Part::kList && part_ != Part::kDict) {
-    return execution.wants(spec_) ? take_leaf(std::move(value), execution, specs, outputs)
+    return execution.wants(spec_) ? take_leaf(std::move(value), place, execution, specs, outputs)
                                   : Status::ok();
   }
   Result<std::vector<c10::IValue>> values = children_of(value);
@@ -226,7 +240,7 @@ Status Layout::take_apart(c10::IValue value, const Execution& execution,
   if (!values.is_ok()) return values.status();
   for (std::size_t i = 0; i < children_.size(); ++i) {
     Status status =
-        children_[i].take_apart(std::move(values.value()[i]), execution, specs, outputs);
+        children_[i].take_apart(std::move(values.value()[i]), place, execution, specs, outputs);
     if (!status.is_ok()) return status;
   }
   return Status::ok();
@@ -251,12 +265,12 @@ Result<std::vector<c10::IValue>> Layout::children_of(const c10::IValue& value) c
   return internal_error("the model returned other parts '" + path_ + "' than when it was prepared");
 }
 
-Status Layout::take_leaf(c10::IValue value, const Execution& execution,
+Status Layout::take_leaf(c10::IValue value, c10::Device place, const Execution& execution,
                          std::span<const TensorSpec> specs, std::vector<Tensor>& outputs) const {
   Tensor& output = outputs[spec_];
   if (part_ == Part::kTensor && value.isTensor()) {
-    Result<Tensor> tensor =
-        to_core(value.toTensor(), specs[spec_].dtype, path_, execution.inputs, execution.memory);
+    Result<Tensor> tensor = to_core(value.toTensor(), place, specs[spec_].dtype, path_,
+                                    execution.inputs, execution.memory);
     if (!tensor.is_ok()) return tensor.status();
     output = std::move(tensor).value();
     return Status::ok();

@@ -11,6 +11,7 @@
 
 #include <ATen/core/ivalue.h>
 #include <ATen/core/jit_type.h>
+#include <c10/core/Device.h>
 
 #include <memory_resource>
 #include <span>
@@ -31,13 +32,18 @@ class Layout {
   [[nodiscard]] static Result<Layout> of(const c10::TypePtr& type, const std::string& name,
                                          std::span<const TensorSpec> specs);
 
-  // The value of these tensors, one for each of the specs. Views of their memory, or copies.
-  [[nodiscard]] c10::IValue build(std::span<const Tensor> tensors, bool copied) const;
+  // The value of these tensors, one for each of the specs. Views of their memory at `place`, or
+  // copies.
+  [[nodiscard]] c10::IValue build(std::span<const Tensor> tensors, c10::Device place,
+                                  bool copied) const;
 
-  // Its inverse: `outputs[i]` becomes the tensor of spec i, where somebody wants it. The value is
-  // consumed, so that tensors that nothing else refers to need no copy.
+  // Whether there is more in it than tensors: numbers and texts, which are read on the host.
+  [[nodiscard]] bool has_host_values() const noexcept;
+
+  // Its inverse: `outputs[i]` becomes the tensor of spec i, at `place`, where somebody wants it.
+  // The value is consumed, so that tensors that nothing else refers to need no copy.
   //   kInternal: the value has not the parts, or their types, that it had at load
-  [[nodiscard]] Status take_apart(c10::IValue value, const Execution& execution,
+  [[nodiscard]] Status take_apart(c10::IValue value, c10::Device place, const Execution& execution,
                                   std::span<const TensorSpec> specs,
                                   std::vector<Tensor>& outputs) const;
 
@@ -56,8 +62,9 @@ class Layout {
   // One for each of the keys.
   [[nodiscard]] Status add_children(const std::vector<c10::TypePtr>& types,
                                     std::span<const TensorSpec> specs);
-  [[nodiscard]] c10::IValue build_parts(std::span<const Tensor> tensors, bool copied) const;
-  [[nodiscard]] Status take_leaf(c10::IValue value, const Execution& execution,
+  [[nodiscard]] c10::IValue build_parts(std::span<const Tensor> tensors, c10::Device place,
+                                        bool copied) const;
+  [[nodiscard]] Status take_leaf(c10::IValue value, c10::Device place, const Execution& execution,
                                  std::span<const TensorSpec> specs,
                                  std::vector<Tensor>& outputs) const;
   // What the parts are made of, in their order.

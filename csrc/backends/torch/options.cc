@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/option_reader.h"
+#include "device/places.h"
 
 namespace slipstream::libtorch {
 namespace {
@@ -111,6 +112,14 @@ Result<TorchOptions> TorchOptions::parse(const ModelConfig& config) {
   options.intra_op_threads =
       static_cast<int>(reader.integer("intra_op_threads", 1, 1, kMostThreads));
   options.runners = static_cast<int>(reader.integer("runners", 1, 1, kMostThreads));
+  const std::string device = reader.text("device").value_or("cpu");
+  if (const auto devices = device::parse_devices(device)) {
+    options.devices = *devices;
+  } else {
+    reader.reject("device", device, "cpu, cuda:N, or several of those with commas");
+  }
+  options.slots = static_cast<std::size_t>(reader.integer("slots", 3, 1, 8));
+  options.graph_rows = reader.integer("graph_rows", options.graph_rows, 0, 4096);
   for (const std::string& line : read_lines(reader, "sizes")) {
     std::optional<SizeRule> rule = parse_size(line, options.inputs);
     if (rule) {

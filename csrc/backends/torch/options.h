@@ -15,6 +15,11 @@
 //   sizes             of a package: what its machine code relies on and does not check. One line a
 //                     name, "NAME LEAST MOST PLACE...", PLACE as in "0:1" for axis 1 of input 0:
 //                     these axes have one size, in this range
+//   device            cpu (default), cuda:N, or several of those with commas, which instances are
+//                     spread over
+//   slots             on a GPU: batches on the device at once, 1 to 8 (default 3)
+//   graph_rows        on a GPU: batches of up to so many rows are recorded as CUDA graphs where the
+//                     model can be (default 64; 0: none)
 //
 // Plain data, immutable once parsed. Errors name the option and what it may be.
 #pragma once
@@ -51,6 +56,9 @@ struct TorchOptions {
   int intra_op_threads = 1;
   int runners = 1;
   std::vector<SizeRule> sizes;
+  std::vector<int> devices;  // empty: on the cpu
+  std::size_t slots = 3;
+  std::int64_t graph_rows = 64;
 
   // Throws std::bad_alloc.
   [[nodiscard]] static Result<TorchOptions> parse(const ModelConfig& config);

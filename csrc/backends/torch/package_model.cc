@@ -32,20 +32,23 @@ bool has_strings(const std::vector<TensorSpec>& tensors) {
 
 }  // namespace
 
-Result<std::unique_ptr<Model>> PackageModel::load(const ModelConfig& config, TorchOptions options) {
+Result<std::unique_ptr<Model>> PackageModel::load(const ModelConfig& config, TorchOptions options,
+                                                  c10::Device place) {
   if (has_strings(options.inputs) || has_strings(options.outputs)) {
     return invalid_argument("torch backend: a package takes and gives tensors of numbers only");
   }
   const c10::InferenceMode inference;
-  return std::unique_ptr<Model>(std::make_unique<PackageModel>(config.path, std::move(options)));
+  return std::unique_ptr<Model>(
+      std::make_unique<PackageModel>(config.path, std::move(options), place));
 }
 
-PackageModel::PackageModel(const std::string& path, TorchOptions options)
+PackageModel::PackageModel(const std::string& path, TorchOptions options, c10::Device place)
     : options_(std::move(options)),
+      place_(place),
       spec_{options_.inputs, options_.outputs, options_.batchable, most_rows(options_)},
       loader_(std::make_unique<torch::inductor::AOTIModelPackageLoader>(
           path, kModelName, /*run_single_threaded=*/false,
-          static_cast<std::size_t>(options_.runners))) {}
+          static_cast<std::size_t>(options_.runners), place.index())) {}
 
 Result<std::unique_ptr<Instance>> PackageModel::create_instance() noexcept {
   return guarded("torch backend: no instance can be made",
@@ -68,7 +71,7 @@ Status PackageInstance::run(const Execution& execution, std::vector<Tensor>& out
   std::vector<at::Tensor> arguments;
   arguments.reserve(execution.inputs.size());
   for (const Tensor& input : execution.inputs) {
-    arguments.push_back(to_torch(input, model_.options().copy_inputs));
+    arguments.push_back(to_torch(input, model_.place(), model_.options().copy_inputs));
   }
   std::vector<at::Tensor> results = model_.run(arguments);
   if (results.size() != spec.outputs.size()) {
@@ -79,8 +82,8 @@ Status PackageInstance::run(const Execution& execution, std::vector<Tensor>& out
   for (std::size_t i = 0; i < results.size(); ++i) {
     if (!execution.wants(i)) continue;
     const TensorSpec& output = spec.outputs[i];
-    Result<Tensor> tensor = to_core(std::move(results[i]), output.dtype, output.name,
-                                    execution.inputs, execution.memory);
+    Result<Tensor> tensor = to_core(std::move(results[i]), model_.place(), output.dtype,
+                                    output.name, execution.inputs, execution.memory);
     if (!tensor.is_ok()) return tensor.status();
     outputs[i] = std::move(tensor).value();
   }

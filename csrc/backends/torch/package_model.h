@@ -21,15 +21,17 @@ namespace slipstream::libtorch {
 class PackageModel final : public Model {
  public:
   // Throws std::bad_alloc, and what libtorch throws.
+  // At `place`, for which it was compiled, and where inputs lie then, and outputs.
   [[nodiscard]] static Result<std::unique_ptr<Model>> load(const ModelConfig& config,
-                                                           TorchOptions options);
+                                                           TorchOptions options, c10::Device place);
 
-  PackageModel(const std::string& path, TorchOptions options);
+  PackageModel(const std::string& path, TorchOptions options, c10::Device place);
 
   [[nodiscard]] const ModelSpec& spec() const noexcept override { return spec_; }
   [[nodiscard]] Result<std::unique_ptr<Instance>> create_instance() noexcept override;
 
   [[nodiscard]] const TorchOptions& options() const noexcept { return options_; }
+  [[nodiscard]] c10::Device place() const noexcept { return place_; }
   // May be called by as many threads as there are runners.
   [[nodiscard]] std::vector<at::Tensor> run(const std::vector<at::Tensor>& inputs) const {
     return loader_->run(inputs);
@@ -37,6 +39,7 @@ class PackageModel final : public Model {
 
  private:
   TorchOptions options_;
+  c10::Device place_;
   ModelSpec spec_;
   std::unique_ptr<torch::inductor::AOTIModelPackageLoader> loader_;
 };

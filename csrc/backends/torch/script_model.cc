@@ -56,17 +56,18 @@ bool loops(const torch::jit::Method& method) {
 
 }  // namespace
 
-Result<std::unique_ptr<Model>> ScriptModel::load(const ModelConfig& config, TorchOptions options) {
+Result<std::unique_ptr<Model>> ScriptModel::load(const ModelConfig& config, TorchOptions options,
+                                                 c10::Device place) {
   const c10::InferenceMode inference;
-  torch::jit::Module module = torch::jit::load(config.path, c10::Device(c10::kCPU));
+  torch::jit::Module module = torch::jit::load(config.path, place);
   module.eval();
-  auto model = std::make_unique<ScriptModel>(std::move(module), std::move(options));
+  auto model = std::make_unique<ScriptModel>(std::move(module), std::move(options), place);
   if (Status status = model->read_signature(); !status.is_ok()) return status;
   return std::unique_ptr<Model>(std::move(model));
 }
 
-ScriptModel::ScriptModel(torch::jit::Module module, TorchOptions options)
-    : module_(std::move(module)), options_(std::move(options)) {
+ScriptModel::ScriptModel(torch::jit::Module module, TorchOptions options, c10::Device place)
+    : module_(std::move(module)), options_(std::move(options)), place_(place) {
   spec_.inputs = options_.inputs;
   spec_.outputs = options_.outputs;
   spec_.batchable = options_.batchable;
@@ -87,7 +88,17 @@ Status ScriptModel::read_signature() {
     return invalid_argument("torch backend: what forward() returns: " + result.status().message());
   }
   result_ = std::move(result).value();
-  return Status::ok();
+  return place_.is_cpu() ? Status::ok() : check_place();
+}
+
+Status ScriptModel::check_place() const {
+  const bool takes_host_values = std::ranges::any_of(arguments_, [](const Argument& argument) {
+    return argument.layout && argument.layout->has_host_values();
+  });
+  if (!takes_host_values && !result_->has_host_values()) return Status::ok();
+  return invalid_argument(
+      "torch backend: forward() takes or gives numbers or texts that are no tensors, and those are "
+      "read on the host; load it on the cpu");
 }
 
 Status ScriptModel::read_arguments(const std::vector<c10::Argument>& arguments) {
@@ -97,7 +108,8 @@ Status ScriptModel::read_arguments(const std::vector<c10::Argument>& arguments) 
     const auto count = std::ranges::count_if(options_.inputs, [&argument](const TensorSpec& spec) {
       return is_named(spec, argument.name());
     });
-    Argument made;
+    Argument made{.layout = std::nullopt,
+                  .fallback = argument.default_value().value_or(c10::IValue())};
     if (count != 0) {
       Result<Layout> layout = Layout::of(argument.type(), argument.name(), options_.inputs);
       if (!layout.is_ok()) {
@@ -105,9 +117,8 @@ Status ScriptModel::read_arguments(const std::vector<c10::Argument>& arguments) 
                                 layout.status().message());
       }
       made.layout = std::move(layout).value();
-    } else if (argument.default_value()) {
-      made.fallback = *argument.default_value();
-    } else if (argument.type()->kind() != c10::TypeKind::OptionalType) {
+    } else if (!argument.default_value() &&
+               argument.type()->kind() != c10::TypeKind::OptionalType) {
       return invalid_argument("torch backend: forward() takes '" + argument.name() +
                               "', of which nothing is said");
     }
@@ -124,7 +135,7 @@ std::vector<c10::IValue> ScriptModel::arguments(std::span<const Tensor> tensors)
   std::vector<c10::IValue> values;
   values.reserve(arguments_.size() + 1);  // one more: the call puts the module before them
   for (const Argument& argument : arguments_) {
-    values.push_back(argument.layout ? argument.layout->build(tensors, options_.copy_inputs)
+    values.push_back(argument.layout ? argument.layout->build(tensors, place_, options_.copy_inputs)
                                      : argument.fallback);
   }
   return values;
@@ -166,8 +177,8 @@ Status ScriptInstance::run(const Execution& execution, std::vector<Tensor>& outp
   }
   c10::IValue result = forward_(model_.arguments(tensors));
   outputs.assign(spec.outputs.size(), Tensor{});
-  Status status =
-      model_.result().take_apart(std::move(result), execution, model_.options().outputs, outputs);
+  Status status = model_.result().take_apart(std::move(result), model_.place(), execution,
+                                             model_.options().outputs, outputs);
   if (!status.is_ok()) return status;
   if (state_) outputs.back() = state_->saved(execution.memory);
   return check_rows(spec, execution, outputs);

@@ -25,10 +25,12 @@ class ScriptModel final : public Model {
  public:
   // Throws std::bad_alloc, and what libtorch throws.
   //   kInvalidArgument: no archive; options that do not fit what forward() takes
+  // At `place`, where inputs lie then, and outputs. kInvalidArgument as well where that is not the
+  // host, and forward() takes or gives what is read there.
   [[nodiscard]] static Result<std::unique_ptr<Model>> load(const ModelConfig& config,
-                                                           TorchOptions options);
+                                                           TorchOptions options, c10::Device place);
 
-  ScriptModel(torch::jit::Module module, TorchOptions options);
+  ScriptModel(torch::jit::Module module, TorchOptions options, c10::Device place);
 
   [[nodiscard]] const ModelSpec& spec() const noexcept override { return spec_; }
   [[nodiscard]] Result<std::unique_ptr<Instance>> create_instance() noexcept override;
@@ -39,6 +41,7 @@ class ScriptModel final : public Model {
   [[nodiscard]] std::vector<c10::IValue> arguments(std::span<const Tensor> tensors) const;
   [[nodiscard]] const Layout& result() const noexcept { return *result_; }
   [[nodiscard]] const TorchOptions& options() const noexcept { return options_; }
+  [[nodiscard]] c10::Device place() const noexcept { return place_; }
 
  private:
   // One argument of forward(): made of inputs, or with the value that it has by default.
@@ -48,10 +51,12 @@ class ScriptModel final : public Model {
   };
 
   [[nodiscard]] Status read_signature();
+  [[nodiscard]] Status check_place() const;
   [[nodiscard]] Status read_arguments(const std::vector<c10::Argument>& arguments);
 
   torch::jit::Module module_;
   TorchOptions options_;
+  c10::Device place_;
   ModelSpec spec_;
   std::vector<Argument> arguments_;
   std::optional<Layout> result_;

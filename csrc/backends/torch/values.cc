@@ -60,17 +60,21 @@ std::optional<DType> dtype_of(c10::ScalarType type) noexcept {
   return found == kTypes.end() ? std::nullopt : std::optional(found->dtype);
 }
 
-at::Tensor to_torch(const Tensor& tensor, bool copied) {
+at::Tensor to_torch(const Tensor& tensor, c10::Device place, bool copied) {
   const std::span<const std::int64_t> dims = tensor.shape().dims();
   // A model that writes to its inputs gets copies, so nothing writes through this pointer.
   auto* const data = const_cast<std::byte*>(tensor.data());
-  const at::Tensor view = at::from_blob(data, c10::IntArrayRef(dims.data(), dims.size()),
-                                        at::TensorOptions().dtype(scalar_type_of(tensor.dtype())));
+  const at::Tensor view =
+      at::for_blob(data, c10::IntArrayRef(dims.data(), dims.size()))
+          .target_device(place)
+          .options(at::TensorOptions().dtype(scalar_type_of(tensor.dtype())).device(place))
+          .make_tensor();
   return copied ? view.clone() : view;
 }
 
-Result<Tensor> to_core(at::Tensor tensor, DType expected, const std::string& name,
-                       std::span<const Tensor> inputs, std::pmr::memory_resource* memory) {
+Result<Tensor> to_core(at::Tensor tensor, c10::Device place, DType expected,
+                       const std::string& name, std::span<const Tensor> inputs,
+                       std::pmr::memory_resource* memory) {
   if (!tensor.defined()) return internal_error("output '" + name + "' is not there");
   const std::optional<DType> dtype = dtype_of(tensor.scalar_type());
   if (!dtype || *dtype != expected) {
@@ -78,6 +82,7 @@ Result<Tensor> to_core(at::Tensor tensor, DType expected, const std::string& nam
                           c10::toString(tensor.scalar_type()) + ", and was " +
                           std::string(dtype_name(expected)) + " when the model was prepared");
   }
+  if (tensor.device() != place) tensor = tensor.to(place);
   const bool is_shared = tensor.use_count() > 1 || tensor.storage().use_count() > 1 ||
                          borrows_from(tensor.const_data_ptr(), inputs);
   tensor = is_shared ? tensor.clone(at::MemoryFormat::Contiguous) : tensor.contiguous();

@@ -20,15 +20,16 @@ namespace slipstream::libtorch {
 // nullopt for what the core has no word for: complex, quantized and 8-bit floating numbers.
 [[nodiscard]] std::optional<DType> dtype_of(c10::ScalarType type) noexcept;
 
-// A view of the tensor's memory; a copy of it where the model writes to its inputs. Not of strings.
-[[nodiscard]] at::Tensor to_torch(const Tensor& tensor, bool copied);
+// A view of the tensor's memory, which is at `place`; a copy of it where the model writes to its
+// inputs. Not of strings.
+[[nodiscard]] at::Tensor to_torch(const Tensor& tensor, c10::Device place, bool copied);
 
-// The elements where they are, if they lie row by row in memory that nothing else refers to; else a
-// copy: whoever gets a tensor may write to it, and what a model returns may be one of its weights,
-// or one of `inputs`, whose memory the caller may reuse after the call.
+// The elements where they are, if they lie at `place` row by row in memory that nothing else refers
+// to; else a copy there: whoever gets a tensor may write to it, and what a model returns may be one
+// of its weights, or one of `inputs`, whose memory the caller may reuse after the call.
 //   kInternal: of another type than `expected`, or of none that the core has
-[[nodiscard]] Result<Tensor> to_core(at::Tensor tensor, DType expected, const std::string& name,
-                                     std::span<const Tensor> inputs,
+[[nodiscard]] Result<Tensor> to_core(at::Tensor tensor, c10::Device place, DType expected,
+                                     const std::string& name, std::span<const Tensor> inputs,
                                      std::pmr::memory_resource* memory);
 
 }  // namespace slipstream::libtorch

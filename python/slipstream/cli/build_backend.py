@@ -83,7 +83,7 @@ def build_torch(*, force: bool = False, jobs: int | None = None) -> Path:
             "the torch backend needs torch: pip install 'slipstream[torch]'", package="torch"
         )
     sources = module_folder() / "_sources"
-    digest = _digest_of(sources, "core", "backends/torch")
+    digest = _digest_of(sources, "core", "device", "cuda", "backends/torch")
     folders = library_folders(module_folder())
     for folder in folders:
         stamp = folder / SOURCES_FILE
@@ -117,7 +117,7 @@ def build_tensorrt(
     """
     from slipstream.engine.runtime import module_folder  # here: it loads the compiled module
 
-    defines = ["-DSLIPSTREAM_ONLY=tensorrt", f"-DPython_EXECUTABLE={sys.executable}"]
+    defines = ["-DSLIPSTREAM_ONLY=tensorrt"]
     version = "found by CMake"
     if include is not None:
         header = include.resolve() / "NvInferVersion.h"
@@ -192,7 +192,8 @@ def _compile(
         )
     configure = [
         *(cmake, "-S", str(sources), "-B", str(scratch), "-DCMAKE_BUILD_TYPE=Release"),
-        *defines,
+        # Through it CUDA's headers are looked for, where they are in a wheel.
+        *(f"-DPython_EXECUTABLE={sys.executable}", *defines),
     ]
     ninja = shutil.which("ninja", path=search)
     if ninja is not None:

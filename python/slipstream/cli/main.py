@@ -12,11 +12,11 @@ import sys
 from collections.abc import Sequence
 
 from slipstream._version import __version__
-from slipstream.cli import build_backend, inspect, models, predict, serve, token
+from slipstream.cli import build_backend, devices, inspect, models, predict, serve, token
 from slipstream.errors import SlipstreamError
 from slipstream.settings import SettingsError
 
-_COMMANDS = (serve, predict, inspect, models, token, build_backend)
+_COMMANDS = (serve, predict, inspect, models, token, devices, build_backend)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -37,6 +37,7 @@ CoreQueue = _engine.CompletionQueue
 Exchange = _engine.Exchange
 CoreEnsembleMember = _engine.EnsembleMember
 core_ensemble = _engine.ensemble
+cuda_status = _engine.cuda_status
 
 BACKEND_DIRECTORY_VARIABLE = "SLIPSTREAM_BACKEND_DIR"
 

@@ -115,6 +115,26 @@ TEST(what_was_made_outlives_it) {
   CHECK_EQ(fake_cuda_entered(), 0);
 }
 
+TEST(destroying_enters_by_itself) {
+  const auto device = open_fake();
+  std::vector<std::unique_ptr<device::Block>> blocks;
+  std::unique_ptr<device::Stream> stream;
+  std::unique_ptr<device::Event> event;
+  {
+    const Entered entered(*device);
+    blocks.push_back(must(device->allocate(64)));
+    blocks.push_back(must(device->allocate_pinned(64)));
+    stream = must(device->create_stream());
+    event = must(device->create_event());
+  }
+  CHECK_EQ(fake_cuda_objects(), 4);
+  blocks.clear();
+  stream.reset();
+  event.reset();
+  CHECK_EQ(fake_cuda_objects(), 0);
+  CHECK_EQ(fake_cuda_entered(), 0);
+}
+
 TEST(memory) {
   const auto device = open_fake();
   const Entered entered(*device);
@@ -278,6 +298,27 @@ TEST(wrong_arguments_are_told_and_harm_nothing) {
   must(stream->copy_to_device(block->address(), pinned->address(), 64));
   device->drain();
   CHECK(device->health().is_ok());
+}
+
+TEST(events_of_other_devices_are_refused) {
+  struct Foreign final : device::Event {
+    Result<bool> is_done() noexcept override { return true; }
+    Result<Nanoseconds> since(device::Event& /*earlier*/) noexcept override { return 0; }
+  } foreign;
+  const auto device = open_fake(0);
+  const auto other = open_fake(1);
+  const Entered entered(*device);
+  const auto stream = must(device->create_stream());
+  const auto event = must(device->create_event());
+  for (const Status& status :
+       {stream->record(foreign), stream->wait(foreign), event->since(foreign).status()}) {
+    CHECK_EQ(status.code(), StatusCode::kInvalidArgument);
+  }
+  const Entered inner(*other);
+  const auto event_of_other = must(other->create_event());
+  const auto stream_of_other = must(other->create_stream());
+  CHECK_EQ(stream_of_other->record(*event).code(), StatusCode::kInvalidArgument);
+  must(stream_of_other->record(*event_of_other));
 }
 
 TEST(drain_waits_for_everything) {

@@ -1,113 +1,15 @@
-// In place of csrc/backends/onnx/gpu_target.cc: the host as a device, whose memory is the host's
-// and which does at once whatever is put on it. So that all that a model on a GPU goes through runs
-// here, on ONNX Runtime's own CPU provider, and is compared with what the CPU path answers.
-#include <atomic>
-#include <cstring>
+// In place of csrc/backends/onnx/gpu_target.cc: the host as a device.
 #include <memory>
-#include <new>
-#include <utility>
-#include <vector>
 
 #include "backends/onnx/gpu_target.h"
+#include "device/host_device.h"
 
 namespace slipstream::onnx {
-namespace {
-
-using device::Block;
-using device::DeviceMemory;
-using device::Event;
-using device::Graph;
-using device::Stream;
-
-constexpr std::size_t kMemoryBytes = std::size_t{64} << 20U;
-
-class HostEvent final : public Event {
- public:
-  Result<bool> is_done() noexcept override { return true; }
-  Result<Nanoseconds> since(Event& /*earlier*/) noexcept override { return Nanoseconds{0}; }
-};
-
-class HostStream final : public Stream {
- public:
-  Status copy_to_device(void* to, const void* from, std::size_t bytes) noexcept override {
-    std::memcpy(to, from, bytes);
-    return Status::ok();
-  }
-  Status copy_to_host(void* to, const void* from, std::size_t bytes) noexcept override {
-    std::memcpy(to, from, bytes);
-    return Status::ok();
-  }
-  Status record(Event& /*event*/) noexcept override { return Status::ok(); }
-  Status wait(Event& /*event*/) noexcept override { return Status::ok(); }
-  Status call(void (*function)(void*) noexcept, void* context) noexcept override {
-    function(context);
-    return Status::ok();
-  }
-  Status begin_capture() noexcept override { return cannot_record(); }
-  Result<std::unique_ptr<Graph>> end_capture() noexcept override { return cannot_record(); }
-  Status launch(Graph& /*graph*/) noexcept override { return cannot_record(); }
-  void* native() noexcept override { return nullptr; }
-
- private:
-  static Status cannot_record() { return failed_precondition("the host records nothing"); }
-};
-
-class HostBlock final : public Block {
- public:
-  HostBlock(std::shared_ptr<std::atomic<std::size_t>> used, std::size_t bytes)
-      : used_(std::move(used)), bytes_(bytes), memory_(bytes) {}
-  HostBlock(const HostBlock&) = delete;
-  HostBlock& operator=(const HostBlock&) = delete;
-  ~HostBlock() override { used_->fetch_sub(bytes_); }
-  void* address() const noexcept override {
-    return const_cast<std::byte*>(memory_.data());  // NOLINT: the block's owner may write it
-  }
-  std::size_t bytes() const noexcept override { return bytes_; }
-
- private:
-  std::shared_ptr<std::atomic<std::size_t>> used_;
-  std::size_t bytes_;
-  std::vector<std::byte> memory_;
-};
-
-class HostDevice final : public device::Device {
- public:
-  std::string name() const noexcept override { return "host"; }
-  Result<std::unique_ptr<Stream>> create_stream() noexcept override {
-    return std::unique_ptr<Stream>(std::make_unique<HostStream>());
-  }
-  Result<std::unique_ptr<Event>> create_event(device::Timing /*timing*/) noexcept override {
-    return std::unique_ptr<Event>(std::make_unique<HostEvent>());
-  }
-  Result<std::unique_ptr<Block>> allocate(std::size_t bytes) noexcept override {
-    if (used_->fetch_add(bytes) + bytes > kMemoryBytes) {
-      used_->fetch_sub(bytes);
-      return resource_exhausted("the host that plays a device gives out no more memory");
-    }
-    return std::unique_ptr<Block>(std::make_unique<HostBlock>(used_, bytes));
-  }
-  Result<std::unique_ptr<Block>> allocate_pinned(std::size_t bytes) noexcept override {
-    return allocate(bytes);
-  }
-  Result<DeviceMemory> memory() noexcept override {
-    return DeviceMemory{.free_bytes = kMemoryBytes - used_->load(), .total_bytes = kMemoryBytes};
-  }
-  void enter() noexcept override {}
-  void leave() noexcept override {}
-  void drain() noexcept override {}
-  Status health() noexcept override { return Status::ok(); }
-  Status recover() noexcept override { return Status::ok(); }
-
- private:
-  std::shared_ptr<std::atomic<std::size_t>> used_ = std::make_shared<std::atomic<std::size_t>>(0);
-};
-
-}  // namespace
 
 Result<GpuTarget> open_gpu(int ordinal) {
   if (ordinal > 1) return failed_precondition("there are two hosts that play devices");
   return GpuTarget{
-      .device = std::make_shared<HostDevice>(), .ordinal = ordinal, .memory_name = "Cpu"};
+      .device = std::make_shared<device::HostDevice>(), .ordinal = ordinal, .memory_name = "Cpu"};
 }
 
 }  // namespace slipstream::onnx

@@ -1,0 +1,49 @@
+// What a model on a GPU computes on: the device of csrc/device, and the same one as libtorch calls
+// it; and streams on which libtorch computes.
+//
+// Three ways to be built: target_cuda.cc, target_none.cc where torch or CUDA's headers are without
+// CUDA, and that of the tests, which puts the host in place of a device.
+// Threads: as csrc/device says. Failure: a Status; use() may throw what libtorch throws.
+#pragma once
+
+#include <c10/core/Device.h>
+
+#include <memory>
+
+#include "core/status.h"
+#include "device/device.h"
+
+namespace slipstream::libtorch {
+
+struct TorchTarget {
+  std::shared_ptr<device::Device> device;
+  c10::Device place{c10::kCPU};
+};
+
+// kFailedPrecondition: no such GPU, no driver, or this backend cannot use one.
+[[nodiscard]] Result<TorchTarget> open_target(int ordinal);
+
+// A stream of the target's device. What is recorded on it has memory of its own in libtorch's
+// allocator, which nobody else gets (at::cuda::CUDAGraph).
+class ComputeStream : public device::Stream {
+ public:
+  // Between the two, what this thread asks of libtorch on this device goes to this stream.
+  virtual void use() = 0;
+  virtual void leave() noexcept = 0;
+};
+
+[[nodiscard]] Result<std::unique_ptr<ComputeStream>> make_stream(const TorchTarget& target);
+
+// For as long as this lives.
+class StreamScope {
+ public:
+  explicit StreamScope(ComputeStream& stream) : stream_(stream) { stream_.use(); }
+  StreamScope(const StreamScope&) = delete;
+  StreamScope& operator=(const StreamScope&) = delete;
+  ~StreamScope() { stream_.leave(); }
+
+ private:
+  ComputeStream& stream_;
+};
+
+}  // namespace slipstream::libtorch

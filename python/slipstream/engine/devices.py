@@ -1,0 +1,62 @@
+"""Which devices this process could compute on, beside its processors."""
+
+from __future__ import annotations
+
+import msgspec
+
+from slipstream.engine.runtime import cuda_status
+
+
+class CudaDevice(msgspec.Struct, frozen=True, kw_only=True):
+    """One NVIDIA device. What is free of its memory is not known before something runs on it."""
+
+    index: int
+    """As CUDA counts them in this process: ``CUDA_VISIBLE_DEVICES`` chooses and orders."""
+    name: str
+    compute_capability: str
+    """Of its architecture: ``"9.0"``."""
+    total_memory_bytes: int
+    multiprocessors: int
+    copy_engines: int
+    """How many copies can be in progress beside a computation."""
+    pci_bus_id: str
+
+
+class Devices(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether CUDA can be used here, and on what."""
+
+    cuda_available: bool
+    reason: str | None
+    """Why CUDA cannot be used, and what helps; None when it can."""
+    driver_cuda_version: str | None
+    """The newest CUDA that the driver speaks (``"13.0"``); None when CUDA cannot be used."""
+    cuda: tuple[CudaDevice, ...]
+    """At least one when CUDA can be used; none otherwise."""
+
+
+def devices() -> Devices:
+    """The devices of this machine that slipstream could use; never raises where there are none.
+
+    The first call starts NVIDIA's driver in this process, if there is one, and allocates nothing on
+    any device. A process that is forked afterwards, and runs no new program, cannot use CUDA.
+    """
+    status = cuda_status()
+    number = status["driver_cuda_version"]
+    version = None if number is None else f"{number // 1000}.{number % 1000 // 10}"
+    return Devices(
+        cuda_available=status["reason"] is None,
+        reason=status["reason"],
+        driver_cuda_version=version,
+        cuda=tuple(
+            CudaDevice(
+                index=one["index"],
+                name=one["name"],
+                compute_capability=".".join(map(str, one["compute_capability"])),
+                total_memory_bytes=one["total_memory_bytes"],
+                multiprocessors=one["multiprocessors"],
+                copy_engines=one["copy_engines"],
+                pci_bus_id=one["pci_bus_id"],
+            )
+            for one in status["devices"]
+        ),
+    )

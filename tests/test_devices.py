@@ -1,0 +1,99 @@
+"""Which devices there are: without a driver, and on the fake one of the C++ tests."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import slipstream
+from cli_runs import slipstream as command
+
+ROOT = Path(__file__).resolve().parent.parent
+FAKE = ROOT / "build" / "dev" / "tests" / "cpp" / "cuda" / "fake"
+KEYS = ["cuda_available", "reason", "driver_cuda_version", "cuda"]
+
+
+def found(state: Path, **settings: str) -> dict[str, Any]:
+    ended = command("devices", "--json", state=state, **settings)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    body: dict[str, Any] = json.loads(ended.stdout)
+    assert list(body) == KEYS
+    return body
+
+
+@pytest.fixture
+def fake_driver() -> str:
+    """The folder of a driver with one device."""
+    if not (FAKE / "libcuda.so.1").is_file():
+        pytest.skip("there is no fake driver: cmake --build --preset dev --target fake_cuda")
+    return str(FAKE)
+
+
+@pytest.fixture
+def broken_driver(tmp_path: Path) -> str:
+    """The folder of a driver that cannot be loaded, found before any that this machine has."""
+    (tmp_path / "libcuda.so.1").write_text("no library")
+    return str(tmp_path)
+
+
+def test_here() -> None:
+    devices = slipstream.devices()
+    assert devices.cuda_available == bool(devices.cuda) == (devices.reason is None)
+    assert (devices.driver_cuda_version is None) == (not devices.cuda_available)
+    assert slipstream.devices() == devices
+    with pytest.raises(AttributeError):
+        devices.reason = "none"  # type: ignore[misc]
+
+
+def test_without_a_driver(broken_driver: str, tmp_path: Path) -> None:
+    body = found(tmp_path, LD_LIBRARY_PATH=broken_driver)
+    assert (body["cuda_available"], body["driver_cuda_version"], body["cuda"]) == (False, None, [])
+    if body["reason"].startswith("this build was made without CUDA's headers"):
+        pytest.skip(body["reason"])
+    assert body["reason"].startswith("no NVIDIA driver: libcuda.so.1 cannot be loaded (")
+    ended = command("devices", state=tmp_path, LD_LIBRARY_PATH=broken_driver)
+    assert (ended.returncode, ended.stdout) == (0, f"cuda: unavailable ({body['reason']})\n")
+
+
+def test_with_a_driver(fake_driver: str, tmp_path: Path) -> None:
+    body = found(tmp_path, LD_LIBRARY_PATH=fake_driver)
+    assert body == {
+        "cuda_available": True,
+        "reason": None,
+        "driver_cuda_version": "13.0",
+        "cuda": [
+            {
+                "index": 0,
+                "name": "Fake H100",
+                "compute_capability": "9.0",
+                "total_memory_bytes": 2**30,
+                "multiprocessors": 114,
+                "copy_engines": 3,
+                "pci_bus_id": "0000:3B:00.0",
+            }
+        ],
+    }
+    ended = command("devices", state=tmp_path, LD_LIBRARY_PATH=fake_driver)
+    assert ended.stdout == "cuda:0: Fake H100, compute capability 9.0, 1.0 GiB, PCI 0000:3B:00.0\n"
+
+
+def test_importing_asks_no_driver(fake_driver: str) -> None:
+    code = (
+        "import slipstream, slipstream.engine.runtime\n"
+        "is_open = lambda: 'libcuda.so' in open('/proc/self/maps').read()\n"
+        "before = is_open(); slipstream.devices(); print(before, is_open())"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "LD_LIBRARY_PATH": fake_driver},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout == "False True\n"
