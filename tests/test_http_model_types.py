@@ -46,9 +46,9 @@ def test_torch_files_that_are_damaged_are_422(server: Server, model_type: str) -
     assert "TorchScript" in error["message"]
 
 
-def test_tensorrt_engines_are_422_that_names_the_backend(server: Server) -> None:
+def test_tensorrt_engines_are_422_where_they_cannot_run(server: Server) -> None:
     answer = load(server, "engine.plan", "tensorrt")
-    assert answer.status_code == 422 and "TensorRT backend" in error_of(answer)["message"]
+    assert answer.status_code == 422 and "TensorRT" in error_of(answer)["message"]
 
 
 @pytest.mark.parametrize("model_type", ["pytorch", "tensorflow", "tensorrt", "onnx", "xgboost"])

@@ -75,7 +75,7 @@ def test_a_type_that_contradicts_the_content_is_told_what_the_file_is(
 ) -> None:
     for name, file in files.items():
         found = name.partition(" ")[0]
-        if asked == found or (asked == "ensemble" and found == "sklearn"):
+        if asked == found or (asked, found) in (("ensemble", "sklearn"), ("tensorrt", "onnx")):
             continue
         with pytest.raises(ModelLoadError, match="holds") as caught:
             prepare(file, cache, PrepareOptions(model_type=asked))
@@ -84,13 +84,12 @@ def test_a_type_that_contradicts_the_content_is_told_what_the_file_is(
 
 
 @pytest.mark.parametrize("asked", ["auto", "tensorrt"])
-def test_a_backend_that_is_not_there_is_named_with_a_remedy(
+def test_a_tensorrt_engine_is_its_own_artifact(
     files: dict[str, Path], cache: Path, asked: str
 ) -> None:
-    with pytest.raises(MissingDependencyError, match="a TensorRT engine") as caught:
-        prepare(files["tensorrt"], cache, PrepareOptions(model_type=asked))
-    said = caught.value.message
-    assert "TensorRT backend" in said and "export the model to ONNX" in said
+    made = prepare(files["tensorrt"], cache, PrepareOptions(model_type=asked))
+    assert made.manifest.backend == "tensorrt" and made.manifest.model_type == "tensorrt"
+    assert made.artifact_path.read_bytes() == files["tensorrt"].read_bytes()
 
 
 def test_a_torch_backend_that_was_not_compiled_is_named_with_a_remedy(

@@ -169,6 +169,9 @@ def started(
     except InvalidInputError as error:  # of the artifact, whose path is nobody's business
         text = error.message.replace(str(prepared.artifact_path), file.name)
         raise ModelLoadError(text) from error
+    except ModelLoadError as error:
+        text = error.message.replace(str(prepared.artifact_path), file.name)
+        raise type(error)(text, **error.details) from error
     try:
         version = version_of(model, manifest, prepared.folder, sidecar)
         warm_up(version, file, tuning.max_batch_rows or settings.max_batch_size, warmup_s)

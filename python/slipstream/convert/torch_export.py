@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 
 from slipstream.adapters.base import quiet
 from slipstream.adapters.torch_export import open_program
+from slipstream.convert.torch_options import backend_options
 from slipstream.convert.torch_places import flatten, require_dtype
 from slipstream.convert.torch_proof import prove, require_torch_backend
 from slipstream.convert.torch_script import manifest_of
-from slipstream.convert.torch_session import backend_options
 from slipstream.convert.torch_signature import Named, Signature, same
 from slipstream.convert.torch_told import Told
 from slipstream.convert.torch_words import first_line

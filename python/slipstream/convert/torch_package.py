@@ -14,10 +14,10 @@ from typing import Any
 
 from slipstream.adapters.base import missing_package, quiet
 from slipstream.convert import torch_signature
+from slipstream.convert.torch_options import backend_options
 from slipstream.convert.torch_places import Leaf, flatten
 from slipstream.convert.torch_proof import prove, require_torch_backend
 from slipstream.convert.torch_script import manifest_of
-from slipstream.convert.torch_session import backend_options
 from slipstream.convert.torch_signature import Named, Weights
 from slipstream.convert.torch_told import Told
 from slipstream.convert.torch_words import first_line

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from slipstream.convert.torch_session import TorchSession
+from slipstream.convert.core_session import CoreSession
 from slipstream.convert.torch_signature import Named, Signature, same
 from slipstream.engine.runtime import has_torch_backend
 from slipstream.errors import MissingDependencyError, ModelLoadError
@@ -56,7 +56,7 @@ def prove(
     """
     import torch
 
-    with TorchSession(artifact, options) as session:
+    with CoreSession(artifact, options) as session:
         for _ in range(2):  # what it remembers in secret shows when it is asked again
             for seed, (values, expected) in enumerate(zip(found.examples, answers, strict=True)):
                 torch.manual_seed(seed)
@@ -87,7 +87,7 @@ def prove_stream(
     import torch
 
     state: Any = np.zeros(0, np.uint8)
-    with TorchSession(artifact, options) as session:
+    with CoreSession(artifact, options) as session:
         for seed, expected in enumerate(answers):
             torch.manual_seed(seed)
             *got, state = session.run([*map(_as_array, values), state])

@@ -22,9 +22,9 @@ from slipstream.adapters.base import quiet
 from slipstream.adapters.torch_script import load_script, open_script
 from slipstream.convert import torch_signature
 from slipstream.convert.torch_memory import memory_of, seen_changing
+from slipstream.convert.torch_options import backend_options
 from slipstream.convert.torch_places import Argument, argument_of, flatten
 from slipstream.convert.torch_proof import prove, prove_stream, require_torch_backend
-from slipstream.convert.torch_session import backend_options
 from slipstream.convert.torch_signature import Named, Signature, Weights, same
 from slipstream.convert.torch_told import Told
 from slipstream.errors import ModelLoadError

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from slipstream.child_environment import CHILDREN_KEEP
+from slipstream.engine import tensorrt_library
 from slipstream.engine.torch_library import LIBRARY, library_folders
 from slipstream.errors import MissingDependencyError
 from slipstream.settings import Settings
@@ -50,6 +51,7 @@ def start_core(max_in_flight: int) -> _engine.Engine:
     """
     extra = os.environ.get(BACKEND_DIRECTORY_VARIABLE)
     directories = [extra] if extra else []
+    directories += map(str, tensorrt_library.library_folders(module_folder()))
     directories.append(str(module_folder() / "backends"))
     directories += map(str, library_folders(module_folder()))
     return _engine.Engine(directories, max_in_flight)
@@ -87,6 +89,8 @@ def backend_options(backend: str, settings: Settings, instances: int = 1) -> dic
             "intra_op_threads": str(settings.intra_op_threads),
             "runners": str(min(max(instances, settings.max_workers), 256)),
         }
+    if backend == "tensorrt":
+        return _tensorrt_options(settings)
     if backend == "process":
         package_parent = Path(__file__).resolve().parents[2]
         return {
@@ -96,6 +100,23 @@ def backend_options(backend: str, settings: Settings, instances: int = 1) -> dic
             "execute_timeout_ms": str(max(1, round(settings.execute_timeout_ms))),
         }
     return {}
+
+
+def require_tensorrt_backend() -> None:
+    """Refuses where the tensorrt backend was not compiled.
+
+    Raises:
+        MissingDependencyError: says what to do.
+    """
+    extra = os.environ.get(BACKEND_DIRECTORY_VARIABLE)
+    tensorrt_library.require_backend(module_folder(), *([Path(extra)] if extra else []))
+
+
+def _tensorrt_options(settings: Settings) -> dict[str, str]:
+    require_tensorrt_backend()
+    options = {"host_code": "true"} if settings.allow_custom_code else {}
+    library = tensorrt_library.runtime_library()
+    return options if library is None else options | {"library_path": str(library)}
 
 
 def _onnxruntime_library() -> Path:

@@ -79,13 +79,13 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     version: int = MANIFEST_VERSION
     model_type: str
-    """The documented type: sklearn, xgboost, lightgbm, onnx, pytorch, tensorflow, ensemble or
-    custom."""
+    """The documented type: sklearn, xgboost, lightgbm, onnx, pytorch, tensorflow, tensorrt,
+    ensemble or custom."""
     framework: str
     """The library and version that opened the original ("scikit-learn 1.9.1")."""
     estimator: str | None = None
     """The class of the original ("RandomForestClassifier"); None for a bare graph."""
-    backend: Literal["onnx", "process", "forest", "ensemble", "torch"]
+    backend: Literal["onnx", "process", "forest", "ensemble", "torch", "tensorrt"]
     artifact: str
     """File name of what the backend loads, relative to the manifest's folder."""
     backend_options: dict[str, str] = {}

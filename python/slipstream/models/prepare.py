@@ -8,7 +8,6 @@ child make one. Safe to call from several threads and processes on one cache fol
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +17,6 @@ from slipstream._version import __version__
 from slipstream.adapters.base import distribution_version
 from slipstream.errors import (
     InvalidInputError,
-    MissingDependencyError,
     ModelLoadError,
     UnsafeModelError,
 )
@@ -26,11 +24,14 @@ from slipstream.models.artifacts import MANIFEST_FILE, SUMS_FILE, artifact, sha2
 from slipstream.models.compression import unpack
 from slipstream.models.containers import saved_model_files
 from slipstream.models.converter import run_child
+from slipstream.models.copies import copy_checked
 from slipstream.models.detect import Detected, detect
 from slipstream.models.manifest import MANIFEST_VERSION, Manifest, encode
 from slipstream.models.onnx_files import companions
 from slipstream.models.processor import processor_digest
 from slipstream.models.states_file import StatesFile, states_file_of, with_constants
+from slipstream.models.tensorrt_files import PlanSource, build_plan, keep_plan, plan_parts
+from slipstream.models.tensorrt_table import tensorrt_table_of
 
 CONVERTER_VERSION = 6
 """Raise it whenever the converter's output for the same file changes: old artifacts expire."""
@@ -134,10 +135,26 @@ def prepare(path: Path, cache_dir: Path, options: PrepareOptions) -> Prepared:
     parts = digests | ({".toml": beside.sha256} if beside.sha256 else {})
     if found.kind == "torch-export":  # is compiled to machine code
         parts["processor"] = processor_digest()
+    plan = _plan_of(path, digest, digests, found, options)
+    if plan is not None:
+        parts |= plan_parts(plan)
     key = _key(digest, parts, found, path, options)
 
     def make(scratch: Path, out: Path) -> None:
-        if found.kind == "onnx":
+        if plan is not None and found.kind == "onnx":
+            build_plan(
+                plan,
+                beside,
+                scratch,
+                out,
+                cache_dir.parent / "timing",
+                timeout_s=options.timeout_s,
+                progress=options.progress,
+                is_stopped=options.is_stopped,
+            )
+        elif plan is not None:
+            keep_plan(plan, out)
+        elif found.kind == "onnx":
             _keep_onnx(path, digest, digests, beside, out)
         else:
             _convert(path, digest, digests, found, scratch, out, options, beside)
@@ -211,6 +228,8 @@ def _check_type(path: Path, found: Detected, options: PrepareOptions) -> None:
         return
     if wanted in ("custom", "ensemble") and found.kind == "pickle":
         return
+    if wanted == "tensorrt" and found.kind == "onnx":  # a plan is to be built of it
+        return
     what = found.what or f"{'an' if found.library == 'onnx' else 'a'} {found.library} model"
     raise ModelLoadError(
         f"{path.name} holds {what}, not {wanted!r}: give model_type {found.library!r} or 'auto'",
@@ -221,16 +240,19 @@ def _check_type(path: Path, found: Detected, options: PrepareOptions) -> None:
 
 def _check_backend(path: Path, found: Detected) -> None:
     """Refuse what is known and cannot be computed here."""
-    if found.kind == "tensorrt":
-        raise MissingDependencyError(
-            f"{path.name} is {found.what} and needs the TensorRT backend, which this version of "
-            "slipstream does not have: export the model to ONNX and load that",
-            model_type=found.library,
-        )
     if found.kind == "ensemble":
         raise ModelLoadError(
             f"{path.name} is an ensemble file: an engine loads it with its members"
         )
+
+
+def _plan_of(
+    path: Path, digest: str, weights: dict[str, str], found: Detected, options: PrepareOptions
+) -> PlanSource | None:
+    """What a TensorRT artifact is made of; None where it is to be none."""
+    if options.model_type != "tensorrt" and found.kind != "tensorrt":
+        return None
+    return PlanSource(path, digest, weights, tensorrt_table_of(path))
 
 
 def _beside(path: Path, found: Detected) -> list[tuple[str, Path]]:
@@ -289,23 +311,16 @@ def _key(
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
-def _copy(path: Path, digest: str, target: Path) -> None:
-    """Copy, and make sure that the copy is what was hashed."""
-    shutil.copyfile(path, target)
-    if sha256_of(target) != digest:
-        raise ModelLoadError(f"{path.name} changed while it was being read: load it again")
-
-
 def _keep_onnx(
     path: Path, digest: str, weights: dict[str, str], beside: StatesFile, out: Path
 ) -> None:
     """An ONNX file is its own artifact; the backend tells the engine its inputs and outputs."""
-    _copy(path, digest, out / "model.onnx")
+    copy_checked(path, digest, out / "model.onnx")
     for name, weight_digest in weights.items():
         if name in ("model.onnx", MANIFEST_FILE, SUMS_FILE):
             raise ModelLoadError(f"{path.name} keeps weights in {name!r}: rename that file")
         (out / name).parent.mkdir(parents=True, exist_ok=True)
-        _copy(path.parent / name, weight_digest, out / name)
+        copy_checked(path.parent / name, weight_digest, out / name)
     manifest = Manifest(
         model_type="onnx",
         framework="onnx",
@@ -338,9 +353,9 @@ def _convert(
         source /= "saved_model.pb"
     for name, weight_digest in weights.items():
         (source.parent / name).parent.mkdir(parents=True, exist_ok=True)
-        _copy(path.parent / name, weight_digest, source.parent / name)
+        copy_checked(path.parent / name, weight_digest, source.parent / name)
     source.parent.mkdir(exist_ok=True)
-    _copy(path, digest, source)
+    copy_checked(path, digest, source)
     if found.compression is not None:
         unpack(source, found.compression, scratch / "unpacked", _MOST_UNPACKED_BYTES)
         source = scratch / "unpacked"

@@ -30,7 +30,7 @@ from slipstream.models.inputs_table import InputTable, ToldInput, told_input
 from slipstream.models.manifest import Constant, State
 
 _MOST_BYTES = 1 << 20
-_OTHER_TABLES = frozenset(("cache", "text", "warmup"))
+_OTHER_TABLES = frozenset(("cache", "tensorrt", "text", "warmup"))
 
 
 class StateTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -63,7 +63,9 @@ def _device(context: Context) -> DeviceConfig:
         device_id=int(gpus[0].partition(":")[2] or 0) if gpus else None,
         use_fp16=any((model.quantization or "").startswith("FP16") for model in models),
         use_tensorrt=any(
-            "tensorrt" in model.manifest.backend_options.get("providers", "") for model in models
+            model.backend == "tensorrt"
+            or "tensorrt" in model.manifest.backend_options.get("providers", "")
+            for model in models
         ),
     )
 

@@ -1,4 +1,4 @@
-"""A torch artifact run as it will be served: by the engine's own backend, for the proof."""
+"""An artifact run as it will be served: by the engine's own backend, for the proof."""
 
 from __future__ import annotations
 
@@ -11,43 +11,21 @@ import numpy as np
 from slipstream.engine.inputs import inputs_from
 from slipstream.engine.runtime import start_core
 from slipstream.engine.signature import Signature
-from slipstream.models.manifest import Tensor
 
 _MOST_ROWS = 4096
 _MOST_REQUESTS = 4
 
 
-def backend_options(
-    inputs: Sequence[Tensor], outputs: Sequence[Tensor], **options: bool | str | Sequence[str]
-) -> dict[str, str]:
-    """Options of the torch backend (``csrc/backends/torch/options.h``).
-
-    Those that would say what is the default are left out.
-    """
-    given = {"inputs": _lines(inputs), "outputs": _lines(outputs)}
-    for name, value in options.items():
-        if isinstance(value, str):
-            given[name] = value
-        elif isinstance(value, bool):
-            given |= {name: "true"} if value else {}
-        elif value:
-            given[name] = "\n".join(value)
-    return given
-
-
-def _lines(tensors: Sequence[Tensor]) -> str:
-    lines = []
-    for tensor in tensors:
-        dims = ",".join("-1" if size is None else str(size) for size in tensor.shape) or "-"
-        lines.append(f"{tensor.dtype} {dims} {tensor.name}")
-    return "\n".join(lines)
-
-
-class TorchSession:
+class CoreSession:
     """One loaded artifact; a context manager."""
 
-    def __init__(self, path: Path, options: dict[str, str]) -> None:
+    def __init__(self, path: Path, options: dict[str, str], backend: str = "torch") -> None:
         """Loads it.
+
+        Args:
+            path: The artifact.
+            options: Of the backend.
+            backend: Its name.
 
         Raises:
             SlipstreamError: the backend is not there, or refuses the artifact.
@@ -55,7 +33,7 @@ class TorchSession:
         self._core = start_core(_MOST_REQUESTS)
         self._model = self._core.load(
             name="proof",
-            backend="torch",
+            backend=backend,
             path=str(path),
             options=options,
             instances=1,
@@ -63,8 +41,18 @@ class TorchSession:
         )
         self._signature = Signature("tensors", self._model.inputs, self._model.outputs, (), True)
 
-    def __enter__(self) -> TorchSession:
+    def __enter__(self) -> CoreSession:
         return self
+
+    @property
+    def inputs(self) -> Sequence[tuple[str, str, Sequence[int]]]:
+        """Name, dtype and dims, -1 for any size, in the artifact's order."""
+        return self._model.inputs
+
+    @property
+    def outputs(self) -> Sequence[tuple[str, str, Sequence[int]]]:
+        """The same, of what `run` answers."""
+        return self._model.outputs
 
     def __exit__(self, *_: object) -> None:
         self._model.close(0.0)

@@ -1,0 +1,58 @@
+// TensorRtComputation: one execution context, which puts a slot's batch on the pipeline's stream.
+//
+// A context may have several executions on one stream at once: its scratch memory is used by one
+// after the other there, and addresses and shapes are those at the time of the call. So one is
+// enough for all slots of an instance.
+//
+// Threads: one at a time, which has entered the device. Ownership: shares the engine.
+// Failure: kInvalidArgument for sizes out of the profile; kInternal, with TensorRT's words, where
+// it refuses a call. What fails on the device loses that, as device.h says.
+#pragma once
+
+#include <NvInferRuntime.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "backends/tensorrt/engine.h"
+#include "device/pipeline.h"
+#include "device/places.h"
+
+namespace slipstream::tensorrt {
+
+class TensorRtComputation final : public device::Computation {
+ public:
+  // To be built before it is used. `face` outlives it.
+  TensorRtComputation(std::shared_ptr<EngineSource> source, device::Place place, const Face& face,
+                      std::string file);
+  ~TensorRtComputation() override;
+
+  [[nodiscard]] device::Stream& stream() noexcept override { return *stream_; }
+  [[nodiscard]] Status enqueue(device::Slot& slot) noexcept override;
+  // A profile may take no fewer than so many.
+  [[nodiscard]] std::int64_t padded_rows(std::int64_t rows) const noexcept override {
+    return face_.spec.batchable ? std::max(rows, face_.min_rows) : rows;
+  }
+  void tear_down() noexcept override;
+  // kResourceExhausted where the device has not memory for a context.
+  [[nodiscard]] Status build() noexcept override;
+
+ private:
+  // All throw std::bad_alloc.
+  [[nodiscard]] Status make();
+  [[nodiscard]] Status set_inputs(const device::Slot& slot);
+  [[nodiscard]] Status set_outputs(device::Slot& slot);
+  [[nodiscard]] Status put(device::Slot& slot);
+
+  const std::shared_ptr<EngineSource> source_;
+  const device::Place place_;
+  const Face& face_;
+  const std::string file_;
+  std::unique_ptr<device::Stream> stream_;
+  std::shared_ptr<Engine> engine_;
+  std::unique_ptr<nvinfer1::IExecutionContext> context_;
+};
+
+}  // namespace slipstream::tensorrt

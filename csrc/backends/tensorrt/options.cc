@@ -1,0 +1,42 @@
+#include "backends/tensorrt/options.h"
+
+#include <cstdint>
+#include <optional>
+#include <utility>
+
+#include "core/option_reader.h"
+#include "device/places.h"
+
+namespace slipstream::tensorrt {
+namespace {
+
+constexpr std::int64_t kMaxSlots = 8;
+constexpr std::int64_t kMaxProfiles = 1024;
+constexpr std::int64_t kMaxGraphRows = 4096;
+
+}  // namespace
+
+Result<TensorRtOptions> TensorRtOptions::parse(const ModelConfig& config) {
+  OptionReader reader("tensorrt", config.options);
+  TensorRtOptions options;
+  if (const auto text = reader.text("device")) {
+    std::optional<std::vector<int>> devices = device::parse_devices(*text);
+    if (!devices || devices->empty()) {
+      reader.reject("device", *text, "cuda:N, or several of those with commas");
+    } else {
+      options.devices = *std::move(devices);
+    }
+  }
+  options.slots = static_cast<std::size_t>(reader.integer("slots", 3, 1, kMaxSlots));
+  options.profile = static_cast<int>(reader.integer("profile", 0, 0, kMaxProfiles - 1));
+  options.library_path = reader.text("library_path").value_or("");
+  options.batchable = reader.choice(
+      "batchable", options.batchable,
+      {{"auto", Batchable::kAuto}, {"true", Batchable::kYes}, {"false", Batchable::kNo}});
+  options.host_code = reader.boolean("host_code", options.host_code);
+  options.graph_rows = reader.integer("graph_rows", options.graph_rows, 0, kMaxGraphRows);
+  if (Status status = reader.finish(); !status.is_ok()) return status;
+  return options;
+}
+
+}  // namespace slipstream::tensorrt

@@ -1,0 +1,167 @@
+"""Artifacts of the ``tensorrt`` backend: plans as they are, and plans built of ONNX files.
+
+A plan is for one version of TensorRT and one kind of GPU, so both are part of its key. How long
+kernels took is kept beside the artifacts, by graph and machine: a plan that is built again, with
+other sizes say, measures only what is new.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from slipstream.adapters.base import distribution_version
+from slipstream.errors import ModelLoadError
+from slipstream.models.artifacts import MANIFEST_FILE
+from slipstream.models.converter import Child, run_child
+from slipstream.models.copies import copy_checked
+from slipstream.models.manifest import Manifest, decode, encode
+from slipstream.models.states_file import StatesFile
+from slipstream.models.tensorrt_table import TensorRtTable, calibration_file
+
+BUILDER = Child(
+    "slipstream.convert.tensorrt_child",
+    "process that builds the plan",
+    "building the TensorRT plan",
+    "ask for fewer rows or a smaller range of sizes in the file beside the model",
+    environment=("NVIDIA_TF32_OVERRIDE",),
+)
+_PLAN = "model.plan"
+_TENSORRT = ("tensorrt", "tensorrt-cu13", "tensorrt-cu12")
+_GPUS = Path("/proc/driver/nvidia/gpus")
+_LAYOUT_AT, _VERSION_AT, _HEADER_BYTES = 4, 24, 28
+
+
+class PlanSource(NamedTuple):
+    """What a plan is made of, or is."""
+
+    path: Path
+    sha256: str
+    weights: dict[str, str]
+    """Files beside an ONNX file, by name, with their digests."""
+    table: TensorRtTable
+
+
+def plan_parts(source: PlanSource) -> dict[str, str]:
+    """What the artifact depends on beside the file, for its key.
+
+    Raises:
+        ModelLoadError, UnsafeModelError: see `calibration_file`.
+    """
+    rows = calibration_file(source.path, source.table)
+    return {
+        "table": msgspec.json.encode(source.table).decode(),
+        "calibration": "" if rows is None else hashlib.sha256(rows.read_bytes()).hexdigest(),
+        "machine": machine(),
+    }
+
+
+def machine(gpus: Path = _GPUS) -> str:
+    """The TensorRT that is installed, and the GPUs that this process may use."""
+    names = []
+    for file in sorted(gpus.glob("*/information")):
+        lines = file.read_text(errors="replace").splitlines()
+        names += [line.partition(":")[2].strip() for line in lines if line.startswith("Model")]
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "all")
+    return f"tensorrt {distribution_version(*_TENSORRT)}; {', '.join(names)}; {visible}"
+
+
+def keep_plan(source: PlanSource, out: Path) -> None:
+    """A plan is its own artifact; the backend tells the engine its inputs and outputs.
+
+    Raises:
+        ModelLoadError: the file beside it says what only a plan to be built can be.
+    """
+    built = TensorRtTable().build()
+    if source.table.build() != built:
+        raise ModelLoadError(
+            f"{source.path.name} is a TensorRT engine already, so {source.path.name}.toml cannot "
+            "say how one is to be built: leave out all but device, slots, profile and batchable, "
+            "or load the ONNX file with model_type 'tensorrt'"
+        )
+    copy_checked(source.path, source.sha256, out / _PLAN)
+    manifest = Manifest(
+        model_type="tensorrt",
+        framework=f"tensorrt {plan_version(source.path) or ''}".strip(),
+        backend="tensorrt",
+        artifact=_PLAN,
+        backend_options=source.table.backend_options(),
+        compiled=True,
+        source_sha256=source.sha256,
+        task="tensors",
+        layout="tensors",
+        inputs=(),
+        outputs=(),
+    )
+    (out / MANIFEST_FILE).write_bytes(encode(manifest))
+
+
+def plan_version(path: Path) -> str | None:
+    """The TensorRT that built a plan, as its header says; None where that cannot be told."""
+    with path.open("rb") as stream:
+        head = stream.read(_HEADER_BYTES)
+    if len(head) < _HEADER_BYTES or head[_LAYOUT_AT : _LAYOUT_AT + 4] != bytes(4):
+        return None
+    return ".".join(str(number) for number in head[_VERSION_AT : _VERSION_AT + 3])
+
+
+def build_plan(
+    source: PlanSource,
+    beside: StatesFile,
+    scratch: Path,
+    out: Path,
+    timing: Path,
+    *,
+    timeout_s: float,
+    progress: Callable[[str], None] | None,
+    is_stopped: Callable[[], bool] | None,
+) -> None:
+    """Lets the child build a plan of an ONNX file, and hold it against that.
+
+    Args:
+        source: The ONNX file.
+        beside: States and constants of the model.
+        scratch: A folder for copies, which the child works in.
+        out: Receives the plan and its manifest.
+        timing: Folder of timing caches; made if absent.
+        timeout_s: For the child.
+        progress: See `run_child`.
+        is_stopped: See `run_child`.
+
+    Raises:
+        ModelLoadError, MissingDependencyError, UnavailableError: as `run_child`.
+    """
+    graph = scratch / "source.onnx"
+    copy_checked(source.path, source.sha256, graph)
+    for name, digest in source.weights.items():
+        (scratch / name).parent.mkdir(parents=True, exist_ok=True)
+        copy_checked(source.path.parent / name, digest, scratch / name)
+    rows = calibration_file(source.path, source.table)
+    job = {
+        "source": str(graph.resolve()),
+        "sha256": source.sha256,
+        "wanted": msgspec.to_builtins(source.table.build()),
+        "calibration": None if rows is None else str(rows.resolve()),
+        "timing_cache": str((timing / timing_name(source, machine())).resolve()),
+        "backend_options": source.table.backend_options(),
+        "out": str(out.resolve()),
+        "timeout_s": timeout_s,
+    }
+    run_child(job, scratch, timeout_s, progress, BUILDER, is_stopped)
+    if beside.states or beside.constants:
+        file = out / MANIFEST_FILE
+        made = decode(file.read_bytes())
+        whole = msgspec.structs.replace(made, states=beside.states, constants=beside.constants)
+        file.write_bytes(encode(whole))
+
+
+def timing_name(source: PlanSource, where: str) -> str:
+    """File name of the measurements of a graph in one precision on one machine."""
+    weights = [f"{name}={digest}" for name, digest in source.weights.items()]
+    parts = [source.sha256, *weights, source.table.precision, where]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32] + ".cache"

@@ -1,0 +1,29 @@
+// What a test may ask the fake TensorRT runtime (fake_nvinfer.cc), beside what the backend does.
+//
+// The fake is a libnvinfer.so: it has the two entries that the backend resolves, and hands out
+// TensorRT's own classes with an implementation behind them that computes y = 2x on a stream of the
+// fake CUDA driver (tests/cpp/cuda). Its "plans" are a real plan's header and then text
+// (plan_writer.h). It checks what a real one would crash on: that a device is entered, that shapes
+// are within the profile, that every address was set, and that an engine goes after its contexts.
+//
+// Threads: any.
+#pragma once
+
+#include <cstdint>
+
+#define FAKE_NVINFER_API extern "C" __attribute__((visibility("default")))
+
+// Runtimes, engines and contexts that exist now.
+FAKE_NVINFER_API int fake_nvinfer_objects();
+// Engines made so far.
+FAKE_NVINFER_API int fake_nvinfer_engines();
+// Executions put on streams so far.
+FAKE_NVINFER_API int fake_nvinfer_executions();
+// Calls that a real runtime would not have survived.
+FAKE_NVINFER_API int fake_nvinfer_misuses();
+// The execution after so many more is refused; -1: none.
+FAKE_NVINFER_API void fake_nvinfer_refuse_execution(int after);
+// No context can be made for want of memory.
+FAKE_NVINFER_API void fake_nvinfer_refuse_contexts(bool refuses);
+// It does not start, as without a driver, and answers what real ones do then: no null pointer.
+FAKE_NVINFER_API void fake_nvinfer_refuse_start(bool refuses);
