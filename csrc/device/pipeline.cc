@@ -52,6 +52,12 @@ Status check_inputs(const ModelSpec& spec, std::span<const Tensor> inputs) {
                             std::to_string(spec.inputs.size()));
   }
   for (std::size_t i = 0; i < inputs.size(); ++i) {
+    if (spec.batchable && inputs[i].rows() != inputs.front().rows()) {
+      return invalid_argument("input '" + spec.inputs[i].name + "' has " +
+                              std::to_string(inputs[i].rows()) + " rows where '" +
+                              spec.inputs.front().name + "' has " +
+                              std::to_string(inputs.front().rows()));
+    }
     if (fits(spec.inputs[i], inputs[i])) continue;
     return invalid_argument("input '" + spec.inputs[i].name + "' takes " +
                             std::string(dtype_name(spec.inputs[i].dtype)) + " of shape " +

@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "backends/tensorrt/computation.h"
-#include "backends/tensorrt/instance.h"
 #include "backends/tensorrt/options.h"
 #include "device/device_instance.h"
 #include "device/graphed_computation.h"
@@ -37,11 +36,8 @@ Result<std::unique_ptr<Instance>> TensorRtModel::create_instance() noexcept {
           std::move(computation),
           device::GraphOptions{.max_rows = most > 0 ? std::min(graph_rows_, most) : graph_rows_});
     }
-    Result<std::unique_ptr<Instance>> made = device::DeviceInstance::create(
-        source->device(), std::move(computation), face_.spec, {.slots = slots_});
-    if (!made.is_ok()) return made.status();
-    return std::unique_ptr<Instance>(
-        std::make_unique<TensorRtInstance>(std::move(made).value(), face_.spec));
+    return device::DeviceInstance::create(source->device(), std::move(computation), face_.spec,
+                                          {.slots = slots_});
   } catch (const std::bad_alloc&) {
     return resource_exhausted("out of memory");
   } catch (const std::exception& error) {
