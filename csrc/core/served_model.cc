@@ -273,9 +273,12 @@ Status ServedModel::warm_up(std::span<const Tensor> inputs, std::uint64_t output
   const std::scoped_lock changing(close_mutex_);
   const WarmRequest request{{inputs.begin(), inputs.end()}, outputs_wanted};
   for (const auto& slot : slots_) {
-    const std::scoped_lock lock(slot->in_use);
-    if (!slot->instance) continue;
-    Status status = warm_up_instance(*slot->instance, request, until_ns);
+    Status status;
+    {
+      const WantedScope wanted(*slot, work_);
+      const std::scoped_lock lock(slot->in_use);
+      if (slot->instance) status = warm_up_instance(*slot->instance, request, until_ns);
+    }
     if (!status.is_ok()) return status;
   }
   if (warm_requests_.size() < kMostWarmRequests) warm_requests_.push_back(request);

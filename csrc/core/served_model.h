@@ -113,6 +113,25 @@ class ServedModel final : public Servable {
     RelaxedGauge<bool> is_busy;  // its worker executes, or whom it is lent to
     std::thread worker;
     std::atomic<Phase> phase{Phase::kAtWork};
+    // Somebody waits for in_use, which a worker that always has something in progress never leaves.
+    std::atomic<int> wanted{0};
+  };
+  // For as long as this lives the slot's worker begins nothing, and leaves in_use when it is idle.
+  class WantedScope {
+   public:
+    WantedScope(InstanceSlot& slot, EventCount& work) noexcept : slot_(slot), work_(work) {
+      slot_.wanted.fetch_add(1);
+    }
+    WantedScope(const WantedScope&) = delete;
+    WantedScope& operator=(const WantedScope&) = delete;
+    ~WantedScope() {
+      slot_.wanted.fetch_sub(1);
+      work_.notify_all();  // requests that came meanwhile woke nobody who may take them
+    }
+
+   private:
+    InstanceSlot& slot_;
+    EventCount& work_;
   };
   // What warm_up() ran, for instances that are made later.
   struct WarmRequest {

@@ -65,7 +65,7 @@ bool ServedModel::begin_next(PipelinedWorker& worker) noexcept {
   PipelinedExecutor& executor = worker.executor;
   if (!executor.has_room()) return false;
   if (executor.begin_again()) return true;
-  if (worker.slot.phase.load() == Phase::kAsked) return false;
+  if (worker.slot.phase.load() == Phase::kAsked || worker.slot.wanted.load() > 0) return false;
   if (executor.in_progress() > 0 && !executor.gains_by_overlap() &&
       !batcher_.approx_fills_batch()) {
     return false;

@@ -202,6 +202,24 @@ TEST(instances_come_and_go_while_executions_overlap) {
   for (std::uint64_t tag = 0; tag < 2000; ++tag) CHECK(fixture.is_answer(tag, 1));
 }
 
+TEST(warm_ups_get_an_instance_that_is_never_idle) {
+  Fixture fixture(batches_of(1), {.copy_ns = 20'000, .compute_ns = 50'000, .is_real_time = true});
+  std::atomic<bool> is_done{false};
+  std::thread client([&] {
+    // More wait at any time than are in progress.
+    std::uint64_t tag = 0;
+    while (!is_done.load()) {
+      while (fixture.served->approx_queue_size() < 8) CHECK(fixture.submit(tag++, 1).is_ok());
+      std::this_thread::yield();
+    }
+    check_each_once(fixture, tag);
+  });
+  const std::vector<Tensor> rows{doubling_rows(1, 1, Fixture::kWidth)};
+  for (int i = 0; i < 5; ++i) CHECK(fixture.served->warm_up(rows, 1, now_ns()).is_ok());
+  is_done.store(true);
+  client.join();
+}
+
 TEST(closing_ends_what_is_on_the_device_and_what_waits) {
   for (int round = 0; round < 10; ++round) {
     Fixture fixture(batches_of(1), {.copy_ns = 1'000, .compute_ns = 300'000, .is_real_time = true});
