@@ -19,7 +19,7 @@
 //                     spread over
 //   slots             on a GPU: batches on the device at once, 1 to 8 (default 3)
 //   graph_rows        on a GPU: batches of up to so many rows are recorded as CUDA graphs where the
-//                     model can be (default 64; 0: none)
+//                     model can be, 64 for example (default 0: none, until that has run on hardware)
 //
 // Plain data, immutable once parsed. Errors name the option and what it may be.
 #pragma once
@@ -58,7 +58,7 @@ struct TorchOptions {
   std::vector<SizeRule> sizes;
   std::vector<int> devices;  // empty: on the cpu
   std::size_t slots = 3;
-  std::int64_t graph_rows = 64;
+  std::int64_t graph_rows = 0;
 
   // Throws std::bad_alloc.
   [[nodiscard]] static Result<TorchOptions> parse(const ModelConfig& config);
