@@ -8,11 +8,13 @@
 //
 // Rows are gathered into page-locked memory of the batch's slot, and copied piece by piece, so that
 // the device begins to copy before the host has gathered all; what is page-locked already, and not
-// small, is copied where it lies. Answers are copied to page-locked
-// memory of a pool, and handed out as they are. Nothing waits for the device between launch and
-// finished, and once slots and pool have grown to the batches that come, nothing is allocated on it
-// either. Three slots keep the slowest of the three stages busy all the time; with one there is no
-// overlap.
+// small, is copied where it lies. Answers are copied to page-locked memory of a pool, and handed out
+// as they are. A batch that is launched alone goes all the way on one stream: there is nothing to
+// overlap with, and streams that wait for each other cost.
+//
+// Nothing waits for the device between launch and finished, and once slots and pool have grown to
+// the batches that come, nothing is allocated on it either. Three slots keep the slowest of the
+// three stages busy all the time; with one there is no overlap.
 //
 // Threads: one at a time, which has entered the device. Ownership: the computation outlives the
 // pipeline; answers may outlive both.
@@ -85,7 +87,8 @@ class Pipeline {
   // `outputs` are the answer, one for each of the spec's; unwanted ones are empty.
   [[nodiscard]] bool finished(Status& how, std::vector<Tensor>& outputs) noexcept;
 
-  // How long the device computed what finished() gave last; 0 unless it was launched alone.
+  // How long the device computed what finished() gave last; 0 where it was not timed, as some of
+  // those are that were launched alone.
   [[nodiscard]] Nanoseconds computed_ns() const noexcept { return computed_ns_; }
 
   // Whether the device is lost: launches end at once with the cause, until recover().
@@ -105,6 +108,10 @@ class Pipeline {
   [[nodiscard]] Status put(Slot& slot, const Launch& launch);
   [[nodiscard]] Status put_input(Slot& slot, std::size_t input, const Launch& launch);
   [[nodiscard]] Status put_output(Slot& slot, std::size_t output);
+  [[nodiscard]] static Status pass_on(Slot& slot, Stream& from, Event& event, Stream& to) noexcept;
+  // A batch that is alone goes all the way on the computation's stream.
+  [[nodiscard]] Stream& in_of(const Slot& slot) noexcept;
+  [[nodiscard]] Stream& out_of(const Slot& slot) noexcept;
   void abandon(Slot& slot) noexcept;
   [[nodiscard]] Tensor take_output(Slot& slot, std::size_t output) const;
 
@@ -118,6 +125,7 @@ class Pipeline {
   std::vector<std::unique_ptr<Slot>> slots_;
   std::vector<Slot*> free_;
   std::vector<Slot*> in_flight_;  // the first launched first; no more than slots
+  std::uint64_t launches_ = 0;    // of batches that were alone
   Nanoseconds computed_ns_ = 0;
   Status lost_;
 };

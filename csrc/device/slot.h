@@ -111,6 +111,7 @@ class Slot {
   std::unique_ptr<Event> computed_;
   std::unique_ptr<Event> done_;
   bool is_alone_ = false;      // nothing else was in flight when it was launched
+  bool is_timed_ = false;      // its computation is
   bool is_on_device_ = false;  // something of it: it must not be reused before done_
   Status status_;
   std::pmr::memory_resource* memory_ = nullptr;
