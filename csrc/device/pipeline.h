@@ -8,9 +8,9 @@
 //
 // Rows are gathered into page-locked memory of the batch's slot, and copied piece by piece, so that
 // the device begins to copy before the host has gathered all; what is page-locked already, and not
-// small, is copied where it lies. Answers are copied to page-locked memory of a pool, and handed out
-// as they are. A batch that is launched alone goes all the way on one stream: there is nothing to
-// overlap with, and streams that wait for each other cost.
+// small, is copied where it lies. Answers are copied to page-locked memory of a pool, and handed
+// out as they are. A batch that is launched alone goes all the way on one stream: there is nothing
+// to overlap with, and streams that wait for each other cost.
 //
 // Nothing waits for the device between launch and finished, and once slots and pool have grown to
 // the batches that come, nothing is allocated on it either. Three slots keep the slowest of the
