@@ -11,11 +11,10 @@ from typing import Any
 
 import pytest
 
+import made_up_gpus
 import slipstream
 from cli_runs import slipstream as command
 
-ROOT = Path(__file__).resolve().parent.parent
-FAKE = ROOT / "build" / "dev" / "tests" / "cpp" / "cuda" / "fake"
 KEYS = ["cuda_available", "reason", "driver_cuda_version", "cuda"]
 
 
@@ -30,9 +29,7 @@ def found(state: Path, **settings: str) -> dict[str, Any]:
 @pytest.fixture
 def fake_driver() -> str:
     """The folder of a driver with one device."""
-    if not (FAKE / "libcuda.so.1").is_file():
-        pytest.skip("there is no fake driver: cmake --build --preset dev --target fake_cuda")
-    return str(FAKE)
+    return made_up_gpus.fake_driver()
 
 
 @pytest.fixture
