@@ -15,11 +15,13 @@ import pytest
 
 from made_up_gpus import fake_driver, gpu_onnxruntime, gpus, write_double
 from slipstream import Engine
-from slipstream.api import gpu_options, residency
+from slipstream.api import gpu_options, loading, residency
+from slipstream.api.listed import Listed, load_entry
 from slipstream.api.placement import ON_CPU
 from slipstream.api.tuning import Tuning
 from slipstream.engine import gpus as gpus_module
 from slipstream.errors import MissingDependencyError, ModelLoadError, QueueFullError
+from slipstream.models.catalog_file import read_catalog
 
 ROWS = np.ones((3, 2), np.float32)
 
@@ -59,8 +61,9 @@ def room(two_gpus: None, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> dic
         ]
         if placement.devices and len(there) >= most["models"]:
             raise QueueFullError("Failed to allocate memory for requested buffer of size 4096")
-        return real(*arguments, **named)._replace(placement=placement)
+        return real(*arguments, placement=placement, **named)
 
+    monkeypatch.setattr(loading, "gpu_options", lambda *arguments: {})
     monkeypatch.setattr(residency, "started", started)
     return most
 
@@ -125,6 +128,70 @@ class TestAuto:
             assert engine.load(files[1], device="auto").device_reason is not None
 
 
+class TestFirstExecutions:
+    """On rows that are made up, for nobody has told what the model takes."""
+
+    @pytest.fixture
+    def fails(self, tmp_path: Path) -> Path:
+        """Takes any vector by its shape, and fails on what is made up for it: one zero."""
+        import onnx
+        from onnx import TensorProto, helper
+
+        x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n"])
+        y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["a", "b"])
+        shape = helper.make_tensor("shape", TensorProto.INT64, [2], [2, -1])
+        nodes = [helper.make_node("Reshape", ["x", "shape"], ["y"])]
+        graph = helper.make_graph(nodes, "halves", [x], [y], [shape])
+        opset = [helper.make_opsetid("", 17)]
+        file = tmp_path / "halves.onnx"
+        onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), str(file))
+        return file
+
+    def test_a_gpu_that_was_only_chosen(
+        self, room: dict[str, int], engine: Engine, fails: Path
+    ) -> None:
+        model = engine.load(fails)
+        assert model.device == "cpu"
+        assert model.device_reason is not None
+        assert "cuda:1 was chosen, and did not take it: onnx backend" in model.device_reason
+        assert model.predict(np.ones(4, np.float32)).shape == (2, 2)
+
+    def test_a_gpu_that_was_asked_for(
+        self, room: dict[str, int], engine: Engine, fails: Path
+    ) -> None:
+        assert engine.load(fails, device="cuda:0").device == "cuda:0"
+
+
+def test_a_changed_list_moves_a_model(
+    room: dict[str, int], files: list[Path], tmp_path: Path
+) -> None:
+    entry = {"model_id": "one", "model_path": files[0].name, "device": "cuda:0"}
+
+    def write(**more: Any) -> None:
+        text = json.dumps({"models": [entry | more]})
+        (tmp_path / "models.json").write_text(text)
+
+    write()
+    with Engine(model_dir=tmp_path, state_dir=tmp_path / "listed") as engine:
+        listed = Listed(engine, read_catalog(tmp_path))
+        for one in listed.catalog.enabled:
+            load_entry(engine, one)
+        listed.settle()
+        model = engine.model("one")
+        assert (model.device, model.tuning) == ("cuda:0", Tuning(device="cuda:0"))
+        before = model.version.serial
+        write(device="cpu", max_batch_size=7)
+        listed.reread()
+        assert (model.device, model.tuning) == ("cpu", Tuning(device="cpu", max_batch_rows=7))
+        write(device="cpu", max_batch_size=8)  # takes no other version
+        after = model.version.serial
+        listed.reread()
+        assert model.version.serial == after != before
+        write(device="cuda:9", max_batch_size=8)
+        listed.reread()  # which is not done, and says so in the log
+        assert (model.device, model.version.serial) == ("cpu", after)
+
+
 class TestRoom:
     def test_where_models_are(
         self, room: dict[str, int], engine: Engine, files: list[Path]
@@ -185,6 +252,40 @@ class TestRoom:
         assert engine.reload(model.model_id).tuning == Tuning(
             device="cuda:0", gpu_memory_limit_mb=64
         )
+
+
+class TestEnsembles:
+    def ensemble(self, folder: Path, *members: dict[str, str]) -> Path:
+        file = folder / "both.json"
+        file.write_text(json.dumps({"ensemble_method": "voting", "members": members}))
+        return file
+
+    def test_members_of_its_own_are_where_it_was_asked_to_be(
+        self, room: dict[str, int], engine: Engine, files: list[Path], tmp_path: Path
+    ) -> None:
+        shared = engine.load(files[0], model_id="shared", device="cpu")
+        file = self.ensemble(tmp_path, {"model_id": "shared"}, {"model_path": files[1].name})
+        model = engine.load(file, device="cuda:1")
+        assert (model.device, shared.device) == ("cuda:1", "cpu")
+        assert [one.version.placement.device for one in model.members] == ["cpu", "cuda:1"]
+        assert engine.reload("shared").device == "cpu"  # the ensemble is made again with it
+        assert model.device == "cuda:1"
+
+    def test_a_member_that_fell_back(
+        self, two_gpus: None, engine: Engine, files: list[Path], tmp_path: Path
+    ) -> None:
+        file = self.ensemble(tmp_path, *({"model_path": one.name} for one in files[:2]))
+        model = engine.load(file)
+        assert model.device == "cpu"
+        assert model.device_reason is not None and "cuda:1 was chosen" in model.device_reason
+
+    def test_a_member_that_cannot_is_named(
+        self, engine: Engine, files: list[Path], tmp_path: Path
+    ) -> None:
+        file = self.ensemble(tmp_path, *({"model_path": one.name} for one in files[:2]))
+        with pytest.raises(ModelLoadError, match=r"^member 'model-0.*cannot compute on cuda:7"):
+            engine.load(file, device="cuda:7")
+        assert engine.models() == []
 
 
 def run(code: str, **environment: str) -> Any:

@@ -18,7 +18,7 @@ from slipstream.api.tuning import Tuning
 from slipstream.api.version import Version, version_of
 from slipstream.api.warmup import warm_up
 from slipstream.engine.runtime import CoreEngine, backend_options
-from slipstream.errors import InvalidInputError, ModelLoadError, QuantizationError
+from slipstream.errors import InvalidInputError, ModelLoadError, QuantizationError, SlipstreamError
 from slipstream.ids import require_id
 from slipstream.models.artifacts import sha256_of
 from slipstream.models.declared import Declared
@@ -178,7 +178,7 @@ def started(
         version = version_of(model, manifest, prepared.folder, sidecar)
         version = version._replace(placement=placement)
         warm_up(version, file, tuning.max_batch_rows or settings.max_batch_size, warmup_s)
-    except ModelLoadError:
+    except SlipstreamError:
         model.close(0.0)
         raise
     grown_bytes = resident_bytes(with_children=False) - before_bytes
