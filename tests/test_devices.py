@@ -11,12 +11,11 @@ from typing import Any
 
 import pytest
 
+import made_up_gpus
 import slipstream
 import slipstream.errors
 from cli_runs import slipstream as command
 
-ROOT = Path(__file__).resolve().parent.parent
-FAKE = ROOT / "build" / "dev" / "tests" / "cpp" / "cuda" / "fake"
 KEYS = ["cuda_available", "reason", "driver_cuda_version", "cuda"]
 
 
@@ -31,9 +30,7 @@ def found(state: Path, **settings: str) -> dict[str, Any]:
 @pytest.fixture
 def fake_driver() -> str:
     """The folder of a driver with one device."""
-    if not (FAKE / "libcuda.so.1").is_file():
-        pytest.skip("there is no fake driver: cmake --build --preset dev --target fake_cuda")
-    return str(FAKE)
+    return made_up_gpus.fake_driver()
 
 
 @pytest.fixture
@@ -87,7 +84,7 @@ def test_with_a_driver(fake_driver: str, tmp_path: Path) -> None:
 def test_pinned_memory_without_a_driver() -> None:
     if slipstream.devices().cuda_available:
         pytest.skip("there is a device here")
-    with pytest.raises(slipstream.errors.SlipstreamError, match="CUDA|NVIDIA driver"):
+    with pytest.raises(slipstream.errors.SlipstreamError, match=r"CUDA|NVIDIA driver"):
         slipstream.pinned_empty(4)
 
 

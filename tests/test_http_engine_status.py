@@ -15,6 +15,7 @@ import pytest
 from http_models import fresh_folder, json_rows, rows_of
 from http_server import Server, error_of, slipstream_server
 from slipstream.api.version import Totals
+from slipstream.engine import nvml as management
 from slipstream.engine.runtime import CoreLatencies
 from slipstream.http.machine import Machine, container_limit
 from slipstream.http.window import SlidingWindow
@@ -208,6 +209,12 @@ class TestMachine:
                 raise NVMLError
             return 50 + gpu
 
+        def by_place(place: bytes) -> int:
+            if place not in places:
+                raise NVMLError
+            return places[place]
+
+        places = {b"0000:0A:00.0": 1, b"0000:0B:00.0": 0}
         is_shy = False
         nvml = ModuleType("pynvml")
         vars(nvml).update(
@@ -216,8 +223,11 @@ class TestMachine:
             nvmlInit=lambda: None,
             nvmlDeviceGetCount=lambda: 2,
             nvmlDeviceGetHandleByIndex=lambda index: index,
+            nvmlDeviceGetHandleByPciBusId=lambda place: by_place(place),
             nvmlDeviceGetUtilizationRates=lambda gpu: SimpleNamespace(gpu=20 * (gpu + 1)),
-            nvmlDeviceGetMemoryInfo=lambda gpu: SimpleNamespace(total=100, used=10 + gpu),
+            nvmlDeviceGetMemoryInfo=lambda gpu: SimpleNamespace(
+                total=100, used=10 + gpu, free=90 - gpu
+            ),
             nvmlDeviceGetTemperature=heat,
         )
         monkeypatch.setitem(sys.modules, "pynvml", nvml)
@@ -225,3 +235,8 @@ class TestMachine:
         assert machine.gpus() == (2, 30.0, 200, 21, 51.0)
         is_shy = True
         assert machine.gpus() == (2, 30.0, 200, 21, None)
+        assert machine.can_ask_gpus
+        assert machine.gpus(["0000:0B:00.0", "0000:FF:00.0"]) == (1, 20.0, 100, 10, 50.0)
+        assert machine.gpus([]) == (0, None, None, None, None)
+        assert management.free_bytes(nvml, "0000:0A:00.0") == 89
+        assert management.free_bytes(nvml, "0000:FF:00.0") is None

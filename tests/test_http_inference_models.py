@@ -71,6 +71,7 @@ class TestLoad:
             "load_time",
             "model_size_mb",
             "loaded_at",
+            "device",
         ]
         assert body["message"] == "Model loaded successfully"
         assert re.fullmatch(r"model_\w+", body["model_id"])
@@ -185,6 +186,7 @@ class TestLookingAtModels:
             "memory_usage_mb",
             "backend",
             "state",
+            "device",
         ]
         assert before["backend"] == "forest"
         assert before["model_path"] == "./models/wine.pkl"

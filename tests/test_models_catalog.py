@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from slipstream.device_names import EXPECTED
 from slipstream.models.catalog import EMPTY, RELOADING, Catalog, ModelEntry
 from slipstream.models.catalog_changes import changes
 from slipstream.models.catalog_file import CatalogError, parse_catalog, read_catalog
@@ -35,6 +36,9 @@ EVERYTHING: dict[str, Any] = {
     "min_instances": 1,
     "max_instances": 4,
     "idle_unload_s": 600,
+    "device": "cuda:0,cuda:1",
+    "gpu_memory_limit_mb": 512,
+    "gpu_provider": "tensorrt",
     "batching": True,
     "max_batch_size": 32,
     "batch_timeout_ms": 0,
@@ -138,6 +142,21 @@ class TestReading:
         assert declared.states.constants == {"sr": 16000}
         assert declared.sha256 == DIGEST
         assert set(EVERYTHING) == set(ModelEntry.__struct_fields__)
+
+    @pytest.mark.parametrize("device", ["gpu", "cuda:", "cuda:0,cpu", "CUDA:0", ""])
+    def test_devices_that_are_none(self, device: str) -> None:
+        problems = problems_of(
+            json.dumps({"models": [{"model_path": "x.onnx"} | {"device": device}]})
+        )
+        assert [(key, message) for _, key, message in problems] == [
+            ("models[0].device", f"{device!r} is not valid: it takes {EXPECTED}")
+        ]
+
+    def test_a_gpu_that_is_named_twice(self) -> None:
+        text = json.dumps({"models": [{"model_path": "x.onnx"} | {"device": "cuda:1,cuda:01"}]})
+        assert [message for _, _, message in problems_of(text)] == [
+            "'cuda:1,cuda:01' names a GPU twice"
+        ]
 
     def test_no_file_is_an_empty_list(self, tmp_path: Path) -> None:
         assert read_catalog(tmp_path) == EMPTY

@@ -18,6 +18,7 @@ LAYERS = (
     {"setting_options"},
     {"ids"},
     {"child_environment", "decoding", "drawing", "errors", "own_threads", "priorities", "scopes"}
+    | {"device_names"}
     | {"_engine", "_engine_cuda", "_engine_ensembles", "_engine_front", "_version"},
 )
 """From top to bottom; a module imports from its own layer and from those below it."""

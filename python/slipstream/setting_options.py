@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
+from slipstream.device_names import EXPECTED, parse_device
 from slipstream.scopes import split_key
 
 _HOST = re.compile(r"[A-Za-z0-9._-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\]:[0-9]{1,5}|[0-9A-Fa-f:.]+")
@@ -192,6 +193,7 @@ _MODEL_LIMITS = Kind(
     _parse_model_limits,
 )
 _NETWORKS = Kind("addresses or networks separated by commas, as in 10.0.0.0/8", _parse_networks)
+_DEVICE = Kind(EXPECTED, parse_device)
 _MILLISECONDS = _number(0, 86_400_000, "a number of milliseconds")
 _SECONDS = _number(0, 3600, "a number of seconds")
 _COUNT_MAX = 2**31 - 1
@@ -248,6 +250,7 @@ OPTIONS: dict[str, Option] = {
     "autoscaler": Option("AUTOSCALER", _FLAG),
     "idle_unload_s": Option("IDLE_UNLOAD_S", _number(0, 31_536_000, "a number of seconds")),
     "prediction_cache_mb": Option("PREDICTION_CACHE_MB", _number(0, _COUNT_MAX, "mebibytes")),
+    "device": Option("DEVICE", _DEVICE),
     "intra_op_threads": Option("INTRA_OP_THREADS", _whole_number(1, 256, "a number of threads")),
     "execute_timeout_ms": Option(
         "EXECUTE_TIMEOUT_MS", _number(1, 86_400_000, "a number of milliseconds")

@@ -114,6 +114,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     prediction_cache_mb: float = 64.0
     """Memory (MiB) for answers of models that were loaded with ``cache_predictions``."""
 
+    device: str = "auto"
+    """Where models compute that name no device of their own (`slipstream.device_names`)."""
     intra_op_threads: int = 1
     """Threads that one ONNX operator may use; 1 leaves parallelism to instances."""
     execute_timeout_ms: float = 60_000.0

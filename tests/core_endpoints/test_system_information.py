@@ -56,7 +56,8 @@ INFO = {
 
 def test_keys(client: httpx.Client) -> None:
     found = answer(client.get("/info"))
-    check(found, INFO)
+    check(found, INFO, extra=("devices",))
+    assert found["devices"] == {"device": "auto", "models_on_gpus": 0, "models_fallen_back": 0}
     system = found["performance_metrics"]["system_metrics"]
     assert 0 < system["memory_percent"] < 100
     assert 0 < system["memory_available_gb"] <= psutil.virtual_memory().total / (1 << 30)

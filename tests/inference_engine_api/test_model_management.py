@@ -20,6 +20,7 @@ LOADED = {
     "load_time": float,
     "model_size_mb": float,
     "loaded_at": TIME,
+    "device": "cpu",
 }
 
 
@@ -87,7 +88,7 @@ def test_info(client: httpx.Client, load: Any, known: dict[str, Known]) -> None:
         "model_size_mb": float,
         "memory_usage_mb": number_or_null(),
     }
-    extra = ("backend", "state", "cached_predictions", "members")
+    extra = ("backend", "device", "state", "cached_predictions", "members")
     check(answer(client.get(f"{BASE}/models/{model_id}/info")), shape, extra=extra)
 
     body = {"data": known["breast_cancer"].data(2), "model_id": model_id}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from slipstream.api.call import Call
@@ -43,7 +43,7 @@ class Asked(NamedTuple):
 
     form: Form
     device: str
-    """Where the model computes."""
+    """Where the model computes; the first of several: which one it was is not known."""
     is_batching: bool
     """Whether the model's executions may hold rows of several requests."""
     instances: int
@@ -97,7 +97,7 @@ def asked_of(version: Version, body: Body) -> Asked:
     """How this version takes a body that is ``either``; it may rest."""
     return Asked(
         lifted(version, body.data)[1],
-        device_of(version.manifest.backend_options),
+        version.placement.first_device,
         version.core.is_batching,
         version.core.instances,
     )
@@ -113,14 +113,6 @@ def describing(body: Body, encode: Encode) -> Encode:
         return answer._replace(asked=asked_of(call.version, body))
 
     return encode_and_describe
-
-
-def device_of(backend_options: Mapping[str, str]) -> str:
-    """Where a model with these options computes: ``cpu``, ``cuda:0``."""
-    if "device" in backend_options:
-        return backend_options["device"]
-    first = backend_options.get("providers", "cpu").partition(",")[0]
-    return "cpu" if first == "cpu" else f"cuda:{backend_options.get('device_id', '0')}"
 
 
 def encoder(kind: BodyKind) -> Encode:

@@ -25,6 +25,7 @@ from slipstream.api.loading import (
 from slipstream.api.loads import Load, LoadPriority, Loads
 from slipstream.api.members import are_current
 from slipstream.api.model import LoadOptions, Model
+from slipstream.api.placement import checked_tuning
 from slipstream.api.prediction_cache import PredictionCache
 from slipstream.api.promise import Promise
 from slipstream.api.registry import Absences, Registry, Remembered, entry_of
@@ -106,6 +107,7 @@ class Engine(Unloading):
         remember: bool = False,
         pinned: bool = False,
         cache_predictions: bool = False,
+        device: str | None = None,
         tuning: Tuning | None = None,
         declared: Declared = UNDECLARED,
         is_extra: bool = False,
@@ -125,7 +127,9 @@ class Engine(Unloading):
             remember: Keep it in the `registry`, from which a server loads it again when it starts.
             pinned: It stays in memory whatever ``model_cache_size`` and ``memory_limit_mb`` say.
             cache_predictions: Remember answers of `Model.start`: those of requests over HTTP.
-            tuning: What was chosen for it before, by quantizing or by a search.
+            device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:0"`` or ``"cuda:0,cuda:1"``; None: as
+                ``settings.device`` says.
+            tuning: What was chosen for it before, by quantizing or by a search, or is now.
             declared: What else its operator says of it.
             is_extra: It counts neither for ``model_cache_size`` nor for ``max_workers``, and who
                 names no model does not mean it.
@@ -139,20 +143,17 @@ class Engine(Unloading):
             UnsafeModelError: outside the wall, or the file would run code that is not allowed.
             ModelLoadError: no model, another type than was said, damaged.
             MissingDependencyError: a library the model needs is not installed.
+            QueueFullError: it does not fit on the GPU that was asked for.
         """
-        wall = self.settings.model_dir if walled else None
-        file = resolve_model_path(str(path), wall)
+        file = resolve_model_path(str(path), self.settings.model_dir if walled else None)
         model_id = checked_id(model_id, file)
-        tuning = tuning or UNTUNED
-        options = LoadOptions(
-            *(model_type, compile_model, instances, walled, ensemble_method, declared)
-        )
+        tuning = checked_tuning(tuning or UNTUNED, device)
+        given = (model_type, compile_model, instances, walled, ensemble_method, declared)
+        options = LoadOptions(*given)
         with self._turn(Load(model_id, str(path), priority), file) as promise:
-            version, size_bytes = self._load_version(
-                model_id, file, options, promise, tuning=tuning
-            )
+            loaded = self._load_version(model_id, file, options, promise, tuning=tuning)
             model = Model(
-                *(model_id, str(path), file, version, self._completions, time.time(), size_bytes),
+                *(model_id, str(path), file, loaded[0], self._completions, time.time(), loaded[1]),
                 wake=self._wake,
             )
             model.is_extra = is_extra
@@ -171,6 +172,7 @@ class Engine(Unloading):
             compile_model=options.compile_model,
             ensemble_method=options.ensemble_method,
             cache_predictions=model.cache_predictions,
+            tuning=model.tuning,
         )
 
     def _enter(self, model: Model, promise: Promise, entry: Remembered | None) -> None:
@@ -252,7 +254,9 @@ class Engine(Unloading):
         ensemble = describe(file)
         if ensemble is not None:
             require_digest(file, options.declared)
-            return self._ensembles.load(model_id, file, ensemble, options, promise, replaced)
+            return self._ensembles.load(
+                *(model_id, file, ensemble, options, promise, replaced), tuning=tuning
+            )
         load = promise.load
         prepared = prepared_of(self.settings, file, options, tuning, load)
         if load is not None:

@@ -13,7 +13,9 @@ from slipstream.api.ensembles import compose
 from slipstream.api.member_agreement import Candidate
 from slipstream.api.members import Fresh, users_of
 from slipstream.api.model import LoadOptions, Model
+from slipstream.api.placement import together
 from slipstream.api.promise import Promise
+from slipstream.api.tuning import UNTUNED, Tuning
 from slipstream.api.version import Member, Version, version_of
 from slipstream.engine.runtime import CoreEngine
 from slipstream.errors import ModelLoadError, ModelNotFoundError, SlipstreamError
@@ -55,6 +57,7 @@ class LoadVersion(Protocol):
         options: LoadOptions,
         promise: Promise,
         replaced: Version | None = None,
+        tuning: Tuning = UNTUNED,
     ) -> tuple[Version, int]:
         """Blocks until it can answer."""
 
@@ -90,6 +93,7 @@ class Ensembles:
         promise: Promise,
         replaced: Version | None = None,
         replacing: Mapping[str, Version] | None = None,
+        tuning: Tuning = UNTUNED,
     ) -> tuple[Version, int]:
         """An ensemble, started, and the size in bytes of its files; not yet entered anywhere.
 
@@ -101,6 +105,7 @@ class Ensembles:
             promise: Gets the instances of its own members.
             replaced: The version that this one is to replace, if any.
             replacing: Versions of shared models to take in place of those that answer now.
+            tuning: Where members of its own compute.
 
         Raises:
             ModelLoadError: a member cannot be loaded, or they do not go together; names it.
@@ -120,7 +125,9 @@ class Ensembles:
                 member_options = options._replace(
                     model_type=model_type, ensemble_method=None, declared=UNDECLARED
                 )
-                return self._load_version(name, path, member_options, own, replaced)
+                return self._load_version(
+                    *(name, path, member_options, own, replaced), of_member(tuning)
+                )
 
             def shared(member_id: str) -> Version:
                 promise.shares.add(member_id)
@@ -155,6 +162,7 @@ class Ensembles:
                 made, size_bytes = self.load(
                     *(user_id, user.file, before.description, user.load_options, promise, before),
                     {model.model_id: version},
+                    user.tuning,
                 )
             except SlipstreamError as error:
                 for _, unused, _ in fresh:
@@ -162,6 +170,15 @@ class Ensembles:
                 raise ModelLoadError(f"ensemble {user_id!r} does not take it: {error}") from error
             fresh.append(Fresh(user, made, size_bytes))
         return fresh
+
+
+def of_member(tuning: Tuning) -> Tuning:
+    """What of an ensemble's tuning holds for members of its own: where they compute."""
+    return Tuning(
+        device=tuning.device,
+        gpu_memory_limit_mb=tuning.gpu_memory_limit_mb,
+        gpu_provider=tuning.gpu_provider,
+    )
 
 
 class Sources(NamedTuple):
@@ -216,6 +233,7 @@ def load_ensemble(
     version = version._replace(
         load_time_s=sum(version.load_time_s for version in opened),
         memory_usage_bytes=sum(m for m in memory if m is not None) if all(memory) else None,
+        placement=together([member.version.placement for member in everybody]),
     )
     told = tuple(_told(member) for member in everybody)
     return version._replace(members=told, description=description), total_bytes

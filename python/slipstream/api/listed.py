@@ -15,9 +15,12 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from slipstream.api.model import LoadOptions, Model
+from slipstream.api.placement import checked_tuning
 from slipstream.api.tuning import UNTUNED, Tuning
 from slipstream.errors import SlipstreamError
 from slipstream.models.catalog import Catalog, ModelEntry
@@ -34,9 +37,13 @@ _log = logging.getLogger("slipstream.models")
 
 def tuning_of(entry: ModelEntry) -> Tuning:
     """How an entry's model runs, as far as that is not a load option."""
-    if entry.max_batch_size is None:
-        return UNTUNED
-    return Tuning(max_batch_rows=entry.max_batch_size)
+    tuning = Tuning(
+        max_batch_rows=entry.max_batch_size,
+        device=entry.device,
+        gpu_memory_limit_mb=entry.gpu_memory_limit_mb,
+        gpu_provider=entry.gpu_provider,
+    )
+    return UNTUNED if tuning == UNTUNED else checked_tuning(tuning)
 
 
 def instances_of(entry: ModelEntry) -> int | None:
@@ -232,10 +239,9 @@ class Listed:
 
     def _tuning(self, changed: Changed, model: Model) -> Tuning:
         """What was chosen for a model since stays, unless that is what has been changed."""
-        if "max_batch_size" not in differing(changed.old, changed.new):
-            return model.tuning
-        kept: dict[str, Any] = {name: getattr(model.tuning, name) for name in _KEPT}
-        return Tuning(**kept, max_batch_rows=changed.new.max_batch_size)
+        now, differs = tuning_of(changed.new), differing(changed.old, changed.new)
+        wanted = {name: getattr(now, name) for key, name in _TUNED.items() if key in differs}
+        return msgspec.structs.replace(model.tuning, **wanted) if wanted else model.tuning
 
     def _unload(self, entry: ModelEntry) -> None:
         model = self.model_of(entry)
@@ -265,7 +271,13 @@ class Listed:
         self._aliases = targets
 
 
-_KEPT = ("instances", "intra_op_threads", "graph_optimization_level", "quantization")
+_TUNED = {
+    "max_batch_size": "max_batch_rows",
+    "device": "device",
+    "gpu_memory_limit_mb": "gpu_memory_limit_mb",
+    "gpu_provider": "gpu_provider",
+}
+"""Keys of an entry that are part of a model's tuning, and what they are called there."""
 
 
 def _found(

@@ -9,14 +9,16 @@ from pathlib import Path
 
 import msgspec
 
+from slipstream.api.gpu_options import gpu_options
 from slipstream.api.loads import Load
 from slipstream.api.memory import resident_bytes, worker_bytes
 from slipstream.api.model import LoadOptions
+from slipstream.api.placement import ON_CPU, Placement
 from slipstream.api.tuning import Tuning
 from slipstream.api.version import Version, version_of
 from slipstream.api.warmup import warm_up
 from slipstream.engine.runtime import CoreEngine, backend_options
-from slipstream.errors import InvalidInputError, ModelLoadError, QuantizationError
+from slipstream.errors import InvalidInputError, ModelLoadError, QuantizationError, SlipstreamError
 from slipstream.ids import require_id
 from slipstream.models.artifacts import sha256_of
 from slipstream.models.declared import Declared
@@ -129,6 +131,7 @@ def started(
     began: float,
     sidecar: Sidecar,
     warmup_s: float,
+    placement: Placement = ON_CPU,
 ) -> Version:
     """A version of that artifact, running, warm, and not entered anywhere.
 
@@ -143,11 +146,13 @@ def started(
         began: When loading began, by the monotonic clock.
         sidecar: What the operator says of the model.
         warmup_s: After that long no execution of the warm-up begins.
+        placement: Where it computes.
 
     Raises:
         ModelLoadError: the backend refuses the artifact, or the operator's rows fail.
+        QueueFullError: there is no memory for it.
     """
-    manifest = prepared.manifest
+    manifest, path = prepared.manifest, str(prepared.artifact_path)
     artifacts = [prepared.artifact_path] if manifest.backend == "process" else []
     others = worker_bytes(artifacts)  # of a version that this one is to replace
     before_bytes = resident_bytes(with_children=False)
@@ -155,10 +160,11 @@ def started(
         model = core.load(
             name=model_id,
             backend=manifest.backend,
-            path=str(prepared.artifact_path),
+            path=path,
             options=backend_options(manifest.backend, settings, instances)
             | manifest.backend_options
-            | tuning.backend_options(manifest.backend),
+            | tuning.backend_options(manifest.backend)
+            | gpu_options(prepared, tuning, placement, settings),
             instances=instances,
             max_instances=max(instances, settings.max_workers),
             max_batch_rows=tuning.max_batch_rows or settings.max_batch_size,
@@ -167,15 +173,14 @@ def started(
             worker_nice=settings.worker_nice,
         )
     except InvalidInputError as error:  # of the artifact, whose path is nobody's business
-        text = error.message.replace(str(prepared.artifact_path), file.name)
-        raise ModelLoadError(text) from error
+        raise ModelLoadError(error.message.replace(path, file.name)) from error
     except ModelLoadError as error:
-        text = error.message.replace(str(prepared.artifact_path), file.name)
-        raise type(error)(text, **error.details) from error
+        raise type(error)(error.message.replace(path, file.name), **error.details) from error
     try:
         version = version_of(model, manifest, prepared.folder, sidecar)
+        version = version._replace(placement=placement)
         warm_up(version, file, tuning.max_batch_rows or settings.max_batch_size, warmup_s)
-    except ModelLoadError:
+    except SlipstreamError:
         model.close(0.0)
         raise
     grown_bytes = resident_bytes(with_children=False) - before_bytes

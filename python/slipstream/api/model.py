@@ -16,7 +16,6 @@ from slipstream.api.bodies import (
     asked_of,
     decode_body,
     describing,
-    device_of,
     encoder,
     remembering,
 )
@@ -136,11 +135,6 @@ class Model(Resident):
     def backend(self) -> str:
         """What computes: ``"forest"``, ``"onnx"``, ``"process"`` or ``"ensemble"``."""
         return self.manifest.backend
-
-    @property
-    def device(self) -> str:
-        """Where it computes: ``"cpu"``, ``"cuda:0"``."""
-        return device_of(self.manifest.backend_options)
 
     @property
     def quantization(self) -> str | None:

@@ -39,7 +39,7 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True):
     ensemble_method: EnsembleMethod | None = None
     cache_predictions: bool = False
     tuning: Tuning = UNTUNED
-    """What was chosen for it since."""
+    """What was chosen for it, when it was loaded or since."""
 
 
 def entry_of(
@@ -52,6 +52,7 @@ def entry_of(
     compile_model: bool,
     ensemble_method: EnsembleMethod | None,
     cache_predictions: bool,
+    tuning: Tuning = UNTUNED,
 ) -> Remembered:
     """How a model that was just loaded is remembered; ``file`` has its links resolved."""
     wall = model_dir.resolve()
@@ -64,6 +65,7 @@ def entry_of(
         compile_model=compile_model,
         ensemble_method=ensemble_method,
         cache_predictions=cache_predictions,
+        tuning=tuning,
     )
 
 

@@ -25,6 +25,8 @@ from slipstream.api.loading import started
 from slipstream.api.members import are_current, users_of
 from slipstream.api.memory import give_back_freed, resident_bytes
 from slipstream.api.names import Names
+from slipstream.api.placement import Placement, place
+from slipstream.api.placing import start_placed
 from slipstream.api.promise import Promise
 from slipstream.api.resting import RestingCore
 from slipstream.api.tuning import UNTUNED, Tuning
@@ -261,6 +263,7 @@ class Residency(ABC):
                     tuning=tuning,
                     sidecar=rested.sidecar,
                     warmup_s=0.0,  # somebody waits
+                    fallback=rested.placement if rested.placement.reason else None,
                 )
             with self._lock:
                 is_wanted = (
@@ -343,18 +346,49 @@ class Residency(ABC):
         tuning: Tuning = UNTUNED,
         replaced: Version | None = None,
         warmup_s: float = BUDGET_S,
+        fallback: Placement | None = None,
     ) -> Version:
-        """A version of that artifact, running, warm, and not yet entered anywhere."""
+        """A version of that artifact, running, warm, and not yet entered anywhere.
+
+        ``fallback`` is where it came to be because a GPU did not take it: there is no second try.
+        """
+        manifest, wanted = prepared.manifest, tuning.instances or instances
+        placement = fallback or place(manifest, file.name, tuning, self.settings.device)
         self.keep_limits(keep=model_id, coming=0 if replaced else 1)
-        wanted = tuning.instances or instances
-        return started(
-            *(self._core, self.settings, model_id, file, prepared),
-            instances=self._instances_for(prepared.manifest.backend, wanted, promise, replaced),
-            tuning=tuning,
-            began=began,
-            sidecar=sidecar,
-            warmup_s=warmup_s,
+
+        def start(there: Placement) -> Version:
+            default = len(there.devices) or (1 if manifest.backend == "process" else None)
+            return started(
+                *(self._core, self.settings, model_id, file, prepared),
+                instances=self._instances_for(wanted or default, promise, replaced),
+                tuning=tuning,
+                began=began,
+                sidecar=sidecar,
+                warmup_s=warmup_s,
+                placement=there,
+            )
+
+        return start_placed(
+            *(placement, prepared, file.name),
+            start=start,
+            make_room=lambda there: self._make_room(there, keep=model_id),
         )
+
+    def _make_room(self, placement: Placement, keep: str) -> bool:
+        """Has the idle model on these GPUs rest that was used least recently; False: none may."""
+        with self._evicting:
+            tried: set[str] = set()
+            while True:
+                idle = [
+                    model
+                    for model in self.models()
+                    if set(model.placement.devices).intersection(placement.devices)
+                    and not (model.is_resting or model.is_busy or model.model_id in tried)
+                ]
+                victim = self._victim(idle, keep)
+                if victim is None or self.evict(victim):
+                    return victim is not None
+                tried.add(victim.model_id)  # it is being unloaded, or shared, since it was chosen
 
     @contextmanager
     def _promised(self, *, is_restart: bool = False) -> Iterator[Promise]:
@@ -373,17 +407,17 @@ class Residency(ABC):
                 self._promises.remove(promise)
                 self._changed.notify_all()
 
-    def _instances_for(
-        self, backend: str, wanted: int | None, promise: Promise, replaced: Version | None
-    ) -> int:
-        """What was asked for (or the default), within what ``max_workers`` leaves; at least one.
+    def _instances_for(self, wanted: int | None, promise: Promise, replaced: Version | None) -> int:
+        """As many as are wanted (None: one per core), within what ``max_workers`` leaves.
+
+        At least one.
 
         Models that load side by side share what is left. A version about to be ``replaced`` leaves
         its instances to its successor.
         """
-        default = 1 if backend == "process" else available_cpus()
+        wanted = wanted or available_cpus()
         with self._lock:
-            promise.instances = max(1, min(wanted or default, self._instances_left(replaced)))
+            promise.instances = max(1, min(wanted, self._instances_left(replaced)))
             return promise.instances
 
     def _instances_left(self, replaced: Version | None) -> int:

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, Literal, ParamSpec, TypeVar
 
 from slipstream.api.call import Call
+from slipstream.api.placement import Placement
 from slipstream.api.resting import RestingCore, RestingError, Room, RoomTicket, left_ms
 from slipstream.api.version import Counted, Version, counted, resting
 from slipstream.errors import UnavailableError
@@ -46,6 +47,21 @@ class Resident:
     def version(self) -> Version:
         """The version that answers now. For `Engine`."""
         return self._version
+
+    @property
+    def placement(self) -> Placement:
+        """Where it computes; where it did, while it is out of memory."""
+        return self._version.placement
+
+    @property
+    def device(self) -> str:
+        """Where it computes: ``"cpu"``, ``"cuda:0"``, or ``"cuda:0,cuda:1"``."""
+        return self._version.placement.device
+
+    @property
+    def device_reason(self) -> str | None:
+        """Why it computes on the processor though ``auto`` had chosen a GPU; else None."""
+        return self._version.placement.reason
 
     def _replace(self, version: Version) -> Version:
         """Another version, which has done nothing yet."""

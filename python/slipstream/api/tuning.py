@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal, TypeAlias
+
 import msgspec
 
 from slipstream.quantize.options import QuantizeOptions
+
+GpuProvider: TypeAlias = Literal["cuda", "tensorrt"]
 
 
 class Tuning(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,6 +23,12 @@ class Tuning(msgspec.Struct, frozen=True, kw_only=True):
     graph_optimization_level: str | None = None
     """``"disabled"``, ``"basic"``, ``"extended"`` or ``"all"`` (``onnx`` backend)."""
     quantization: QuantizeOptions | None = None
+    device: str | None = None
+    """Where it computes, as `slipstream.device_names` has it."""
+    gpu_memory_limit_mb: int | None = None
+    """The most that it takes of a GPU's memory, by instance (``onnx`` backend)."""
+    gpu_provider: GpuProvider | None = None
+    """What computes on a GPU (``onnx`` backend); None: ``"cuda"``."""
 
     def backend_options(self, backend: str) -> dict[str, str]:
         """What the backend must be told, on top of what every model's is."""

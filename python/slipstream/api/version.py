@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from slipstream.api.placement import ON_CPU, Placement
 from slipstream.api.resting import RestingCore
 from slipstream.engine.answers import Answers
 from slipstream.engine.quick import Quick, never, quick_call
@@ -122,6 +123,8 @@ class Version(NamedTuple):
     recurrence: Recurrence | None = None
     description: Described | None = None
     """Of an ensemble file, for when a member changes."""
+    placement: Placement = ON_CPU
+    """Where it computes."""
 
     @property
     def worker_artifacts(self) -> list[Path]:

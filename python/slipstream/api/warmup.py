@@ -21,12 +21,20 @@ from slipstream.api.resting import RestingCore
 from slipstream.api.version import Version
 from slipstream.engine.inputs import inputs_from
 from slipstream.engine.runtime import CoreInputs
-from slipstream.errors import ModelLoadError, SlipstreamError
+from slipstream.errors import (
+    InferenceError,
+    ModelLoadError,
+    QueueFullError,
+    SlipstreamError,
+    UnavailableError,
+)
 
 BUDGET_S = 1.0
 """After it no execution begins, but for one on each instance."""
 _MOST_ELEMENTS = 1 << 24
 _MOST_ROWS = 64
+_OF_THE_DEVICE = (InferenceError, QueueFullError, UnavailableError)
+"""What a device fails with that lacks a kernel, has no memory, or is lost."""
 _log = logging.getLogger("slipstream.engine")
 
 
@@ -41,6 +49,7 @@ def warm_up(version: Version, file: Path, max_batch_rows: int, budget_s: float) 
 
     Raises:
         ModelLoadError: the operator's rows fail.
+        SlipstreamError: the GPU that was chosen for it fails on any.
     """
     declared = version.sidecar.warmup
     if declared is not None:
@@ -58,6 +67,8 @@ def warm_up(version: Version, file: Path, max_batch_rows: int, budget_s: float) 
                 if time.monotonic() >= until_s:
                     return
         except SlipstreamError as error:
+            if version.placement.is_chosen and isinstance(error, _OF_THE_DEVICE):
+                raise  # the processor will do as well
             _log.debug("%s is not warmed up: %s", file.name, error.message)
 
 

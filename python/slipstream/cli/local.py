@@ -13,7 +13,7 @@ from slipstream.settings import load_settings
 if TYPE_CHECKING:
     from slipstream.api import Engine
 
-_SETTINGS = ("allow_custom_code", "enable_compilation", "max_workers", "max_batch_size")
+_SETTINGS = ("allow_custom_code", "device", "enable_compilation", "max_workers", "max_batch_size")
 _PATIENCE_S = 1.0
 
 

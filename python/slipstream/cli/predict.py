@@ -34,6 +34,11 @@ def register(commands: argparse._SubParsersAction[Any]) -> None:
     parser.add_argument("rows", metavar="ROWS.csv", help="the rows; - reads standard input")
     parser.add_argument("--type", default="auto", help="the model's type (default: by content)")
     parser.add_argument(
+        "--device",
+        help="where to compute: auto, cpu, cuda, cuda:N, or cuda:0,cuda:1 (default: as the "
+        "setting 'device', which is auto)",
+    )
+    parser.add_argument(
         "--probabilities", action="store_true", help="also give the probability of each class"
     )
     parser.add_argument(
@@ -55,7 +60,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     with local_engine() as engine, _input(arguments.rows) as source:
         with patience(f"loading {arguments.model} …"):
-            model = engine.load(arguments.model, arguments.type)
+            model = engine.load(arguments.model, arguments.type, device=arguments.device)
+        if model.device_reason is not None:
+            say(f"it computes on the cpu: {model.device_reason}")
         name = "standard input" if arguments.rows == "-" else arguments.rows
         rows = CsvRows(source, name, model.signature, arguments.header)
         with _output(arguments.output) as target:

@@ -67,6 +67,11 @@ def register(commands: argparse._SubParsersAction[Any]) -> None:
         type=parse_load,
         help="load this model first, under this id; may be repeated",
     )
+    parser.add_argument(
+        "--device",
+        help="where models compute that name no device of their own: auto, cpu, cuda, cuda:N, or "
+        "several as in cuda:0,cuda:1 (default auto)",
+    )
     parser.add_argument("--ssl-certificate", metavar="FILE", help="serve TLS with this certificate")
     parser.add_argument("--ssl-keyfile", metavar="FILE", help="the certificate's private key")
     parser.add_argument("--debug", action="store_true", default=None, help="log every request")
@@ -75,8 +80,10 @@ def register(commands: argparse._SubParsersAction[Any]) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serves; returns 0 after an orderly end."""
-    names = ("host", "port", "uds", "model_dir", "ssl_certificate", "ssl_keyfile", "debug")
-    settings = _settings(arguments.config, {name: getattr(arguments, name) for name in names})
+    names = ("host", "port", "uds", "model_dir", "device", "debug")
+    tls = ("ssl_certificate", "ssl_keyfile")
+    given = {name: getattr(arguments, name) for name in (*names, *tls)}
+    settings = _settings(arguments.config, given)
     configure_logging(settings)
     forget_secrets(os.environ)
     with asyncio.Runner(loop_factory=FrontLoop) as runner:

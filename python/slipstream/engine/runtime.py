@@ -81,7 +81,7 @@ def backend_options(backend: str, settings: Settings, instances: int = 1) -> dic
     """
     if backend == "onnx":
         return {
-            "library_path": str(_onnxruntime_library()),
+            "library_path": str(onnxruntime_library()),
             "intra_op_threads": str(settings.intra_op_threads),
         }
     if backend == "torch":
@@ -119,7 +119,7 @@ def _tensorrt_options(settings: Settings) -> dict[str, str]:
     return options if library is None else options | {"library_path": str(library)}
 
 
-def _onnxruntime_library() -> Path:
+def onnxruntime_library() -> Path:
     """The shared library inside the installed wheel; onnxruntime itself is never imported."""
     found = importlib.util.find_spec("onnxruntime")
     for location in (found.submodule_search_locations or []) if found else []:

@@ -6,16 +6,16 @@ asked through NVML, where ``nvidia-ml-py`` and a driver are there.
 
 from __future__ import annotations
 
-import importlib
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import psutil
 
+from slipstream.engine import nvml as management
 from slipstream.http.health import available_share
 
 _LEAST_S = 0.1
@@ -61,7 +61,7 @@ class Machine:
         self._measure()  # from here on
         self._measured_s = clock()
         self._cpu_percent: float | None = None
-        self._nvml = _nvml()
+        self._nvml = management.begun()
 
     def cpu_percent(self) -> float | None:
         """The load of all cores since the last look; None just after the start."""
@@ -98,17 +98,26 @@ class Machine:
         taken = usage.used + usage.free
         return (100.0 * usage.used / taken if taken else 0.0), usage.free
 
-    def gpus(self) -> Gpus:
-        """Asked now; what a GPU does not tell is None."""
-        return Gpus(0) if self._nvml is None else _gpus(self._nvml)
+    @property
+    def can_ask_gpus(self) -> bool:
+        """Whether there is NVML, without which `gpus` knows of none."""
+        return self._nvml is not None
+
+    def gpus(self, bus_ids: Collection[str] | None = None) -> Gpus:
+        """Asked now; what a GPU does not tell is None.
+
+        Args:
+            bus_ids: Places on the PCI bus; None: all GPUs of the machine.
+        """
+        return Gpus(0) if self._nvml is None else _gpus(self._nvml, bus_ids)
 
 
-def _gpus(nvml: Any) -> Gpus:
-    every = [nvml.nvmlDeviceGetHandleByIndex(i) for i in range(nvml.nvmlDeviceGetCount())]
-    loads = [_asked(nvml, nvml.nvmlDeviceGetUtilizationRates, one) for one in every]
-    memory = [_asked(nvml, nvml.nvmlDeviceGetMemoryInfo, one) for one in every]
+def _gpus(nvml: Any, bus_ids: Collection[str] | None) -> Gpus:
+    every, asked = management.handles(nvml, bus_ids), management.asked
+    loads = [asked(nvml, nvml.nvmlDeviceGetUtilizationRates, one) for one in every]
+    memory = [asked(nvml, nvml.nvmlDeviceGetMemoryInfo, one) for one in every]
     heat = [
-        _asked(nvml, nvml.nvmlDeviceGetTemperature, one, nvml.NVML_TEMPERATURE_GPU) for one in every
+        asked(nvml, nvml.nvmlDeviceGetTemperature, one, nvml.NVML_TEMPERATURE_GPU) for one in every
     ]
     tells = bool(every)
     return Gpus(
@@ -132,24 +141,3 @@ def container_limit(root: Path = Path("/sys/fs/cgroup")) -> int | None:
 def _existing(folder: Path) -> Path:
     """The folder, or the nearest above it that is there."""
     return next((one for one in (folder, *folder.parents) if one.exists()), Path("/"))
-
-
-def _nvml() -> Any:
-    """The library, begun; None where there is none, or no GPU."""
-    try:
-        nvml = importlib.import_module("pynvml")
-    except ImportError:
-        return None
-    try:
-        nvml.nvmlInit()
-    except nvml.NVMLError:
-        return None
-    return nvml
-
-
-def _asked(nvml: Any, function: Callable[..., Any], *arguments: Any) -> Any:
-    """What the GPU says; None where it cannot."""
-    try:
-        return function(*arguments)
-    except nvml.NVMLError:
-        return None

@@ -8,11 +8,12 @@ This module is what the file may say. How it is read, with messages that name a 
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from slipstream.device_names import EXPECTED, PATTERN
 from slipstream.models.declared import Declared
 from slipstream.models.ensembles import EnsembleMethod
 from slipstream.models.manifest import Constant
@@ -36,6 +37,10 @@ Sha256 = Annotated[
 Instances = Annotated[int, Meta(ge=1, le=1024, description="a number of instances, 1 to 1024")]
 Timeout = Annotated[
     float, Meta(gt=0, le=_DAY_MS, description="milliseconds above 0, at most a day")
+]
+Device = Annotated[str, Meta(pattern=PATTERN, description=EXPECTED)]
+Mebibytes = Annotated[
+    int, Meta(ge=1, le=1 << 20, description="mebibytes, a whole number from 1 to 1048576")
 ]
 Rows = Annotated[int, Meta(ge=1, le=1_000_000, description="a number of rows, 1 to 1000000")]
 
@@ -66,6 +71,9 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     idle_unload_s: (
         Annotated[float, Meta(gt=0, le=31_536_000, description="seconds above 0")] | None
     ) = None
+    device: Device | None = None
+    gpu_memory_limit_mb: Mebibytes | None = None
+    gpu_provider: Literal["cuda", "tensorrt"] | None = None
     batching: bool = True
     max_batch_size: Rows | None = None
     batch_timeout_ms: (
@@ -117,6 +125,6 @@ EMPTY = Catalog()
 
 RELOADING = frozenset(
     "model_path model_type compile_model ensemble_method sha256 instances batching warmup_rows "
-    "states constants".split()
+    "states constants device gpu_memory_limit_mb gpu_provider".split()
 )
 """Keys whose change takes another version of the model; any other changes the one that serves."""

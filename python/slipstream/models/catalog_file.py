@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, get_type_hints
 import msgspec
 
 from slipstream.decoding import converter
+from slipstream.device_names import EXPECTED, parse_device
 from slipstream.errors import ModelLoadError, SlipstreamError
 from slipstream.models.catalog import EMPTY, MODELS_FILE, MOST_MODELS, Catalog, ModelEntry
 from slipstream.models.positions import Place, Placed, PlacedError, read_placed
@@ -35,6 +36,12 @@ _REQUIRED = tuple(
     field.encode_name for field in msgspec.structs.fields(ModelEntry) if field.required
 )
 _PATTERN = "Expected `str` matching regex"
+_PATTERNS = {
+    "{64}": "the 64 lower-case digits of a SHA-256",
+    "cuda": EXPECTED,
+    "": "1 to 128 letters, digits, '_', '-' or '.', not beginning with '-' or '.'",
+}
+"""What a key takes, by what only its pattern has."""
 
 
 class Problem(NamedTuple):
@@ -159,12 +166,7 @@ def _problem(error: msgspec.ValidationError, node: Placed, path: str) -> Problem
     inner = inner.removesuffix("`")
     flawed = node.at(inner)
     if reason.startswith(_PATTERN):
-        is_digest = "{64}" in reason
-        wanted = (
-            "the 64 lower-case digits of a SHA-256"
-            if is_digest
-            else ("1 to 128 letters, digits, '_', '-' or '.', not beginning with '-' or '.'")
-        )
+        wanted = next(said for mark, said in _PATTERNS.items() if mark in reason)
         reason = f"{str(flawed.value)[:100]!r} is not valid: it takes {wanted}"
     else:
         reason = reason[:1].lower() + reason[1:]
@@ -238,6 +240,12 @@ def _of_ranges(entry: ModelEntry, keys: dict[str, Placed], path: str) -> Iterato
         )
     if re.search("[\0\r\n]", entry.model_path):
         yield Problem(keys["model_path"].place, f"{path}.model_path", "it is no path of a file")
+    if entry.device is not None:
+        try:
+            parse_device(entry.device)
+        except ValueError:
+            message = f"{entry.device!r} names a GPU twice"
+            yield Problem(keys["device"].place, f"{path}.device", message)
     try:
         entry.declared()
     except ModelLoadError as error:

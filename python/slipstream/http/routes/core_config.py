@@ -13,6 +13,7 @@ import msgspec
 from slipstream.http.clock import format_time
 from slipstream.http.codec import json_response
 from slipstream.http.routes.context import Context, mebibytes
+from slipstream.http.routes.devices_in_use import gpus_in_use
 from slipstream.http.schemas.core_config import (
     BatchConfig,
     ConfigAnswer,
@@ -56,15 +57,15 @@ def config(context: Context, request: Request) -> Response:
 
 def _device(context: Context) -> DeviceConfig:
     models = [model for model in context.engine.models() if not model.is_resting]
-    gpus = sorted(model.device for model in models if model.device != "cpu")
+    gpus = gpus_in_use(context)
     device_type: Literal["cpu", "cuda"] = "cuda" if gpus else "cpu"
     return DeviceConfig(
         device_type=device_type,
-        device_id=int(gpus[0].partition(":")[2] or 0) if gpus else None,
+        device_id=gpus[0] if gpus else None,
         use_fp16=any((model.quantization or "").startswith("FP16") for model in models),
         use_tensorrt=any(
-            model.backend == "tensorrt"
-            or "tensorrt" in model.manifest.backend_options.get("providers", "")
+            bool(model.placement.devices)
+            and "tensorrt" in (model.backend, model.tuning.gpu_provider)
             for model in models
         ),
     )

@@ -8,6 +8,7 @@ from slipstream.http.codec import json_response
 from slipstream.http.health import overall
 from slipstream.http.routes.assessed import assessed
 from slipstream.http.routes.context import Context
+from slipstream.http.routes.devices_in_use import are_seen, gpus_in_use
 from slipstream.http.routes.interfaces import NO_SCALER
 from slipstream.http.schemas.core_health import (
     AutoscalerAnswer,
@@ -34,7 +35,7 @@ def health(context: Context, request: Request) -> Response:
         checks=HealthChecks(
             inference_engine=checks["engine_status"] != "unhealthy",
             model=checks["model_loading"] == "healthy",
-            device=sees_devices(context),
+            device=are_seen(context, gpus_in_use(context)),
             memory=checks["memory_usage"] == "healthy",
             performance=checks["inference_performance"] == "healthy",
         ),
@@ -45,14 +46,6 @@ def health(context: Context, request: Request) -> Response:
         autoscaler=_autoscaler(context, checks["model_loading"] == "healthy"),
     )
     return json_response(answer, 200 if is_healthy else 503)
-
-
-def sees_devices(context: Context) -> bool:
-    """Whether the machine still shows a GPU where a model in memory computes on one."""
-    needs_gpu = any(
-        model.device != "cpu" for model in context.engine.models() if not model.is_resting
-    )
-    return not needs_gpu or context.machine.gpus().number > 0
 
 
 def _autoscaler(context: Context, has_all_models: bool) -> AutoscalerAnswer:

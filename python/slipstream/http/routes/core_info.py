@@ -7,8 +7,10 @@ from typing import Literal
 from slipstream.http.codec import json_response
 from slipstream.http.machine import Gpus
 from slipstream.http.routes.context import Context, mebibytes
+from slipstream.http.routes.devices_in_use import gpus_in_use
 from slipstream.http.routes.interfaces import SpeechFigures
 from slipstream.http.schemas.core_info import (
+    DeviceInfo,
     GpuMetrics,
     InfoAnswer,
     ServerAbilities,
@@ -19,7 +21,6 @@ from slipstream.http.schemas.core_info import (
     TtsService,
 )
 from slipstream.http.types import Request, Response
-from slipstream.settings import Settings
 
 _GIB = 1 << 30
 
@@ -30,14 +31,16 @@ def info(context: Context, request: Request) -> Response:
     return json_response(
         InfoAnswer(
             timestamp=context.clock.timestamp(),
-            server_config=_abilities(context.settings, speech, gpus),
+            server_config=_abilities(context, speech, gpus),
             performance_metrics=_performance(context, speech, gpus),
             tts_service=_speech(speech),
+            devices=_devices(context),
         )
     )
 
 
-def _abilities(settings: Settings, speech: SpeechFigures, gpus: Gpus) -> ServerAbilities:
+def _abilities(context: Context, speech: SpeechFigures, gpus: Gpus) -> ServerAbilities:
+    settings = context.settings
     allowed = (settings.enable_compilation, settings.enable_quantization)
     level: Literal["high", "medium", "none"] = (
         "high" if all(allowed) else "medium" if any(allowed) else "none"
@@ -48,7 +51,7 @@ def _abilities(settings: Settings, speech: SpeechFigures, gpus: Gpus) -> ServerA
         "prediction_caching": settings.prediction_cache_mb > 0,
         "auto_optimization": settings.enable_compilation,
         "tts_synthesis": speech.status != "unavailable",
-        "gpu_acceleration": gpus.number > 0,
+        "gpu_acceleration": gpus.number > 0 or bool(gpus_in_use(context)),
     }
     return ServerAbilities(
         optimization_level=level,
@@ -78,6 +81,15 @@ def _performance(context: Context, speech: SpeechFigures, gpus: Gpus) -> ServerP
             None if average_s is None else round(average_s * 1e3, 3),
             speech.requests_total,
         ),
+    )
+
+
+def _devices(context: Context) -> DeviceInfo:
+    present = [model for model in context.engine.models() if not model.is_resting]
+    return DeviceInfo(
+        context.settings.device,
+        sum(bool(model.placement.devices) for model in present),
+        sum(model.device_reason is not None for model in present),
     )
 
 

@@ -6,6 +6,7 @@ import time
 
 from slipstream.http.codec import json_response
 from slipstream.http.routes.context import Context, mebibytes
+from slipstream.http.routes.devices_in_use import gpus_in_use, utilization
 from slipstream.http.routes.engine import percentile_s
 from slipstream.http.schemas.core_stats import EngineStats, PerformanceReport, StatsAnswer
 from slipstream.http.types import Request, Response
@@ -41,7 +42,6 @@ def stats(context: Context, request: Request) -> Response:
 
 
 def _utilization(context: Context) -> float | None:
-    is_on_gpu = any(model.device != "cpu" for model in context.engine.models())
-    machine = context.machine
-    percent = machine.gpus().usage_percent if is_on_gpu else machine.cpu_percent()
+    numbers = gpus_in_use(context)
+    percent = utilization(context, numbers) if numbers else context.machine.cpu_percent()
     return None if percent is None else round(percent / 100.0, 4)

@@ -36,11 +36,19 @@ _log = logging.getLogger("slipstream.http.models")
 
 def load(context: Context, request: Request) -> Pending:
     """POST models/load: answers when the model can answer."""
+    from slipstream.api.tuning import Tuning  # here: as the engine is
+
     wanted = _load_body(request)
     for key in ("model_path", "model_type"):
         text: str = getattr(wanted, key)
         if not text.strip() or "\0" in text:
             raise InvalidInputError(f"'{key}' is not valid: {text!r}", key=key)
+
+    tuning = Tuning(
+        device=wanted.device,
+        gpu_memory_limit_mb=wanted.gpu_memory_limit_mb,
+        gpu_provider=wanted.gpu_provider,
+    )
 
     def work() -> Response:
         model = context.engine.load(
@@ -52,6 +60,7 @@ def load(context: Context, request: Request) -> Pending:
             walled=True,
             remember=True,
             cache_predictions=wanted.cache_predictions,
+            tuning=tuning,
             priority=wanted.priority,
         )
         _note(request, "loaded", model.model_id, model.load_time_s)
@@ -88,7 +97,9 @@ def _loaded(model: Model, message: str) -> Response:
             load_time=round(model.load_time_s, 6),
             model_size_mb=mebibytes(model.model_size_bytes) or 0.0,
             loaded_at=format_time(model.loaded_at),
+            device=model.device,
             reason=UNSET if model.reason is None else model.reason,
+            device_reason=UNSET if model.device_reason is None else model.device_reason,
         )
     )
 
@@ -145,7 +156,9 @@ def info(context: Context, request: Request) -> Response:
             memory_usage_mb=mebibytes(model.memory_usage_bytes),
             backend=model.backend,
             state=model.state,
+            device=model.device,
             reason=UNSET if model.reason is None else model.reason,
+            device_reason=UNSET if model.device_reason is None else model.device_reason,
             quantization=UNSET if model.quantization is None else model.quantization,
             ensemble_method=(model.manifest.estimator or UNSET) if model.members else UNSET,
             members=[_member(member) for member in model.members] or UNSET,

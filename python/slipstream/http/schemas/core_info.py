@@ -82,6 +82,18 @@ class TtsService(msgspec.Struct):
     capabilities: TtsCapabilities
 
 
+class DeviceInfo(msgspec.Struct):
+    """Where models compute."""
+
+    device: str
+    """Of models that name none of their own: the setting."""
+    models_on_gpus: int
+    """Of those in memory."""
+    models_fallen_back: int
+    """Of those in memory: on the CPU though `auto` had chosen a GPU. Why, tell the log and
+    GET models/{model_id}/info."""
+
+
 class InfoAnswer(msgspec.Struct):
     """GET /info."""
 
@@ -89,3 +101,4 @@ class InfoAnswer(msgspec.Struct):
     server_config: ServerAbilities
     performance_metrics: ServerPerformance
     tts_service: TtsService
+    devices: DeviceInfo

@@ -17,6 +17,12 @@ class LoadRequest(msgspec.Struct):
     model_id: str | None = None
     ensemble_method: Literal["voting", "stacking", "bagging"] | None = None
     cache_predictions: bool = False
+    device: str | None = None
+    """`auto`, `cpu`, `cuda`, `cuda:N`, or several as in `cuda:0,cuda:1`; null: as the setting."""
+    gpu_memory_limit_mb: int | None = None
+    """Most of a GPU's memory that each instance takes."""
+    gpu_provider: Literal["cuda", "tensorrt"] | None = None
+    """What computes on a GPU, of an ONNX graph; null: cuda."""
     priority: Literal["high", "normal", "low"] = "normal"
     """Before which other loads it gets its turn."""
 
@@ -37,8 +43,12 @@ class LoadAnswer(msgspec.Struct):
     load_time: float
     model_size_mb: float
     loaded_at: str
+    device: str
+    """Where it computes: `cpu`, `cuda:0`, `cuda:0,cuda:1`."""
     reason: str | UnsetType = UNSET
     """Why the model is not compiled, where it is not."""
+    device_reason: str | UnsetType = UNSET
+    """Why it computes on the CPU, where `auto` had chosen a GPU."""
 
 
 class ListedModel(msgspec.Struct):
@@ -89,7 +99,11 @@ class ModelInfo(msgspec.Struct):
     memory_usage_mb: float | None
     backend: str
     state: Literal["loaded", "evicted", "loading"]
+    device: str
+    """Where it computes, or did before it was evicted."""
     reason: str | UnsetType = UNSET
+    device_reason: str | UnsetType = UNSET
+    """Why it computes on the CPU, where `auto` had chosen a GPU."""
     quantization: str | UnsetType = UNSET
     """Type and mode, where it is quantized."""
     ensemble_method: str | UnsetType = UNSET

@@ -1,0 +1,69 @@
+"""What a backend is told of the GPUs that a model computes on, and what it needs to be there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from slipstream.adapters.base import distribution_version
+from slipstream.api.placement import Placement
+from slipstream.api.tuning import Tuning
+from slipstream.engine import gpus
+from slipstream.engine.cuda_libraries import preload
+from slipstream.engine.provider_cache import cache_folder
+from slipstream.models.manifest import Quantized
+from slipstream.models.prepare import Prepared
+from slipstream.settings import Settings
+
+_MOST_ROWS = 65_536
+
+
+def gpu_options(
+    prepared: Prepared, tuning: Tuning, placement: Placement, settings: Settings
+) -> dict[str, str]:
+    """The options of the model's backend; none for a model on the processor.
+
+    Raises:
+        MissingDependencyError: a library of CUDA is not there; names the wheel.
+    """
+    manifest = prepared.manifest
+    if not placement.devices:
+        return {}
+    options = {"device": placement.device}
+    if manifest.backend != "onnx":
+        return options
+    preload(gpus.provider_library("cuda"))
+    options["providers"] = "cuda"
+    if tuning.gpu_memory_limit_mb is not None:
+        options["memory_limit_mb"] = str(tuning.gpu_memory_limit_mb)
+    if tuning.gpu_provider == "tensorrt":
+        preload(gpus.provider_library("tensorrt"))
+        rows = tuning.max_batch_rows or settings.max_batch_size
+        options |= {
+            "providers": "tensorrt,cuda",
+            "cache_folder": str(_cache_folder(prepared, placement, settings)),
+            "precision": precision_of(manifest.quantized),
+            "max_rows": str(min(rows, _MOST_ROWS)),
+        }
+    return options
+
+
+def _cache_folder(prepared: Prepared, placement: Placement, settings: Settings) -> Path:
+    names = {one.index: one.name for one in gpus.survey().cuda}
+    return cache_folder(
+        (settings.state_path / "tensorrt").resolve(),
+        prepared.folder.name,
+        tuple(sorted({names.get(number, "") for number in placement.devices})),
+        distribution_version("onnxruntime-gpu", "onnxruntime"),
+    )
+
+
+def precision_of(quantized: Quantized | None) -> str:
+    """What TensorRT may compute in, by how the artifact was quantized.
+
+    It knows ranges of activations that the graph has, not those that are found at each request.
+    """
+    if quantized is None:
+        return "as_is"
+    if quantized.type == "FP16":
+        return "float16"
+    return "int8" if (quantized.type, quantized.mode) == ("INT8", "STATIC") else "as_is"

@@ -1,0 +1,186 @@
+"""Where a model is to compute: what was asked for, held against what there is.
+
+``auto`` is a GPU where the model's backend can use one that is here, else the processor; a GPU that
+was only chosen so may be left again (`slipstream.api.placing`). Any other device was asked for:
+there, or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from slipstream.api.tuning import Tuning
+from slipstream.device_names import AUTO, CPU, CUDA, EXPECTED, name_of, numbers_of, parse_device
+from slipstream.engine import gpus
+from slipstream.errors import InvalidInputError, MissingDependencyError, ModelLoadError
+from slipstream.models.manifest import Manifest
+
+MOST_MEMORY_MB = 1 << 20
+_CANNOT_LIMIT = {
+    "torch": "libtorch has one pool of GPU memory for all models of a process",
+    "tensorrt": "an engine takes what it was built to take",
+}
+
+
+class Placement(NamedTuple):
+    """Where a version computes."""
+
+    devices: tuple[int, ...] = ()
+    """GPUs, as CUDA counts them in this process; none: on the processor."""
+    is_chosen: bool = False
+    """Whether ``auto`` chose them, so that the processor will do as well."""
+    reason: str | None = None
+    """Why it is on the processor though ``auto`` had chosen a GPU; None where it had not."""
+
+    @property
+    def device(self) -> str:
+        """``"cpu"``, ``"cuda:0"``, ``"cuda:0,cuda:1"``."""
+        return name_of(self.devices)
+
+    @property
+    def first_device(self) -> str:
+        """The first of several: which of them answered a request is not known."""
+        return name_of(self.devices[:1])
+
+
+ON_CPU = Placement()
+
+
+def checked_tuning(tuning: Tuning, device: str | None = None) -> Tuning:
+    """The same tuning, with a device if one is given, in our spelling.
+
+    Raises:
+        InvalidInputError: what it says of GPUs is not valid; names it.
+    """
+    asked = tuning.device if device is None else device
+    limit_mb = tuning.gpu_memory_limit_mb
+    if limit_mb is not None and not 1 <= limit_mb <= MOST_MEMORY_MB:
+        expected = f"mebibytes, a whole number from 1 to {MOST_MEMORY_MB}"
+        raise _invalid("gpu_memory_limit_mb", limit_mb, expected)
+    if tuning.gpu_provider not in (None, "cuda", "tensorrt"):
+        raise _invalid("gpu_provider", tuning.gpu_provider, "cuda or tensorrt")
+    if asked is None:
+        return tuning
+    try:
+        return msgspec.structs.replace(tuning, device=parse_device(asked))
+    except ValueError:
+        raise _invalid("device", asked, EXPECTED) from None
+
+
+def _invalid(key: str, value: object, expected: str) -> InvalidInputError:
+    return InvalidInputError(
+        f"'{key}' is not valid: {str(value)[:100]!r}; it takes {expected}", key=key
+    )
+
+
+def place(manifest: Manifest, name: str, tuning: Tuning, default: str) -> Placement:
+    """Where a model is to compute.
+
+    Args:
+        manifest: Of its artifact, which may name a device that is its own.
+        name: Of its file, for messages.
+        tuning: What was asked for this model.
+        default: The device of all models that ask for none.
+
+    Raises:
+        ModelLoadError: it cannot compute where it was asked to; says why, and what helps.
+        MissingDependencyError: a package is missing for that.
+    """
+    backend: str = manifest.backend
+    _check_gpu_words(backend, name, tuning)
+    asked = tuning.device or manifest.backend_options.get("device") or default
+    is_own = tuning.device is not None
+    if backend not in gpus.GPU_BACKENDS:
+        if is_own and asked not in (AUTO, CPU):
+            raise _refused(
+                f"it runs in the '{backend}' backend, which computes on the processor: leave "
+                "'device' out, or make it auto or cpu",
+                *(name, asked),
+            )
+        return ON_CPU
+    if backend == "tensorrt":
+        if asked == CPU:
+            raise _refused(
+                "an engine of TensorRT computes on GPUs only: leave 'device' out, or name one",
+                *(name, asked),
+            )
+        asked = manifest.backend_options.get("device", CUDA) if asked == AUTO else asked
+    if asked == CPU:
+        return ON_CPU
+    if asked == AUTO:
+        return _chosen(manifest, tuning)
+    return Placement(_asked_for(backend, name, asked, tuning))
+
+
+def _check_gpu_words(backend: str, name: str, tuning: Tuning) -> None:
+    for key in ("gpu_memory_limit_mb", "gpu_provider"):
+        if getattr(tuning, key) is None or backend == "onnx":
+            continue
+        reason = f"the '{backend}' backend computes on the processor"
+        if backend in gpus.GPU_BACKENDS:
+            reason = f"the '{backend}' backend takes none"
+            if key == "gpu_memory_limit_mb":
+                reason = f"the '{backend}' backend cannot: {_CANNOT_LIMIT[backend]}"
+        raise ModelLoadError(f"{name} takes no '{key}': {reason}; leave it out", key=key)
+
+
+def _chosen(manifest: Manifest, tuning: Tuning) -> Placement:
+    """By ``auto``; of files first, so that a driver is looked for only where one could be used."""
+    if manifest.backend_options.get("kind") == "package":  # compiled to code for the processor
+        return ON_CPU
+    if gpus.why_not(manifest.backend, tuning.gpu_provider or "cuda") is not None:
+        return ON_CPU
+    best = best_gpu()
+    return ON_CPU if best is None else Placement((best,), is_chosen=True)
+
+
+def best_gpu() -> int | None:
+    """The GPU with the most free memory; None where there is none."""
+    found = gpus.survey().cuda
+    if len(found) <= 1:
+        return found[0].index if found else None
+    return most_free([(one.index, gpus.free_bytes(one)) for one in found])
+
+
+def most_free(found: Sequence[tuple[int, int | None]]) -> int:
+    """Of GPUs and their free bytes the one that has most; the first, where that is not known."""
+    known = [(free, -index) for index, free in found if free is not None]
+    return -max(known)[1] if known else found[0][0]
+
+
+def _asked_for(backend: str, name: str, asked: str, tuning: Tuning) -> tuple[int, ...]:
+    reason = gpus.why_not(backend, tuning.gpu_provider or "cuda")
+    if reason is not None:
+        raise MissingDependencyError(
+            f"{name} cannot compute on {asked}: {reason}", key="device", device=asked
+        )
+    found = gpus.survey()
+    if found.reason is not None:
+        raise _refused(f"{found.reason}; or load it with device=cpu", name, asked)
+    if asked == CUDA:
+        best = best_gpu()
+        assert best is not None, "there is one where there is no reason why not"
+        return (best,)
+    numbers, there = numbers_of(asked), [one.index for one in found.cuda]
+    missing = [number for number in numbers if number not in there]
+    if missing:
+        raise _refused(
+            f"there is no {name_of(tuple(missing))} here, there is {name_of(tuple(there))} (as "
+            "`slipstream devices` tells, and CUDA_VISIBLE_DEVICES decides)",
+            *(name, asked),
+        )
+    return numbers
+
+
+def _refused(reason: str, name: str, asked: str) -> ModelLoadError:
+    return ModelLoadError(f"{name} cannot compute on {asked}: {reason}", key="device", device=asked)
+
+
+def together(parts: Sequence[Placement]) -> Placement:
+    """Of an ensemble: every GPU that a member computes on."""
+    devices = dict.fromkeys(number for part in parts for number in part.devices)
+    reasons = dict.fromkeys(part.reason for part in parts if part.reason is not None)
+    return Placement(tuple(devices), reason="; ".join(reasons) or None)

@@ -1,0 +1,41 @@
+"""How devices are written: ``auto``, ``cpu``, ``cuda``, ``cuda:N``, ``cuda:0,cuda:1``."""
+
+from __future__ import annotations
+
+import re
+
+AUTO = "auto"
+CPU = "cpu"
+CUDA = "cuda"
+EXPECTED = "auto, cpu, cuda, cuda:N, or several GPUs separated by commas, as in cuda:0,cuda:1"
+PATTERN = r"^(auto|cpu|cuda|cuda:[0-9]{1,3}(,cuda:[0-9]{1,3}){0,63})$"
+_FORM = re.compile(PATTERN)
+
+
+def parse_device(value: object) -> str:
+    """A device as it is written here: in lower case, without spaces or leading zeros.
+
+    Raises:
+        ValueError: it is not of these forms, or names a GPU twice.
+    """
+    if not isinstance(value, str):
+        raise ValueError
+    text = "".join(value.split()).lower()
+    if not _FORM.match(text):
+        raise ValueError
+    if ":" not in text:
+        return text
+    numbers = numbers_of(text)
+    if len(set(numbers)) < len(numbers):
+        raise ValueError
+    return name_of(numbers)
+
+
+def numbers_of(device: str) -> tuple[int, ...]:
+    """The GPUs that are named by their numbers; none in ``auto``, ``cpu`` and ``cuda``."""
+    return tuple(int(one.partition(":")[2]) for one in device.split(",") if ":" in one)
+
+
+def name_of(numbers: tuple[int, ...]) -> str:
+    """The name of these GPUs; that of the processor, where there are none."""
+    return ",".join(f"{CUDA}:{number}" for number in numbers) or CPU
