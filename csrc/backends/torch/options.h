@@ -19,7 +19,8 @@
 //                     spread over
 //   slots             on a GPU: batches on the device at once, 1 to 8 (default 3)
 //   graph_rows        on a GPU: batches of up to so many rows are recorded as CUDA graphs where the
-//                     model can be, 64 for example (default 0: none, until that has run on hardware)
+//                     model can be, 64 for example (default 0: none, until that has run on
+//                     hardware)
 //
 // Plain data, immutable once parsed. Errors name the option and what it may be.
 #pragma once

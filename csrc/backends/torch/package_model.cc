@@ -38,8 +38,14 @@ Result<std::unique_ptr<Model>> PackageModel::load(const ModelConfig& config, Tor
     return invalid_argument("torch backend: a package takes and gives tensors of numbers only");
   }
   const c10::InferenceMode inference;
-  return std::unique_ptr<Model>(
-      std::make_unique<PackageModel>(config.path, std::move(options), place));
+  auto model = std::make_unique<PackageModel>(config.path, std::move(options), place);
+  const std::string device = model->compiled_for();
+  const std::string wanted = place.is_cpu() ? "cpu" : "cuda";
+  if (!device.empty() && device != wanted) {
+    return invalid_argument("torch backend: the package was compiled for '" + device +
+                            "', and not for '" + wanted + "': load it there, or compile it again");
+  }
+  return std::unique_ptr<Model>(std::move(model));
 }
 
 PackageModel::PackageModel(const std::string& path, TorchOptions options, c10::Device place)
@@ -49,6 +55,12 @@ PackageModel::PackageModel(const std::string& path, TorchOptions options, c10::D
       loader_(std::make_unique<torch::inductor::AOTIModelPackageLoader>(
           path, kModelName, /*run_single_threaded=*/false,
           static_cast<std::size_t>(options_.runners), place.index())) {}
+
+std::string PackageModel::compiled_for() const {
+  const auto metadata = loader_->get_metadata();
+  const auto found = metadata.find("AOTI_DEVICE_KEY");
+  return found == metadata.end() ? std::string() : found->second;
+}
 
 Result<std::unique_ptr<Instance>> PackageModel::create_instance() noexcept {
   return guarded("torch backend: no instance can be made",

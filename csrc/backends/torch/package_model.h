@@ -11,6 +11,7 @@
 #include <torch/csrc/inductor/aoti_package/model_package_loader.h>
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "backends/torch/options.h"
@@ -21,7 +22,8 @@ namespace slipstream::libtorch {
 class PackageModel final : public Model {
  public:
   // Throws std::bad_alloc, and what libtorch throws.
-  // At `place`, for which it was compiled, and where inputs lie then, and outputs.
+  // At `place`, where inputs lie then, and outputs. kInvalidArgument as well where it was compiled
+  // for something else.
   [[nodiscard]] static Result<std::unique_ptr<Model>> load(const ModelConfig& config,
                                                            TorchOptions options, c10::Device place);
 
@@ -32,6 +34,8 @@ class PackageModel final : public Model {
 
   [[nodiscard]] const TorchOptions& options() const noexcept { return options_; }
   [[nodiscard]] c10::Device place() const noexcept { return place_; }
+  // "cpu", "cuda"; empty where the package does not say.
+  [[nodiscard]] std::string compiled_for() const;
   // May be called by as many threads as there are runners.
   [[nodiscard]] std::vector<at::Tensor> run(const std::vector<at::Tensor>& inputs) const {
     return loader_->run(inputs);
