@@ -97,15 +97,17 @@ class ServedModel final : public Servable {
   // What a pipelined instance's worker waits on while it has room for requests, and while it has
   // none: then every request would wake it in vain.
   struct Bell {
+    explicit Bell(EventCount& of_requests) noexcept : work(of_requests) {}
+
     EventCount& work;
-    EventCount ended{};
+    EventCount ended;
 
     static void ring(void* bell) noexcept;
   };
   // An Instance and the right to use it: a worker's own, lent to callers that run inline. One
   // without an instance is room for another.
   struct InstanceSlot {
-    explicit InstanceSlot(EventCount& work) noexcept : bell{work} {}
+    explicit InstanceSlot(EventCount& work) noexcept : bell(work) {}
 
     Bell bell;  // outlives the instance, which may ring it until it is destroyed
     std::unique_ptr<Instance> instance;  // changed under in_use and instances_mutex_ both

@@ -91,7 +91,7 @@ void GraphedComputation::record(Slot& slot) {
     if (status.is_ok()) made.graph = std::move(graph).value();
   }
   if (!status.is_ok()) {
-    if (++failures_ >= kAttempts) gave_up_ = status;
+    if (++failures_ >= kAttempts) gave_up_ = std::move(status);
     return;
   }
   failures_ = 0;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <exception>
 #include <new>
 #include <utility>
 
@@ -36,7 +37,7 @@ std::shared_ptr<void> PinnedPool::take(std::size_t bytes) noexcept {
     return {address, [pool = shared_from_this(), held](void* /*address*/) {
               pool->give_back(std::unique_ptr<Block>(held));
             }};
-  } catch (const std::bad_alloc&) {
+  } catch (const std::exception&) {
     return nullptr;
   }
 }

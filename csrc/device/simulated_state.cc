@@ -24,7 +24,11 @@ Status SimulatedDevice::State::usable(std::uint64_t made) const {
 
 Status SimulatedDevice::State::refused(SimulatedCall call) {
   Refusal& refusal = refusals[static_cast<std::size_t>(call)];
-  if (refusal.after == kNever || refusal.after-- > 0) return Status::ok();
+  if (refusal.after == kNever) return Status::ok();
+  if (refusal.after > 0) {
+    --refusal.after;
+    return Status::ok();
+  }
   refusal.after = kNever;
   return std::exchange(refusal.why, Status());
 }
@@ -81,10 +85,11 @@ void SimulatedDevice::State::run(SimulatedEngine kind) {
     std::shared_ptr<Queue> queue;
     changed.wait(lock, [&] { return is_stopping || (queue = next_for(kind)) != nullptr; });
     if (queue == nullptr) return;
-    if (lost_after != kNever && lost_after-- == 0) {
+    if (lost_after == 0) {
       lose(lost_cause);
       continue;
     }
+    if (lost_after != kNever) --lost_after;
     Operation operation = std::move(queue->waiting.front());
     queue->waiting.pop_front();
     queue->is_running = true;

@@ -195,7 +195,8 @@ Status OnnxComputation::take_outputs(device::Slot& slot, const Bound& bound) {
   for (OrtValue* const value : std::span(values, count)) {
     owned.emplace_back(value, runtime_.api.ReleaseValue);
   }
-  if (Status status = check(runtime_.api.AllocatorFree(runtime_.allocator, values));
+  if (Status status =
+          check(runtime_.api.AllocatorFree(runtime_.allocator, static_cast<void*>(values)));
       !status.is_ok()) {
     return status;
   }

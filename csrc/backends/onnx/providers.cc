@@ -15,7 +15,8 @@ namespace slipstream::onnx {
 namespace {
 
 using Words = std::map<std::string, std::string>;
-using Append = Status (*)(const ProviderContext& context, Words words, OrtSessionOptions* session);
+using Append = Status (*)(const ProviderContext& context, const Words& told,
+                          OrtSessionOptions* session);
 
 struct Provider {
   std::string_view name;      // what an operator writes
@@ -39,14 +40,14 @@ struct WordArrays {
 
 // What a provider that is there could not do: load its libraries, or start its device.
 Status cannot_run(const Runtime& runtime, OrtStatus* failed, const std::string& provider) {
-  const Status status = take_status(runtime.api, failed, Phase::kLoad,
-                                    "onnx backend: provider '" + provider + "' cannot run");
+  Status status = take_status(runtime.api, failed, Phase::kLoad,
+                              "onnx backend: provider '" + provider + "' cannot run");
   if (status.is_ok()) return status;
   return failed_precondition(status.message());
 }
 
 // ONNX Runtime puts the CPU behind every other provider by itself, so there is nothing to append.
-Status append_cpu(const ProviderContext&, Words, OrtSessionOptions*) {
+Status append_cpu(const ProviderContext&, const Words&, OrtSessionOptions*) {
   return Status::ok();
 }
 
@@ -59,7 +60,8 @@ void add_place(const ProviderContext& context, Words& words) {
       std::to_string(reinterpret_cast<std::uintptr_t>(context.compute_stream));
 }
 
-Status append_cuda(const ProviderContext& context, Words words, OrtSessionOptions* session) {
+Status append_cuda(const ProviderContext& context, const Words& told, OrtSessionOptions* session) {
+  Words words = told;
   const Api& api = context.runtime.api;
   const GpuOptions& gpu = *context.options.gpu;
   add_place(context, words);
@@ -97,7 +99,9 @@ std::string profile(const ModelSpec& spec, std::int64_t rows) {
   return text;
 }
 
-Status append_tensorrt(const ProviderContext& context, Words words, OrtSessionOptions* session) {
+Status append_tensorrt(const ProviderContext& context, const Words& told,
+                       OrtSessionOptions* session) {
+  Words words = told;
   const Api& api = context.runtime.api;
   const GpuOptions& gpu = *context.options.gpu;
   add_place(context, words);

@@ -119,6 +119,19 @@ def rows_folder(settings: Settings) -> Path:
     return settings.state_path / "calibration"
 
 
+def _options(
+    prepared: Prepared, settings: Settings, instances: int, tuning: Tuning, placement: Placement
+) -> dict[str, str]:
+    """What the backend is told; what comes later goes before."""
+    manifest = prepared.manifest
+    return (
+        backend_options(manifest.backend, settings, instances)
+        | manifest.backend_options
+        | tuning.backend_options(manifest.backend)
+        | gpu_options(prepared, tuning, placement, settings)
+    )
+
+
 def started(
     core: CoreEngine,
     settings: Settings,
@@ -161,10 +174,7 @@ def started(
             name=model_id,
             backend=manifest.backend,
             path=path,
-            options=backend_options(manifest.backend, settings, instances)
-            | manifest.backend_options
-            | tuning.backend_options(manifest.backend)
-            | gpu_options(prepared, tuning, placement, settings),
+            options=_options(prepared, settings, instances, tuning, placement),
             instances=instances,
             max_instances=max(instances, settings.max_workers),
             max_batch_rows=tuning.max_batch_rows or settings.max_batch_size,
