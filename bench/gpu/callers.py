@@ -54,12 +54,12 @@ def _network(
     found = {}
     for callers in context.plan.concurrencies:
         blocks: dict[str, turns.Block] = {
-            EAGER: lambda: _one_by_one(eager, requests, context.plan.block_s)
+            EAGER: lambda: _one_by_one(eager, requests, context.plan.block_s / 2)
         }
         for name, model in models.items():
             blocks[name] = _block(context, model, requests, callers)
         title = f"{network.title}, {callers}"
-        taken = turns.run(title, blocks, context.plan.rounds, context.say)
+        taken = turns.run(title, blocks, context.plan.load_rounds, context.say)
         turns.add_over(taken, EAGER, "per_s", "over_eager")
         found[scenario(network.name, callers)] = [*taken, *absent]
     return found
@@ -77,4 +77,4 @@ def _one_by_one(eager: Callable[[Array], Array], requests: list[Array], seconds:
 def _block(
     context: Context, model: slipstream.Model, requests: list[Array], callers: int
 ) -> turns.Block:
-    return lambda: {"per_s": rate(model.submit, requests, callers, context.plan.block_s)}
+    return lambda: {"per_s": rate(model.submit, requests, callers, context.plan.block_s / 2)}

@@ -80,9 +80,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"bench gpu: error: {why}", file=sys.stderr)
         return 1
     record = measure(options, lambda text: print(text, flush=True))
-    text = tables_of(record)
-    options.output.with_suffix(".md").write_text(text, encoding="utf-8")
-    print(f"\n{text}")
+    print(f"\n{tables_of(record)}")
     print(f"wrote {options.output}")
     for failure in record["failed"]:
         print(f"bench gpu: error: {failure}", file=sys.stderr)
@@ -131,6 +129,7 @@ def measure(options: argparse.Namespace, say: Say) -> dict[str, Any]:
             record["seconds"][part] = round(time.monotonic() - began, 1)
             record["environment"] = environment.finish(where)
             results.write(options.output, SUITE, record)
+            options.output.with_suffix(".md").write_text(tables_of(record), encoding="utf-8")
     return record
 
 

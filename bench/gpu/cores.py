@@ -39,9 +39,9 @@ def measure(context: Context) -> Found:
     blocks = {
         names[cores]: partial(_block, context.folder, cores, plan.block_s) for cores in steps()
     }
-    taken = turns.run("in process", blocks, plan.rounds, context.say)
+    taken = turns.run("in process", blocks, plan.load_rounds, context.say)
     turns.add_over(taken, names[1], "per_s", "over_one_core")
-    size = suite.Size(plan.name, plan.rounds, plan.block_s, rivals=False)
+    size = suite.Size(plan.name, plan.load_rounds, plan.block_s, rivals=False)
     return {IN_PROCESS: taken, **scale.measure(size, context.say, scale.CASES[-1:])}
 
 

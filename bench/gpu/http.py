@@ -7,6 +7,7 @@ for it. Both get the same JSON from the same load generator, and every answer is
 from __future__ import annotations
 
 import importlib.util
+import json
 import sys
 from contextlib import ExitStack
 from dataclasses import replace
@@ -20,7 +21,8 @@ from bench.http.bodies import OWN, PLAIN, Dialect
 from bench.http.generator import Measured, Traffic
 from bench.http.models import Model
 from bench.http.servers import OURS
-from bench.lib.servers import Server, free_port
+from bench.lib.servers import Server, ask, free_port
+from bench.lib.suite import WrongError
 from bench.lib.taken import Taken
 from bench.lib.tools import SetupError
 
@@ -61,6 +63,7 @@ def _network(context: Context, network: Network, stack: ExitStack) -> dict[str, 
     running: dict[str, tuple[Server, Dialect]] = {}
     ours = servers.slipstream([model], f"{OURS} {network.name}", env={"DEVICE": context.device})
     running[OURS] = stack.enter_context(ours), OWN
+    require_device(ours, model, context.device)
     absent = []
     why = fastapi_is_missing()
     if why is None:
@@ -78,16 +81,31 @@ def _network(context: Context, network: Network, stack: ExitStack) -> dict[str, 
             for name, (server, dialect) in running.items()
             for traffic in [bodies.traffic(dialect, model, 1, connections=connections)]
         ]
-        taken = rounds.run(contenders, context.plan.rounds, context.say)
+        taken = rounds.run(contenders, context.plan.load_rounds, context.say)
         if all(one.rounds for one in taken):
             turns.add_over(taken, FASTAPI, "per_s", "over_fastapi")
         found[scenario(network.name, connections)] = [*taken, *absent]
     return found
 
 
+def require_device(server: Server, model: Model, device: str) -> None:
+    """Before anything is timed.
+
+    Raises:
+        WrongError: it computes somewhere else.
+    """
+    asked = {"model_name": model.name, "inputs": model.rows(1, seed=1).tolist()}
+    _, body = ask(server.port, bodies.with_body("/predict", json.dumps(asked).encode()))
+    told = json.loads(body).get("model_info", {}).get("device")
+    if told != device:
+        raise WrongError(f"{server.name} computes on {told}, not on {device}: {body[:200]!r}")
+
+
 def served_model(network: Network) -> Model:
     """The network as `bench.http` has models: what is right is what ONNX Runtime answers."""
     folder = models.FOLDER
+    for file in folder.glob(f"gpu_{network.name}.*"):  # of another version of this
+        file.unlink()
     renamed = replace(network, name=f"gpu_{network.name}")
     return Model(
         renamed.name,

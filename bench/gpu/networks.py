@@ -89,13 +89,22 @@ def expected(network: Network, rows: Array, device: str = "cpu") -> Array:
     return answer
 
 
+class _Dense(nn.Module):
+    def __init__(self, widths: tuple[int, ...]) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for taken, given in pairwise(widths):
+            layers += [nn.Linear(taken, given), nn.ReLU()]
+        self.layers = nn.Sequential(*layers[:-1])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.softmax(self.layers(x), 1)
+
+
 def dense(*widths: int) -> nn.Module:
     """Layers of these widths, ending in probabilities."""
     torch.manual_seed(len(widths))
-    layers: list[nn.Module] = []
-    for taken, given in pairwise(widths):
-        layers += [nn.Linear(taken, given), nn.ReLU()]
-    return nn.Sequential(*layers[:-1], nn.Softmax(1)).eval()
+    return _Dense(widths).eval()
 
 
 class _Bottleneck(nn.Module):

@@ -19,6 +19,8 @@ class Plan(NamedTuple):
 
     name: str
     rounds: int
+    load_rounds: int
+    """Of blocks of many callers where there are many kinds of them."""
     calls: int
     """Of a block of single calls."""
     block_s: float
@@ -35,9 +37,9 @@ class Plan(NamedTuple):
 
 _SIZES = tuple(1 << power for power in range(16, 27, 2))  # 64 KiB to 64 MiB
 PLANS = {
-    "full": Plan("full", 11, 2000, 2.0, NETWORKS, 64, 200, (1, 4, 16, 64, 256), _SIZES),
-    "quick": Plan("quick", 5, 300, 0.4, NETWORKS, 64, 50, (1, 4, 16, 64, 256), _SIZES),
-    "smoke": Plan("smoke", 2, 10, 0.1, TINY, 8, 5, (1, 4), (1 << 16, 1 << 18)),
+    "full": Plan("full", 11, 7, 2000, 2.0, NETWORKS, 64, 200, (1, 4, 16, 64, 256), _SIZES),
+    "quick": Plan("quick", 5, 3, 300, 0.4, NETWORKS, 64, 50, (1, 4, 16, 64, 256), _SIZES),
+    "smoke": Plan("smoke", 2, 2, 10, 0.1, TINY, 8, 5, (1, 4), (1 << 16, 1 << 18)),
 }
 
 
