@@ -5,7 +5,8 @@
 #
 # PYTHON has torch, numpy, pybind11, scikit-build-core, CMake, ninja and pytest; what else is
 # needed is taken from WHEELS (scripts/device_wheels.sh collects them). Each step has a limit,
-# together they have BUDGET_S seconds, and one that fails does not keep the later ones from running.
+# together they have BUDGET_S seconds (PATIENCE=4: all of it four times as long, on few cores), and
+# one that fails does not keep the later ones from running.
 # OUT then holds summary.txt, logs.txt, versions.txt, tests.xml, bench.json and bench.md. The exit
 # status is 0 where all is well, 1 where a step failed, 3 where none did and some cannot run here.
 # shellcheck disable=SC2329  # steps are called by their names
@@ -16,7 +17,8 @@ cd "$(dirname "$self")/.." || exit 1
 out=${OUT:?OUT=FOLDER scripts/device_check.sh}
 mkdir -p "$out" && out=$(cd "$out" && pwd) || exit 1
 export OUT=$out
-budget_s=${BUDGET_S:-700}
+patience=${PATIENCE:-1}
+budget_s=$((${BUDGET_S:-700} * patience))
 host_python=${PYTHON:-python3}
 work=$PWD/build/device-check
 venv=$work/venv
@@ -141,7 +143,7 @@ step_bench() {
 # run NAME SECONDS: the step in a process of its own, within its limit and what is left of all.
 run() {
   local left=$((budget_s - SECONDS)) began=$SECONDS status said
-  local limit=$((left < $2 ? left : $2))
+  local limit=$((left < $2 * patience ? left : $2 * patience))
   if ((limit < 5)); then echo "$1: not begun, no time is left" >>"$work/summary"; return; fi
   timeout --kill-after=10 "$limit" "$BASH" "$self" --step "$1" >"$work/logs/$1.log" 2>&1
   status=$?
