@@ -55,9 +55,12 @@ def load(engine: slipstream.Engine, tmp_path: Path) -> Iterator[Load]:
         options.setdefault("model_id", f"{network.name}-{len(loaded)}")
         if kind == "onnx tensorrt":
             options["tuning"] = provider_tuning()
-        file = write(kind, network, tmp_path)
         if kind == "tensorrt plan":
+            pytest.importorskip("tensorrt", reason="TensorRT is not installed")
             options.setdefault("model_type", "tensorrt")
+        folder = tmp_path / str(len(loaded))
+        folder.mkdir()
+        file = write(kind, network, folder)
         try:
             model = engine.load(file, **options)
         except MissingDependencyError as error:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,13 +17,18 @@ from torch_models import cnn, mlp, save_script
 
 Array = npt.NDArray[Any]
 OPSET = 17
+_making = threading.Lock()
+_made: dict[str, torch.nn.Module] = {}
+"""By name."""
 
 
-class Network(NamedTuple):
+@dataclass(frozen=True)
+class Network:
     """One network with one input, whose first dimension is rows."""
 
     name: str
     module: Callable[[], torch.nn.Module]
+    """Makes it, by the random numbers of the process: one thread at a time."""
     shapes: tuple[tuple[int, ...], ...]
     """Of rows that it takes."""
     sizes: Mapping[int, str]
@@ -33,10 +40,16 @@ class Network(NamedTuple):
         return np.random.default_rng(count).normal(size=(count, *shape)).astype(np.float32)
 
     def right(self, rows: Array) -> Array:
-        """What plain torch answers on the processor."""
+        """What plain torch answers on the processor. From any thread."""
         with torch.inference_mode():
-            answer: Array = self.module()(torch.from_numpy(rows)).numpy()
+            answer: Array = self._made()(torch.from_numpy(rows)).numpy()
         return answer
+
+    def _made(self) -> torch.nn.Module:
+        with _making:
+            if self.name not in _made:
+                _made[self.name] = self.module()
+            return _made[self.name]
 
 
 MLP = Network("mlp", mlp, ((16,),), {})
@@ -58,7 +71,7 @@ HUNGRY = Network("hungry", Hungry, ((LITTLE,),), {1: "length"})
 
 def write_script(network: Network, folder: Path) -> Path:
     """TorchScript."""
-    shape = [f'"{network.sizes[i]}"' if i in network.sizes else str(size)
+    shape = ['"any"' if i in network.sizes else str(size)
              for i, size in enumerate(network.shapes[0], 1)]  # fmt: skip
     beside = f'[inputs.{_input(network)}]\nshape = ["rows", {", ".join(shape)}]\n'
     return save_script(network.module(), folder / f"{network.name}.pt", beside)
