@@ -4,7 +4,7 @@
 #
 #   scripts/device_wheels.sh FOLDER [--onnxruntime-gpu]
 #
-# onnxruntime-gpu goes into FOLDER-1, FOLDER-2, …, in pieces of at most 60 MB, one a folder, which
+# onnxruntime-gpu goes into FOLDER-1, FOLDER-2, …, in pieces of at most 50 MB, one a folder, which
 # device_check.sh joins: WHEELS=FOLDER:FOLDER-1:FOLDER-2.
 set -euo pipefail
 folder=${1:?usage: scripts/device_wheels.sh FOLDER [--onnxruntime-gpu]}
@@ -47,7 +47,7 @@ if [[ ${2:-} == --onnxruntime-gpu ]]; then
   download "$whole" onnxruntime-gpu || failed+=(onnxruntime-gpu)
   for wheel in "$whole"/*.whl; do
     [[ -f $wheel ]] || continue
-    split --bytes=60MB --numeric-suffixes=0 --suffix-length=2 "$wheel" "$wheel.part-"
+    split --bytes=50MB --numeric-suffixes=0 --suffix-length=2 "$wheel" "$wheel.part-"
     for part in "$wheel".part-*; do
       to=$folder-$((10#${part##*-} + 1))
       mkdir -p "$to" && mv "$part" "$to/"
