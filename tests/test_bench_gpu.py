@@ -104,8 +104,6 @@ def test_throughput_and_latency_of_a_driver_that_is_made_up(
     context = replace(context, plan=context.plan._replace(networks=(networks.SMALL,)))
 
     class Driver:
-        is_recorded = True
-
         def __init__(self, file: Path, rows: Any) -> None:
             self._answer = networks.expected(networks.SMALL, rows)
 
@@ -114,6 +112,9 @@ def test_throughput_and_latency_of_a_driver_that_is_made_up(
 
         def __exit__(self, *_: object) -> None:
             pass
+
+        def require_recorded(self, device: str) -> None:
+            assert device == "cpu"
 
         def call(self, calls: int) -> Any:
             return np.full(calls, 1000)

@@ -89,10 +89,14 @@ class Bare:
     def __exit__(self, *_: object) -> None:
         self._library.bench_close(self._handle)
 
-    @property
-    def is_recorded(self) -> bool:
-        """Whether it is a graph: False only where the processor plays the device."""
-        return bool(self._library.bench_is_recorded(self._handle))
+    def require_recorded(self, device: str) -> None:
+        """A graph, or nothing to compare with; but where the processor plays the device.
+
+        Raises:
+            WrongError: libtorch could not record it.
+        """
+        if device != "cpu" and not self._library.bench_is_recorded(self._handle):
+            raise WrongError("libtorch cannot record the network as a graph")
 
     def call(self, calls: int) -> Array:
         """Nanoseconds of each of so many calls: copy in, launch, copy out, wait."""

@@ -55,6 +55,7 @@ def _network(
     right = expected(network, x)
     calls = context.plan.calls
     bare = stack.enter_context(Bare(network.script(context.folder), x))
+    bare.require_recorded(context.device)
     bare.call(_WARMUPS)
     require_same(BARE, network, bare.answer(), right)
     blocks: dict[str, turns.Block] = {BARE: lambda: figures(bare.call(calls))}

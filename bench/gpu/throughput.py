@@ -47,6 +47,7 @@ def _network(context: Context, network: Network, engine: slipstream.Engine) -> l
     requests = requests_of(network, _DIFFERENT, min(network.request_rows, plan.batch))
     absent: list[Taken] = []
     with Bare(network.script(context.folder), network.rows(plan.batch)) as bare:
+        bare.require_recorded(context.device)
         bare.back_to_back(plan.batches)
         blocks: dict[str, turns.Block] = {CEILING: lambda: _ceiling(context, bare)}
         for backend in context.backends:

@@ -38,6 +38,7 @@ Result<std::shared_ptr<Network>> Network::open(const std::string& path, int ordi
     auto made =
         std::make_shared<Network>(std::move(target).value(), torch::jit::freeze(std::move(module)));
     if (Status status = made->describe(dtype, shape); !status.is_ok()) return status;
+    made->device().drain();  // its weights came by another stream than those it will run on
     return made;
   });
 }
