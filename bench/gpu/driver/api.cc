@@ -1,5 +1,5 @@
-// What Python calls, by ctypes. A call that fails answers null or false, and bench_error() says why.
-// One thread.
+// What Python calls, by ctypes. A call that fails answers null or false, and bench_error() says
+// why. One thread.
 #include <cstdint>
 #include <cstring>
 #include <memory>
@@ -85,7 +85,9 @@ Status time_bandwidth(int ordinal, std::size_t bytes, std::size_t pieces, std::i
 
 namespace gpu = slipstream::bench_gpu;
 
-SLIPSTREAM_BENCH_API const char* bench_error() { return gpu::last_error().c_str(); }
+SLIPSTREAM_BENCH_API const char* bench_error() {
+  return gpu::last_error().c_str();
+}
 
 // A network on the device of that number, for one input of that type (DType) and shape.
 SLIPSTREAM_BENCH_API void* bench_open(const char* path, int ordinal, int dtype,
@@ -123,8 +125,8 @@ SLIPSTREAM_BENCH_API void bench_set_input(void* opened, const void* rows) {
 
 // Nanoseconds of each of so many calls.
 SLIPSTREAM_BENCH_API bool bench_call(void* opened, std::int64_t calls, std::int64_t* took) {
-  return gpu::told(static_cast<gpu::Opened*>(opened)->replay->call(
-      {took, static_cast<std::size_t>(calls)}));
+  return gpu::told(
+      static_cast<gpu::Opened*>(opened)->replay->call({took, static_cast<std::size_t>(calls)}));
 }
 
 // Nanoseconds of so many computations without copies, or -1.
@@ -144,7 +146,6 @@ SLIPSTREAM_BENCH_API bool bench_overlap(void* opened, std::size_t pieces, std::i
 // Nanoseconds a batch of so many bytes: bare copy in, gather, both by the pipeline.
 SLIPSTREAM_BENCH_API bool bench_bandwidth(int ordinal, std::size_t bytes, std::size_t pieces,
                                           std::int64_t batches, double* took) {
-  return gpu::told(slipstream::libtorch::guarded("the pipeline", [&] {
-    return gpu::time_bandwidth(ordinal, bytes, pieces, batches, took);
-  }));
+  return gpu::told(slipstream::libtorch::guarded(
+      "the pipeline", [&] { return gpu::time_bandwidth(ordinal, bytes, pieces, batches, took); }));
 }
