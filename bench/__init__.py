@@ -7,6 +7,7 @@
 * ``python -m bench forest``: tree models, beside every other library that runs them.
 * ``python -m bench sim``: the batch policy on a simulated clock, beside those of other servers.
 * ``python -m bench http``: slipstream over HTTP, beside other servers (`bench.rivals`).
+* ``python -m bench gpu``: models on a GPU, against what the GPU itself could do (`bench.gpu`).
 * ``stages``, ``threads``, ``startup``, ``memory``, ``scale``: a module each.
 * ``python -m bench compare REVISION``: this checkout beside another revision of it.
 * ``python -m bench all``: all but forest and compare, with `bench.goals` beside the figures and a

@@ -23,6 +23,7 @@ SUITES = {
     "forest": "bench.forest.command",
     "micro": "bench.micro.suite",
     "torch": "bench.torch_calls",
+    "gpu": "bench.gpu.command",
     "autoscale": "bench.autoscale",
     "http": "bench.http.command",
     "stages": "bench.stages",

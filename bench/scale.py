@@ -24,16 +24,19 @@ CONNECTIONS = 64
 CASES = (("forest, 1 row", GBDT, 1), ("forest, 64 rows", GBDT, 64), ("wide network", WIDE, 1))
 
 
-def measure(size: Size, say: Say) -> Mapping[str, Sequence[Taken]]:
-    """Requests a second by number of cores, for three kinds of request.
+def measure(
+    size: Size, say: Say, cases: Sequence[tuple[str, Model, int]] = CASES
+) -> Mapping[str, Sequence[Taken]]:
+    """Requests a second by number of cores, for these kinds of request.
 
     Raises:
         WrongError: an answer was wrong.
     """
     generator.program()
-    models.make_all()
+    for _, model, _ in cases:
+        models.make(model)
     found: dict[str, Sequence[Taken]] = {}
-    for title, model, rows in CASES:
+    for title, model, rows in cases:
         with ExitStack() as stack:
             contenders = [
                 _contender(stack.enter_context(_server(model, cores)), cores, model, rows, size)

@@ -9,6 +9,7 @@ thread each, and their answers are compared before.
 from __future__ import annotations
 
 import ctypes
+import sys
 import tempfile
 import time
 import warnings
@@ -78,7 +79,8 @@ def _network(widths: tuple[int, ...]) -> torch.nn.Module:
 def _driver() -> ctypes.CDLL:
     torch_at = torch_folder()
     assert torch_at is not None, "torch was imported"
-    tools.cmake(_HERE / "torch_driver", _BUILD, _TARGET, f"-DSLIPSTREAM_TORCH_DIR={torch_at}")
+    found = (f"-DSLIPSTREAM_TORCH_DIR={torch_at}", f"-DPython_EXECUTABLE={sys.executable}")
+    tools.cmake(_HERE / "torch_driver", _BUILD, _TARGET, *found)
     loaded = ctypes.CDLL(str(_BUILD / f"lib{_TARGET}.so"))
     loaded.open_module.restype = ctypes.c_void_p
     loaded.open_module.argtypes = [ctypes.c_char_p]

@@ -92,15 +92,23 @@ MODELS = {model.name: model for model in (SMALL, WIDE, DEEP, GBDT)}
 
 def make_all() -> None:
     """Makes what slipstream serves, where it is not there yet."""
+    for model in MODELS.values():
+        make(model)
+
+
+def make(model: Model) -> None:
+    """Makes what slipstream serves of one model, where it is not there yet."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    for model, widths in ((SMALL, SMALL_WIDTHS), (WIDE, WIDE_WIDTHS)):
-        if not model.onnx.is_file():
-            onnx.save(networks.dense(widths, seed=len(widths)), model.onnx)
-    if not DEEP.onnx.is_file():
+    if model.served.is_file():
+        return
+    if model is GBDT:
+        _train(model.served)
+    elif model is DEEP:
         deep = networks.residual(DEEP_INPUTS, DEEP_WIDTH, DEEP_LAYERS, DEEP_CLASSES, seed=5)
-        onnx.save(deep, DEEP.onnx)
-    if not GBDT.served.is_file():
-        _train(GBDT.served)
+        onnx.save(deep, model.served)
+    else:
+        widths = SMALL_WIDTHS if model is SMALL else WIDE_WIDTHS
+        onnx.save(networks.dense(widths, seed=len(widths)), model.served)
 
 
 def make_for_rivals(model: Model) -> None:

@@ -1,0 +1,179 @@
+#!/usr/bin/env bash
+# Builds slipstream on a machine with a GPU, tests it there and measures it, without a network.
+#
+#   OUT=FOLDER [WHEELS=FOLDER:FOLDER] [PYTHON=python3] [BENCH_ARGS=--quick] scripts/device_check.sh
+#
+# PYTHON has torch, numpy, pybind11, scikit-build-core, CMake, ninja and pytest; what else is
+# needed is taken from WHEELS (scripts/device_wheels.sh collects them). Each step has a limit,
+# together they have BUDGET_S seconds (PATIENCE=4: all of it four times as long, on few cores), and
+# one that fails does not keep the later ones from running.
+# OUT then holds summary.txt, logs.txt, versions.txt, tests.xml, bench.json and bench.md. The exit
+# status is 0 where all is well, 1 where a step failed, 3 where none did and some cannot run here.
+# shellcheck disable=SC2329  # steps are called by their names
+set -uo pipefail
+self=$(realpath "$0")
+cd "$(dirname "$self")/.." || exit 1
+
+out=${OUT:?OUT=FOLDER scripts/device_check.sh}
+mkdir -p "$out" && out=$(cd "$out" && pwd) || exit 1
+export OUT=$out
+patience=${PATIENCE:-1}
+budget_s=$((${BUDGET_S:-700} * patience))
+host_python=${PYTHON:-python3}
+work=$PWD/build/device-check
+venv=$work/venv
+py=$venv/bin/python
+cannot_run=75
+optional=(nvidia-ml-py fastapi uvicorn)
+host_programs=$(dirname "$(command -v "$host_python")")
+export PATH="$venv/bin:$host_programs:$PATH"
+export PYTHONUNBUFFERED=1 CMAKE_BUILD_PARALLEL_LEVEL=${JOBS:-$(nproc)}
+
+cannot() { echo "cannot run here: $*"; exit "$cannot_run"; }
+
+# One folder of whole wheels: pieces of large ones are joined.
+gather_wheels() {
+  local folder file first
+  mkdir -p "$work/wheels"
+  IFS=: read -ra folders <<<"${WHEELS:-}"
+  for folder in "${folders[@]}"; do
+    for file in "$folder"/*.whl; do
+      [[ -f $file ]] && ln -sf "$(realpath "$file")" "$work/wheels/"
+    done
+  done
+  for folder in "${folders[@]}"; do
+    for first in "$folder"/*.whl.part-00; do
+      [[ -f $first ]] || continue
+      file=$(basename "${first%.part-00}")
+      rm -f "$work/wheels/$file"
+      for number in $(seq -f %02g 0 99); do
+        for part in "${folders[@]/%//$file.part-$number}"; do
+          [[ -f $part ]] && cat "$part" >>"$work/wheels/$file"
+        done
+      done
+    done
+  done
+}
+
+step_environment() {
+  rm -rf "$venv" "$work/wheels"
+  "$host_python" -m venv --system-site-packages "$venv" || return
+  # Of a Python that is an environment itself, the new one sees only what is below it.
+  "$host_python" -c 'import sys, sysconfig
+paths = dict.fromkeys(sysconfig.get_path(name) for name in ("purelib", "platlib"))
+print(*(f"import site; site.addsitedir({path!r})" for path in paths), sep="\n")' \
+    >"$("$py" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/_below.pth" || return
+  gather_wheels
+  local line missing=()
+  local pip=("$py" -m pip install --disable-pip-version-check --no-index)
+  pip+=(--find-links "$work/wheels")
+  "$py" scripts/requirements.py project build >"$work/requirements.txt" || return
+  if ! "${pip[@]}" -r "$work/requirements.txt"; then
+    while read -r line; do
+      [[ $line == nvidia-cuda-runtime* ]] && continue  # only its headers: a toolkit has them
+      "${pip[@]}" "$line" || missing+=("$line")
+    done <"$work/requirements.txt"
+  fi
+  for line in "${optional[@]}"; do "${pip[@]}" "$line" || echo "without $line"; done
+  if compgen -G "$work/wheels/onnxruntime_gpu-*.whl" >/dev/null; then
+    "${pip[@]}" --no-deps --force-reinstall onnxruntime-gpu || missing+=(onnxruntime-gpu)
+  fi
+  ((${#missing[@]} == 0)) || { echo "missing: ${missing[*]}"; return 1; }
+}
+
+step_versions() {
+  {
+    git log -1 --format='commit %H' 2>/dev/null
+    uname -a; nproc; free -h; "$host_python" -V; c++ --version; cmake --version; nvcc --version
+    nvidia-smi -q | grep -E 'Product Name|Driver Version|CUDA Version|PCIe|Gen|Width|Current|Max' \
+      -m 60
+    nvidia-smi
+    "$py" -m pip list --disable-pip-version-check
+  } >"$out/versions.txt" 2>&1
+  return 0
+}
+
+step_build() {
+  "$py" -m pip install --disable-pip-version-check --no-index --no-build-isolation --no-deps \
+    --editable . && slipstream devices && { grep -h CudaHeaders build/cp*/CMakeCache.txt || true; }
+}
+
+step_torch() { slipstream build-backend torch --force; }
+
+step_tensorrt() {
+  local headers=${TENSORRT_INCLUDE:-/usr/include/x86_64-linux-gnu}
+  slipstream build-backend --help | grep -q tensorrt || cannot "this slipstream has no such backend"
+  [[ -f $headers/NvInfer.h ]] || cannot "no NvInfer.h in $headers (TENSORRT_INCLUDE names a folder)"
+  slipstream build-backend tensorrt --include "$headers"
+}
+
+step_cpp() {
+  local names
+  mapfile -t names < <(basename -s .cc -a tests/cpp/{device,cuda}/test_*.cc)
+  cmake --preset dev --log-level=WARNING -DPython_EXECUTABLE="$py" &&
+    cmake --build --preset dev --target "${names[@]}" &&
+    ctest --preset dev -R "^($(IFS='|'; echo "${names[*]}"))\$" --output-on-failure
+}
+
+step_driver() {
+  "$py" -c 'from bench.gpu import bare; from bench.http import generator
+bare.library(); generator.program()'
+}
+
+need_gpu() {
+  local reason
+  reason=$("$py" -c 'import slipstream; print(slipstream.devices().reason or "")') || return
+  [[ -z $reason ]] || cannot "$reason"
+}
+
+step_tests() {
+  local more=()
+  need_gpu || return
+  [[ -f tests/test_tensorrt_gpu.py ]] && more=(tests/test_tensorrt_gpu.py)
+  "$py" -m pytest -p no:cacheprovider -v --timeout=150 --junitxml="$out/tests.xml" \
+    tests/gpu "${more[@]}"
+}
+
+step_bench() {
+  need_gpu || return
+  # shellcheck disable=SC2086  # words
+  "$py" -m bench gpu ${BENCH_ARGS:---quick} --output "$out/bench.json"
+}
+
+# run NAME SECONDS: the step in a process of its own, within its limit and what is left of all.
+run() {
+  local left=$((budget_s - SECONDS)) began=$SECONDS status said
+  local limit=$((left < $2 * patience ? left : $2 * patience))
+  if ((limit < 5)); then echo "$1: not begun, no time is left" >>"$work/summary"; return; fi
+  timeout --kill-after=10 "$limit" "$BASH" "$self" --step "$1" >"$work/logs/$1.log" 2>&1
+  status=$?
+  case $status in
+    0) said=ok ;;
+    "$cannot_run") said=$(grep '^cannot run here' "$work/logs/$1.log" | tail -1) ;;
+    124 | 137) said="FAILED: more than $limit s" ;;
+    *) said="FAILED ($status): $(tail -1 "$work/logs/$1.log")" ;;
+  esac
+  echo "$1: $said ($((SECONDS - began)) s)" | tee -a "$work/summary"
+}
+
+if [[ ${1:-} == --step ]]; then "step_$2"; exit; fi
+rm -rf "$work/logs" "$work/summary" && mkdir -p "$work/logs" || exit 1
+run environment 120
+run build 240
+run versions 30
+# Compilers, side by side: none of them uses all cores all the time.
+run torch 240 & run tensorrt 120 & run cpp 240 & run driver 240 &
+wait
+run tests 240
+run bench 330
+cp "$work/summary" "$out/summary.txt"
+for log in "$work"/logs/*.log; do
+  echo "==== $(basename "$log")"
+  tail -n 4000 "$log"
+done >"$out/logs.txt"
+cat "$out/bench.md" 2>/dev/null
+printf '\n'
+cat "$out/summary.txt"
+grep -qE 'FAILED|not begun' "$out/summary.txt" && exit 1
+grep -q 'cannot run here' "$out/summary.txt" && exit 3
+exit 0
