@@ -159,6 +159,8 @@ def _asked_for(backend: str, name: str, asked: str, tuning: Tuning) -> tuple[int
         )
     found = gpus.survey()
     if found.reason is not None:
+        if backend == "tensorrt":
+            raise _refused(f"engines of TensorRT need a GPU: {found.reason}", name, asked)
         raise _refused(f"{found.reason}; or load it with device=cpu", name, asked)
     if asked == CUDA:
         best = best_gpu()
