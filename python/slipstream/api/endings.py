@@ -44,9 +44,9 @@ class Endings:
                     self._threads.discard(thread)
 
         thread = threading.Thread(target=end, name="slipstream-end", daemon=True)
-        with self._lock:
+        with self._lock:  # until it has begun: wait() may not join it before
             self._threads.add(thread)
-        thread.start()
+            thread.start()
         thread.join(drain_timeout_s + _GRACE_S)
         if thread.is_alive():
             _log.error(
