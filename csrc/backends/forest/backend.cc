@@ -3,7 +3,7 @@
 //
 // Where to read on: docs/forest-format.md (what is loaded), mapped_file, file and program (reading
 // it), steps/ (what a program can do) and trees/ (how trees are run), layout and plan (what is kept
-// where, what is skipped), workspace and instance (running it), parallel_for (large batches).
+// where, what is skipped), workspace and instance (running it), core/helper_pool (large batches).
 #include "core/backend.h"
 
 #include <exception>

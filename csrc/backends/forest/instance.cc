@@ -6,10 +6,10 @@
 #include <new>
 #include <string>
 
-#include "backends/forest/parallel_for.h"
 #include "backends/forest/refusal.h"
 #include "backends/forest/sharing.h"
 #include "core/clock.h"
+#include "core/helper_pool.h"
 
 namespace slipstream::forest {
 namespace {

@@ -1,7 +1,7 @@
 // ForestInstance: one caller of a forest model, with the memory that a call needs kept warm.
 //
 // A call allocates its output tensors and nothing else. Rows of a large batch are shared with idle
-// threads of the process (parallel_for.h) where that pays.
+// threads of the process (core/helper_pool.h) where that pays.
 // Threads: one at a time per instance; several instances run at once. Ownership: refers to its
 // model, which outlives it; outputs belong to the caller. Failure: kInvalidArgument where the
 // inputs do not fit the model or its program refuses a row, kResourceExhausted where memory runs

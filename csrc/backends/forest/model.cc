@@ -6,7 +6,7 @@
 
 #include "backends/forest/file.h"
 #include "backends/forest/instance.h"
-#include "backends/forest/parallel_for.h"
+#include "core/helper_pool.h"
 
 namespace slipstream::forest {
 namespace {

@@ -1,4 +1,4 @@
-#include "backends/forest/parallel_for.h"
+#include "core/helper_pool.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -12,7 +12,7 @@
 
 #include "core/this_thread.h"
 
-namespace slipstream::forest {
+namespace slipstream {
 namespace {
 
 // How often a caller looks for the end of its loop before it sleeps: the chunks that helpers are in
@@ -45,10 +45,10 @@ std::size_t available_cores() noexcept {
   cpu_set_t set;
   CPU_ZERO(&set);
   if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0) {
-    return std::min(static_cast<std::size_t>(CPU_COUNT(&set)), kMaxThreads);
+    return std::min(static_cast<std::size_t>(CPU_COUNT(&set)), kMaxCores);
   }
 #endif
-  return std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1, kMaxThreads);
+  return std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1, kMaxCores);
 }
 
 HelperPool& HelperPool::shared() noexcept {
@@ -76,7 +76,7 @@ bool HelperPool::start_helper() noexcept {
   const SignalsBlocked blocked;
   try {
     std::thread([this, number = started_ + 1] {
-      set_current_thread_name("slip-forest-" + std::to_string(number));
+      set_current_thread_name("slip-help-" + std::to_string(number));
       help();
     }).detach();
     return true;
@@ -174,4 +174,4 @@ void HelperPool::wait_for_helpers(const Job& job) noexcept {
   }
 }
 
-}  // namespace slipstream::forest
+}  // namespace slipstream

@@ -24,9 +24,9 @@
 
 #include "core/sync/event_count.h"
 
-namespace slipstream::forest {
+namespace slipstream {
 
-inline constexpr std::size_t kMaxThreads = 1024;
+inline constexpr std::size_t kMaxCores = 1024;
 
 // How many cores this process may use, at least 1.
 [[nodiscard]] std::size_t available_cores() noexcept;
@@ -120,4 +120,4 @@ class HelperPool::Crew {
   std::size_t size_;
 };
 
-}  // namespace slipstream::forest
+}  // namespace slipstream
