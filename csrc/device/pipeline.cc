@@ -8,16 +8,14 @@
 #include <string>
 #include <utility>
 
+#include "core/helper_pool.h"
+
 namespace slipstream::device {
 namespace {
 
 // From page-locked memory so many bytes are copied where they lie: fewer are gathered sooner than
 // the device is told of another copy.
 constexpr std::size_t kDirectBytes = std::size_t{64} << 10U;
-
-// Gathered bytes are sent off as soon as there are so many: below, telling the device costs more
-// than it gains.
-constexpr std::size_t kChunkBytes = std::size_t{1} << 20U;
 
 // Of batches that are alone, one in so many is timed: telling the time costs the host a little.
 constexpr std::uint64_t kTimeEvery = 4;
@@ -197,34 +195,36 @@ Status Pipeline::put_input(Slot& slot, std::size_t input, const Launch& launch) 
   const Result<void*> host =
       slot.place_input(input, spec_.batchable ? of_piece.with_rows(slot.padded_rows_) : of_piece);
   if (!host.is_ok()) return host.status();
-  auto* const here = static_cast<std::byte*>(host.value());
-  auto* const there = static_cast<std::byte*>(slot.inputs_[input].address);
-  std::size_t gathered = 0;  // or copied
-  std::size_t sent = 0;
-  const auto send = [&](const std::byte* from, std::size_t bytes) {
-    if (bytes == 0) return Status::ok();
-    slot.is_on_device_ = true;
-    return in_of(slot).copy_to_device(there + std::exchange(sent, sent + bytes), from, bytes);
-  };
+  std::size_t gathered_bytes = 0;
   for (const Piece& piece : launch.pieces) {
     const PieceBytes from = bytes_of(piece, input, spec_.batchable);
-    if (from.is_direct) {
-      Status status = send(here + sent, gathered - sent);
-      if (status.is_ok()) status = send(from.data, from.bytes);
-      if (!status.is_ok()) return status;
-      gathered = sent;
-      continue;
-    }
-    for (std::size_t at = 0; at < from.bytes;) {
-      const std::size_t bytes = std::min(from.bytes - at, kChunkBytes);
-      std::memcpy(here + gathered, from.data + at, bytes);
-      gathered += bytes;
-      at += bytes;
-      if (gathered - sent < kChunkBytes) continue;
-      if (Status status = send(here + sent, gathered - sent); !status.is_ok()) return status;
-    }
+    if (!from.is_direct) gathered_bytes += from.bytes;
   }
-  return send(here + sent, gathered - sent);
+  Gatherer gatherer(static_cast<std::byte*>(host.value()),
+                    static_cast<std::byte*>(slot.inputs_[input].address), in_of(slot),
+                    HelperPool::shared().hire(Gatherer::helpers_worth(gathered_bytes)), parts_);
+  Status status = gather(gatherer, slot, input, launch);
+  slot.is_on_device_ |= gatherer.has_sent();
+  return status;
+}
+
+Status Pipeline::gather(Gatherer& gatherer, const Slot& slot, std::size_t input,
+                        const Launch& launch) const {
+  PieceBytes from{};
+  for (const Piece& piece : launch.pieces) {
+    from = bytes_of(piece, input, spec_.batchable);
+    Status status = from.is_direct ? gatherer.add_direct(from.data, from.bytes)
+                                   : gatherer.add(from.data, from.bytes);
+    if (!status.is_ok()) return status;
+  }
+  // Rows that only pad are the last one again, since the model is known to take that: an index out
+  // of range, for one, may cost the whole device.
+  for (std::int64_t row = slot.rows_; row < slot.padded_rows_; ++row) {
+    const std::size_t row_bytes = launch.pieces.back().inputs[input].row_bytes();
+    Status status = gatherer.add(from.data + from.bytes - row_bytes, row_bytes);
+    if (!status.is_ok()) return status;
+  }
+  return gatherer.flush();
 }
 
 Status Pipeline::put_output(Slot& slot, std::size_t number) {

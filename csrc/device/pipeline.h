@@ -31,6 +31,7 @@
 #include "core/backend.h"
 #include "core/status.h"
 #include "device/device.h"
+#include "device/gatherer.h"
 #include "device/pinned_pool.h"
 #include "device/slot.h"
 
@@ -56,7 +57,7 @@ class Computation {
   // sets in the slot, all that are wanted, and returns at once.
   [[nodiscard]] virtual Status enqueue(Slot& slot) noexcept = 0;
   // How many rows it computes where so many are given: more, where only some numbers are cheap. The
-  // rows that are too many hold anything, and what comes of them is left out.
+  // rows that are too many are the last one again, and what comes of them is left out.
   [[nodiscard]] virtual std::int64_t padded_rows(std::int64_t rows) const noexcept { return rows; }
   // The device is lost: what lived on it, the stream too, is to be given up. A device comes back
   // only when nobody has anything on it any more.
@@ -107,6 +108,8 @@ class Pipeline {
   void tear_down() noexcept;
   [[nodiscard]] Status put(Slot& slot, const Launch& launch);
   [[nodiscard]] Status put_input(Slot& slot, std::size_t input, const Launch& launch);
+  [[nodiscard]] Status gather(Gatherer& gatherer, const Slot& slot, std::size_t input,
+                              const Launch& launch) const;
   [[nodiscard]] Status put_output(Slot& slot, std::size_t output);
   [[nodiscard]] static Status pass_on(Slot& slot, Stream& from, Event& event, Stream& to) noexcept;
   // A batch that is alone goes all the way on the computation's stream.
@@ -124,8 +127,9 @@ class Pipeline {
   std::unique_ptr<Stream> copy_out_;
   std::vector<std::unique_ptr<Slot>> slots_;
   std::vector<Slot*> free_;
-  std::vector<Slot*> in_flight_;  // the first launched first; no more than slots
-  std::uint64_t launches_ = 0;    // of batches that were alone
+  std::vector<Slot*> in_flight_;       // the first launched first; no more than slots
+  std::vector<Gatherer::Part> parts_;  // of the batch that is being launched
+  std::uint64_t launches_ = 0;         // of batches that were alone
   Nanoseconds computed_ns_ = 0;
   Status lost_;
 };

@@ -47,8 +47,11 @@ class Doubling final : public Computation {
     return SimulatedDevice::launch(*stream_, takes_ns_,
                                    [this, from = static_cast<const std::uint8_t*>(in.address),
                                     to = static_cast<std::uint8_t*>(out.value()), width,
+                                    given = static_cast<std::size_t>(slot.rows()) * width,
                                     elements = static_cast<std::size_t>(in.shape.elements())] {
                                      while (is_held.load()) std::this_thread::yield();
+                                     for (std::size_t i = given; i < elements; ++i)
+                                       odd_padding += from[i] == from[i - width] ? 0 : 1;
                                      for (std::size_t i = 0; i < elements; ++i)
                                        to[i] = answer(from[i], i / width);
                                    });
@@ -70,6 +73,7 @@ class Doubling final : public Computation {
   std::int64_t refuses_rows = 0;     // as many, or more; 0: it takes any number
   std::atomic<bool> is_held{false};  // computations begin, and do not end
   std::int64_t pads_to = 1;          // the multiple
+  std::atomic<int> odd_padding{0};   // bytes of padding that are not the last row's
   int enqueued = 0;
   int rebuilds = 0;
 

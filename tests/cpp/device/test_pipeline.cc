@@ -237,6 +237,24 @@ TEST(large_pinned_pieces_are_copied_where_they_lie) {
   CHECK_EQ(device->busy_ns(SimulatedEngine::kCopyIn), 5 * SimulatedOptions{}.copy_ns);
 }
 
+TEST(what_is_copied_where_it_lies_is_padded_too) {
+  const auto device = std::make_shared<SimulatedDevice>();
+  Doubling doubling(*device, kComputeNs);
+  doubling.pads_to = 4;
+  const auto pipeline = made(device, doubling, 1);
+  const std::int64_t width = 100'000;
+  std::vector<Tensor> inputs{doubling_rows(3, 2, width)};
+  inputs[0].set_pinned();
+  const Piece piece{.inputs = inputs, .begin_row = 0, .end_row = 2};
+  pipeline->launch({.pieces = {&piece, 1}, .rows = 2});
+  Status how;
+  std::vector<Tensor> outputs;
+  while (!pipeline->finished(how, outputs)) std::this_thread::yield();
+  REQUIRE(how.is_ok());
+  CHECK(is_right(outputs.at(0), 3, 2, width));
+  CHECK_EQ(doubling.odd_padding.load(), 0);
+}
+
 TEST(answers_outlive_the_pipeline_and_hold_up_nothing) {
   const auto device = std::make_shared<SimulatedDevice>();
   Doubling doubling(*device, kComputeNs);
@@ -281,7 +299,7 @@ TEST(an_unwanted_output_is_left_out) {
   CHECK_EQ(device->busy_ns(SimulatedEngine::kCopyOut), 0);
 }
 
-TEST(rows_that_pad_a_batch_are_left_out_of_its_answer) {
+TEST(the_last_row_pads_a_batch_and_is_left_out_of_its_answer) {
   const auto device = std::make_shared<SimulatedDevice>();
   Doubling doubling(*device, kComputeNs);
   doubling.pads_to = 4;
@@ -293,6 +311,7 @@ TEST(rows_that_pad_a_batch_are_left_out_of_its_answer) {
   }
   REQUIRE(driver.ended.size() == 9);
   CHECK(std::ranges::all_of(driver.ended, [](const Status& how) { return how.is_ok(); }));
+  CHECK_EQ(doubling.odd_padding.load(), 0);
 }
 
 TEST(no_more_is_in_flight_than_there_are_slots) {
