@@ -20,7 +20,7 @@ from slipstream.api.placement import (
     together,
 )
 from slipstream.api.placing import start_placed
-from slipstream.api.tuning import UNTUNED, Tuning
+from slipstream.api.tuning import GPU_WORDS, UNTUNED, Tuning
 from slipstream.device_names import name_of, numbers_of, parse_device
 from slipstream.engine import gpus as gpus_module
 from slipstream.errors import (
@@ -115,12 +115,17 @@ class TestNames:
     def test_the_default_is_auto(self) -> None:
         assert Settings().device == load_settings(environ={}).device == "auto"
 
-    @pytest.mark.parametrize("limit", [0, -1, (1 << 20) + 1])
-    def test_limits_that_are_none(self, limit: int) -> None:
-        with pytest.raises(
-            InvalidInputError, match=f"'gpu_memory_limit_mb' is not valid: '{limit}'"
-        ):
-            checked_tuning(Tuning(gpu_memory_limit_mb=limit))
+    @pytest.mark.parametrize(
+        ("key", "number"),
+        [
+            *(("gpu_memory_limit_mb", number) for number in (0, -1, (1 << 20) + 1)),
+            *(("gpu_batches_in_flight", number) for number in (0, 9)),
+            *(("gpu_graph_rows", number) for number in (-1, 4097)),
+        ],
+    )
+    def test_numbers_that_are_out_of_range(self, key: str, number: int) -> None:
+        with pytest.raises(InvalidInputError, match=f"'{key}' is not valid: '{number}'; it takes"):
+            checked_tuning(Tuning(**{key: number}))
 
     def test_a_provider_that_is_none(self) -> None:
         with pytest.raises(InvalidInputError, match="'gpu_provider' is not valid: 'dml'"):
@@ -231,11 +236,16 @@ class TestAskedFor:
         with pytest.raises(ModelLoadError, match=f"'{backend}' backend, which computes on the pro"):
             place(manifest(backend), "x", Tuning(device="cuda:0"), "auto")
 
-    @pytest.mark.parametrize("key", ["gpu_memory_limit_mb", "gpu_provider"])
-    @pytest.mark.parametrize("backend", ["torch", "tensorrt", "forest", "process"])
+    @pytest.mark.parametrize(
+        ("backend", "key"),
+        [
+            *((name, key) for name in ("torch", "tensorrt") for key in GPU_WORDS[:2]),
+            *((name, key) for name in ("forest", "process") for key in GPU_WORDS),
+        ],
+    )
     def test_words_for_others(self, machine: Any, backend: str, key: str) -> None:
         machine(0)
-        tuning = Tuning(**{key: 64 if key == "gpu_memory_limit_mb" else "tensorrt"})
+        tuning = Tuning(**{key: "tensorrt" if key == "gpu_provider" else 1})
         with pytest.raises(ModelLoadError, match=f"x takes no '{key}': .*; leave it out") as raised:
             place(manifest(backend), "x", tuning, "auto")
         assert raised.value.details == {"key": key}
@@ -371,6 +381,13 @@ class TestOptions:
     def test_others(self, tmp_path: Path, loaded: list[str], backend: str) -> None:
         found = gpu_options(prepared(tmp_path, backend), UNTUNED, Placement((1,)), Settings())
         assert (found, loaded) == ({"device": "cuda:1"}, [])
+
+    @pytest.mark.parametrize("backend", ["onnx", "torch", "tensorrt"])
+    def test_batches_in_flight_and_graphs(self, tmp_path: Path, backend: str) -> None:
+        tuning = checked_tuning(Tuning(gpu_batches_in_flight=2, gpu_graph_rows=0))
+        assert place(manifest(backend), "m", tuning, "auto").devices != ()
+        options = gpu_options(prepared(tmp_path, backend), tuning, Placement((1,)), Settings())
+        assert (options["slots"], options["graph_rows"]) == ("2", "0")
 
     def test_tensorrt(self, tmp_path: Path, loaded: list[str]) -> None:
         settings = Settings(state_dir=tmp_path / "state", max_batch_size=48)

@@ -110,6 +110,9 @@ class TestLoading:
             ("gpu_memory_limit_mb", 1.5),
             ("gpu_memory_limit_mb", "64"),
             ("gpu_provider", "dml"),
+            ("gpu_batches_in_flight", 0),
+            ("gpu_graph_rows", 4097),
+            ("gpu_graph_rows", True),
         ],
     )
     def test_values_of_another_kind(self, client: httpx.Client, key: str, value: Any) -> None:

@@ -39,6 +39,8 @@ EVERYTHING: dict[str, Any] = {
     "device": "cuda:0,cuda:1",
     "gpu_memory_limit_mb": 512,
     "gpu_provider": "tensorrt",
+    "gpu_batches_in_flight": 2,
+    "gpu_graph_rows": 16,
     "batching": True,
     "max_batch_size": 32,
     "batch_timeout_ms": 0,

@@ -15,7 +15,7 @@ from slipstream.api.members import Fresh, users_of
 from slipstream.api.model import LoadOptions, Model
 from slipstream.api.placement import together
 from slipstream.api.promise import Promise
-from slipstream.api.tuning import UNTUNED, Tuning
+from slipstream.api.tuning import GPU_WORDS, UNTUNED, Tuning
 from slipstream.api.version import Member, Version, version_of
 from slipstream.engine.runtime import CoreEngine
 from slipstream.errors import ModelLoadError, ModelNotFoundError, SlipstreamError
@@ -174,11 +174,7 @@ class Ensembles:
 
 def of_member(tuning: Tuning) -> Tuning:
     """What of an ensemble's tuning holds for members of its own: where they compute."""
-    return Tuning(
-        device=tuning.device,
-        gpu_memory_limit_mb=tuning.gpu_memory_limit_mb,
-        gpu_provider=tuning.gpu_provider,
-    )
+    return Tuning(device=tuning.device, **{key: getattr(tuning, key) for key in GPU_WORDS})
 
 
 class Sources(NamedTuple):

@@ -29,6 +29,10 @@ def gpu_options(
     if not placement.devices:
         return {}
     options = {"device": placement.device}
+    if tuning.gpu_batches_in_flight is not None:
+        options["slots"] = str(tuning.gpu_batches_in_flight)
+    if tuning.gpu_graph_rows is not None:
+        options["graph_rows"] = str(tuning.gpu_graph_rows)
     if manifest.backend != "onnx":
         return options
     preload(gpus.provider_library("cuda"))

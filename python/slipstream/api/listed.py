@@ -21,7 +21,7 @@ import msgspec
 
 from slipstream.api.model import LoadOptions, Model
 from slipstream.api.placement import checked_tuning
-from slipstream.api.tuning import UNTUNED, Tuning
+from slipstream.api.tuning import GPU_WORDS, UNTUNED, Tuning
 from slipstream.errors import SlipstreamError
 from slipstream.models.catalog import Catalog, ModelEntry
 from slipstream.models.catalog_changes import Changed, changes, differing
@@ -40,8 +40,7 @@ def tuning_of(entry: ModelEntry) -> Tuning:
     tuning = Tuning(
         max_batch_rows=entry.max_batch_size,
         device=entry.device,
-        gpu_memory_limit_mb=entry.gpu_memory_limit_mb,
-        gpu_provider=entry.gpu_provider,
+        **{key: getattr(entry, key) for key in GPU_WORDS},
     )
     return UNTUNED if tuning == UNTUNED else checked_tuning(tuning)
 
@@ -274,8 +273,7 @@ class Listed:
 _TUNED = {
     "max_batch_size": "max_batch_rows",
     "device": "device",
-    "gpu_memory_limit_mb": "gpu_memory_limit_mb",
-    "gpu_provider": "gpu_provider",
+    **{key: key for key in GPU_WORDS},
 }
 """Keys of an entry that are part of a model's tuning, and what they are called there."""
 

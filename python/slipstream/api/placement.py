@@ -12,13 +12,21 @@ from typing import NamedTuple
 
 import msgspec
 
-from slipstream.api.tuning import Tuning
+from slipstream.api.tuning import GPU_WORDS, Tuning
 from slipstream.device_names import AUTO, CPU, CUDA, EXPECTED, name_of, numbers_of, parse_device
 from slipstream.engine import gpus
 from slipstream.errors import InvalidInputError, MissingDependencyError, ModelLoadError
 from slipstream.models.manifest import Manifest
 
 MOST_MEMORY_MB = 1 << 20
+MOST_BATCHES_IN_FLIGHT = 8
+MOST_GRAPH_ROWS = 4096
+_RANGES = {
+    "gpu_memory_limit_mb": (1, MOST_MEMORY_MB, "mebibytes, a whole number"),
+    "gpu_batches_in_flight": (1, MOST_BATCHES_IN_FLIGHT, "a number of batches"),
+    "gpu_graph_rows": (0, MOST_GRAPH_ROWS, "a number of rows"),
+}
+_OF_ONNX = ("gpu_memory_limit_mb", "gpu_provider")
 _CANNOT_LIMIT = {
     "torch": "libtorch has one pool of GPU memory for all models of a process",
     "tensorrt": "an engine takes what it was built to take",
@@ -56,10 +64,10 @@ def checked_tuning(tuning: Tuning, device: str | None = None) -> Tuning:
         InvalidInputError: what it says of GPUs is not valid; names it.
     """
     asked = tuning.device if device is None else device
-    limit_mb = tuning.gpu_memory_limit_mb
-    if limit_mb is not None and not 1 <= limit_mb <= MOST_MEMORY_MB:
-        expected = f"mebibytes, a whole number from 1 to {MOST_MEMORY_MB}"
-        raise _invalid("gpu_memory_limit_mb", limit_mb, expected)
+    for key, (least, most, what) in _RANGES.items():
+        number = getattr(tuning, key)
+        if number is not None and not least <= number <= most:
+            raise _invalid(key, number, f"{what} from {least} to {most}")
     if tuning.gpu_provider not in (None, "cuda", "tensorrt"):
         raise _invalid("gpu_provider", tuning.gpu_provider, "cuda or tensorrt")
     if asked is None:
@@ -116,11 +124,13 @@ def place(manifest: Manifest, name: str, tuning: Tuning, default: str) -> Placem
 
 
 def _check_gpu_words(backend: str, name: str, tuning: Tuning) -> None:
-    for key in ("gpu_memory_limit_mb", "gpu_provider"):
+    for key in GPU_WORDS:
         if getattr(tuning, key) is None or backend == "onnx":
             continue
         reason = f"the '{backend}' backend computes on the processor"
         if backend in gpus.GPU_BACKENDS:
+            if key not in _OF_ONNX:
+                continue
             reason = f"the '{backend}' backend takes none"
             if key == "gpu_memory_limit_mb":
                 reason = f"the '{backend}' backend cannot: {_CANNOT_LIMIT[backend]}"

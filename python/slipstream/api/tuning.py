@@ -10,6 +10,10 @@ from slipstream.quantize.options import QuantizeOptions
 
 GpuProvider: TypeAlias = Literal["cuda", "tensorrt"]
 
+GPU_WORDS = ("gpu_memory_limit_mb", "gpu_provider", "gpu_batches_in_flight", "gpu_graph_rows")
+"""What is said of the GPUs that a model computes on, beside which they are; named alike in a
+`Tuning`, a load request and an entry of models.json."""
+
 
 class Tuning(msgspec.Struct, frozen=True, kw_only=True):
     """Plain data. None everywhere: as the settings say."""
@@ -29,6 +33,12 @@ class Tuning(msgspec.Struct, frozen=True, kw_only=True):
     """The most that it takes of a GPU's memory, by instance (``onnx`` backend)."""
     gpu_provider: GpuProvider | None = None
     """What computes on a GPU (``onnx`` backend); None: ``"cuda"``."""
+    gpu_batches_in_flight: int | None = None
+    """The most batches that an instance on a GPU has in progress at once; None: 3, where the
+    artifact says nothing."""
+    gpu_graph_rows: int | None = None
+    """Batches of at most so many rows are recorded as CUDA graphs and replayed; None: none are,
+    where the artifact says nothing."""
 
     def backend_options(self, backend: str) -> dict[str, str]:
         """What the backend must be told, on top of what every model's is."""

@@ -42,6 +42,8 @@ Device = Annotated[str, Meta(pattern=PATTERN, description=EXPECTED)]
 Mebibytes = Annotated[
     int, Meta(ge=1, le=1 << 20, description="mebibytes, a whole number from 1 to 1048576")
 ]
+BatchesInFlight = Annotated[int, Meta(ge=1, le=8, description="a number of batches from 1 to 8")]
+GraphRows = Annotated[int, Meta(ge=0, le=4096, description="a number of rows from 0 to 4096")]
 Rows = Annotated[int, Meta(ge=1, le=1_000_000, description="a number of rows, 1 to 1000000")]
 
 
@@ -74,6 +76,8 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     device: Device | None = None
     gpu_memory_limit_mb: Mebibytes | None = None
     gpu_provider: Literal["cuda", "tensorrt"] | None = None
+    gpu_batches_in_flight: BatchesInFlight | None = None
+    gpu_graph_rows: GraphRows | None = None
     batching: bool = True
     max_batch_size: Rows | None = None
     batch_timeout_ms: (
@@ -125,6 +129,7 @@ EMPTY = Catalog()
 
 RELOADING = frozenset(
     "model_path model_type compile_model ensemble_method sha256 instances batching warmup_rows "
-    "states constants device gpu_memory_limit_mb gpu_provider".split()
+    "states constants device gpu_memory_limit_mb gpu_provider gpu_batches_in_flight "
+    "gpu_graph_rows".split()
 )
 """Keys whose change takes another version of the model; any other changes the one that serves."""

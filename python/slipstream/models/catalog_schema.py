@@ -30,6 +30,8 @@ MEANINGS: dict[str, str] = {
     "device": "where it computes; cuda is a GPU, the one with the most free memory",
     "gpu_memory_limit_mb": "most of a GPU's memory that each instance takes, in mebibytes",
     "gpu_provider": "what computes on a GPU, of an ONNX graph",
+    "gpu_batches_in_flight": "most batches that an instance on a GPU has in progress at once",
+    "gpu_graph_rows": "batches of at most so many rows are replayed as CUDA graphs",
     "batching": "whether rows of several requests may share an execution",
     "max_batch_size": "most rows of one execution",
     "batch_timeout_ms": "most that a request may be made to wait for companions, in milliseconds",

@@ -36,7 +36,7 @@ _log = logging.getLogger("slipstream.http.models")
 
 def load(context: Context, request: Request) -> Pending:
     """POST models/load: answers when the model can answer."""
-    from slipstream.api.tuning import Tuning  # here: as the engine is
+    from slipstream.api.tuning import GPU_WORDS, Tuning  # here: as the engine is
 
     wanted = _load_body(request)
     for key in ("model_path", "model_type"):
@@ -44,11 +44,7 @@ def load(context: Context, request: Request) -> Pending:
         if not text.strip() or "\0" in text:
             raise InvalidInputError(f"'{key}' is not valid: {text!r}", key=key)
 
-    tuning = Tuning(
-        device=wanted.device,
-        gpu_memory_limit_mb=wanted.gpu_memory_limit_mb,
-        gpu_provider=wanted.gpu_provider,
-    )
+    tuning = Tuning(device=wanted.device, **{key: getattr(wanted, key) for key in GPU_WORDS})
 
     def work() -> Response:
         model = context.engine.load(

@@ -23,6 +23,10 @@ class LoadRequest(msgspec.Struct):
     """Most of a GPU's memory that each instance takes."""
     gpu_provider: Literal["cuda", "tensorrt"] | None = None
     """What computes on a GPU, of an ONNX graph; null: cuda."""
+    gpu_batches_in_flight: int | None = None
+    """Most batches that an instance on a GPU has in progress at once; null: 3."""
+    gpu_graph_rows: int | None = None
+    """Batches of at most so many rows are replayed as CUDA graphs; null: none."""
     priority: Literal["high", "normal", "low"] = "normal"
     """Before which other loads it gets its turn."""
 
