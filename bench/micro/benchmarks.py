@@ -26,6 +26,7 @@ RING_VALUES = 20_000
 BATCH = 64
 """Requests that are formed into a batch, or end together."""
 CALLS = 100
+IMAGES_MIB = 64 * 3 * 224 * 224 * 4 >> 20
 
 
 def run(benchmark: BenchmarkFixture, group: str, operations: int, call: Callable[[], Any]) -> None:
@@ -56,6 +57,12 @@ def test_batcher(benchmark: BenchmarkFixture) -> None:
 def test_completion(benchmark: BenchmarkFixture) -> None:
     """A request's end: claimed, queued, drained with 63 others after one eventfd write."""
     run_loop(benchmark, "completion", loops.part("time_completion", BATCH), CALLS, BATCH)
+
+
+@pytest.mark.parametrize("helpers", [-1, 0, 1, 3, 5], ids=lambda n: "bare copies" if n < 0 else n)
+def test_gather(benchmark: BenchmarkFixture, helpers: int) -> None:
+    """A mebibyte of a batch of 64 images, gathered on its way to a device."""
+    run_loop(benchmark, "gather for a device", loops.part("time_gather", helpers), 4, IMAGES_MIB)
 
 
 @pytest.mark.parametrize("digits", [17, 3])

@@ -20,7 +20,7 @@ _BUILD = tools.WORK / "micro"
 _TARGET = "micro_bench_driver"
 LOOPS = (
     "time_from_chars", "time_decode", "time_to_chars", "time_encode",
-    "time_mpmc_ring", "time_mutex_ring", "time_batcher", "time_completion",
+    "time_mpmc_ring", "time_mutex_ring", "time_batcher", "time_completion", "time_gather",
 )  # fmt: skip
 """Functions of ``driver/`` that take arguments and a number of calls, and return nanoseconds."""
 
@@ -75,7 +75,7 @@ def encode(values: Array) -> Timer:
 
 
 def part(name: str, size: int) -> Timer:
-    """One of the loops of ``driver/parts.cc``, which all take a size before the calls."""
+    """One of the loops that take a number of something before the calls."""
     return _timer(name, size)
 
 
