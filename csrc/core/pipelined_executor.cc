@@ -30,17 +30,18 @@ void PipelinedExecutor::begin(Wake wake, Nanoseconds wake_above_ns) noexcept {
   if (next.batch.parts.empty()) return;
   const Request& head = *next.batch.parts.front().request;
   next.expected_ns = context_.latency.curve(head.shape_key).mean_ns(next.batch.rows);
-  launch(next, next.expected_ns > wake_above_ns ? wake : Wake{});
+  const bool is_short = next.expected_ns > 0 && next.expected_ns <= wake_above_ns;
+  launch(next, is_short ? Wake{} : wake);
 }
 
-bool PipelinedExecutor::begin_again() noexcept {
+bool PipelinedExecutor::begin_again(Wake wake) noexcept {
   Flight& next = flight(in_progress_);
   while (!again_.empty()) {
     const BatchPart part = again_.back();
     again_.pop_back();
     if (only_part(context_, part, next.batch)) {
       next.expected_ns = 0;
-      launch(next, {});
+      launch(next, wake);
       return true;
     }
     context_.pool.release(*part.request);

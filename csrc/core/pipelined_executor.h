@@ -39,10 +39,11 @@ class PipelinedExecutor {
   // A batch to fill, for begin(). With room only.
   [[nodiscard]] Batch& next_batch() noexcept { return flight(in_progress_).batch; }
   // Begins the execution of next_batch(); of one that holds nothing but late requests, answers
-  // those. `wake` is for executions that are learned to take longer than `wake_above_ns`.
+  // those. `wake` is for executions that are learned to take longer than `wake_above_ns`, and for
+  // those of which nothing was learned.
   void begin(Wake wake, Nanoseconds wake_above_ns) noexcept;
   // The same of a part of a failed batch, which goes before any other. False: there is none.
-  [[nodiscard]] bool begin_again() noexcept;
+  [[nodiscard]] bool begin_again(Wake wake) noexcept;
 
   // Answers the batch that began first, if its execution has ended. One at a time, so that another
   // can begin before the next is answered. False: it has not.

@@ -82,7 +82,7 @@ Result<std::shared_ptr<ServedModel>> ServedModel::create(RequestPool& pool, Dead
   const std::size_t count = served->options_.instances;
   const std::size_t room = std::max(count, served->options_.max_instances);
   for (std::size_t i = 0; i < room; ++i) {
-    served->slots_.push_back(std::make_unique<InstanceSlot>(served->work_));
+    served->slots_.push_back(std::make_unique<InstanceSlot>(served->work_, served->full_));
   }
   const std::scoped_lock lock(served->close_mutex_);
   for (std::size_t i = 0; i < count; ++i) {
@@ -206,8 +206,15 @@ Status ServedModel::enqueue(std::vector<Tensor>&& inputs, const RequestOptions& 
                               std::to_string(options_.batcher.queue_capacity) +
                               " requests at this priority); retry later");
   }
-  work_.notify_one();
+  notify_of_work();
   return Status::ok();
+}
+
+void ServedModel::notify_of_work() noexcept {
+  work_.notify_one();
+  if (is_pipelined_.load(std::memory_order_relaxed) && batcher_.approx_fills_batch()) {
+    full_.notify_one();
+  }
 }
 
 std::optional<Response> ServedModel::try_run_inline(std::span<const Tensor> inputs,

@@ -94,12 +94,14 @@ class ServedModel final : public Servable {
  private:
   // Of a worker: it takes batches, is to take no more, takes none.
   enum class Phase : std::uint8_t { kAtWork, kAsked, kLeft };
-  // What a pipelined instance's worker waits on while it has room for requests, and while it has
-  // none: then every request would wake it in vain.
+  // What a pipelined instance's worker waits on: where it takes any request, where it takes whole
+  // batches only, and where it takes none. Others would wake it in vain.
   struct Bell {
-    explicit Bell(EventCount& of_requests) noexcept : work(of_requests) {}
+    Bell(EventCount& of_requests, EventCount& of_batches) noexcept
+        : work(of_requests), full(of_batches) {}
 
     EventCount& work;
+    EventCount& full;
     EventCount ended;
 
     static void ring(void* bell) noexcept;
@@ -107,7 +109,7 @@ class ServedModel final : public Servable {
   // An Instance and the right to use it: a worker's own, lent to callers that run inline. One
   // without an instance is room for another.
   struct InstanceSlot {
-    explicit InstanceSlot(EventCount& work) noexcept : bell(work) {}
+    InstanceSlot(EventCount& work, EventCount& full) noexcept : bell(work, full) {}
 
     Bell bell;  // outlives the instance, which may ring it until it is destroyed
     std::unique_ptr<Instance> instance;  // changed under in_use and instances_mutex_ both
@@ -172,7 +174,9 @@ class ServedModel final : public Servable {
   void run_worker(InstanceSlot& slot, std::size_t number) noexcept;
   void run_blocking_worker(InstanceSlot& slot) noexcept;
   void run_pipelined_worker(InstanceSlot& slot, PipelinedInstance& instance) noexcept;
+  void notify_of_work() noexcept;
   bool begin_next(PipelinedWorker& worker) noexcept;
+  [[nodiscard]] EventCount* source_of(const PipelinedWorker& worker) noexcept;
   void wait_for_device(PipelinedWorker& worker) noexcept;
   // Waits for the instance where it is lent to a caller.
   void take_back(std::unique_lock<std::mutex>& in_use) noexcept;
@@ -188,7 +192,9 @@ class ServedModel final : public Servable {
   ModelStats stats_;
   LatencyModel latency_;
   Batcher batcher_;
-  EventCount work_;
+  EventCount work_;  // something waits
+  EventCount full_;  // as much as one execution takes: for workers that have begun another
+  std::atomic<bool> is_pipelined_{false};             // there are such workers
   std::vector<std::unique_ptr<InstanceSlot>> slots_;  // as many as there may be instances
   std::atomic<std::size_t> running_{0};               // those of the first slots
   mutable std::mutex instances_mutex_;                // short: no execution waits for it

@@ -27,6 +27,7 @@ void ServedModel::Bell::ring(void* bell) noexcept {
   auto* const self = static_cast<Bell*>(bell);
   self->ended.notify_one();
   self->work.notify_all();  // whichever of the workers has begun it
+  self->full.notify_all();
 }
 
 void ServedModel::run_pipelined_worker(InstanceSlot& slot, PipelinedInstance& instance) noexcept {
@@ -64,21 +65,31 @@ void ServedModel::run_pipelined_worker(InstanceSlot& slot, PipelinedInstance& in
 bool ServedModel::begin_next(PipelinedWorker& worker) noexcept {
   PipelinedExecutor& executor = worker.executor;
   if (!executor.has_room()) return false;
-  if (executor.begin_again()) return true;
-  if (worker.slot.phase.load() == Phase::kAsked || worker.slot.wanted.load() > 0) return false;
-  if (executor.in_progress() > 0 && !executor.gains_by_overlap() &&
-      !batcher_.approx_fills_batch()) {
-    return false;
-  }
+  const Wake wake{.function = Bell::ring, .context = &worker.slot.bell};
+  if (executor.begin_again(wake)) return true;
+  const EventCount* const source = source_of(worker);
+  const bool takes_any = source == &work_;
+  if (source == nullptr || !(takes_any || batcher_.approx_fills_batch())) return false;
   const Nanoseconds now = now_ns();
   // What is taken now is executed when the device has done what it has.
   if (!batcher_.form(executor.next_batch(), executor.busy_until_ns(now))) return false;
   stats_.stages.batch.record(now_ns() - now);
   // More may be waiting than this batch took, and its notification woke only this worker.
-  if (slots_.size() > 1 && !batcher_.approx_empty()) work_.notify_one();
+  if (slots_.size() > 1 && !batcher_.approx_empty()) notify_of_work();
   worker.slot.is_busy.set(true);
-  executor.begin({.function = Bell::ring, .context = &worker.slot.bell}, options_.poll_limit_ns);
+  executor.begin(wake, options_.poll_limit_ns);
   return true;
+}
+
+// What tells the worker of requests that it may begin now: of any, or of a whole batch. Null: it
+// may begin none.
+EventCount* ServedModel::source_of(const PipelinedWorker& worker) noexcept {
+  const PipelinedExecutor& executor = worker.executor;
+  if (!executor.has_room() || worker.slot.phase.load() == Phase::kAsked ||
+      worker.slot.wanted.load() > 0) {
+    return nullptr;
+  }
+  return executor.in_progress() == 0 || executor.gains_by_overlap() ? &work_ : &full_;
 }
 
 // Returns when something may have ended, or when there may be something to begin.
@@ -89,9 +100,13 @@ void ServedModel::wait_for_device(PipelinedWorker& worker) noexcept {
     std::this_thread::yield();
     return;
   }
-  EventCount& event = executor.has_room() ? work_ : worker.slot.bell.ended;
+  EventCount* const source = source_of(worker);
+  EventCount& event = source != nullptr ? *source : worker.slot.bell.ended;
   const EventCount::Key key = event.prepare_wait();
-  if (executor.end_first() || (executor.has_room() && !batcher_.approx_empty())) {
+  const bool may_begin = source == &work_   ? !batcher_.approx_empty()
+                         : source == &full_ ? batcher_.approx_fills_batch()
+                                            : false;
+  if (executor.end_first() || may_begin) {
     event.cancel_wait();
     return;
   }
