@@ -159,6 +159,10 @@ py::dict stats_of(const ModelObject& self) {
   const Nanoseconds last_used_ns = stats.last_used_ns.value();
   py::object idle_s = py::none();
   if (last_used_ns != 0) idle_s = py::float_(static_cast<double>(now_ns() - last_used_ns) / 1e9);
+  py::object lost = py::none();
+  if (const Status health = self.served->health(); !health.is_ok()) {
+    lost = py::str(health.message());
+  }
   return py::dict("succeeded"_a = stats.succeeded.value(), "failed"_a = stats.failed.value(),
                   "rejected"_a = stats.rejected.value(), "abandoned"_a = stats.abandoned.value(),
                   "rows"_a = stats.rows.value(), "executions"_a = stats.executions.count(),
@@ -167,7 +171,7 @@ py::dict stats_of(const ModelObject& self) {
                   "last_execute_ns"_a = stats.last_execute_ns.value(), "idle_s"_a = idle_s,
                   "max_batch_rows_seen"_a = stats.max_batch_rows_seen.value(),
                   "queue_size"_a = self.served->approx_queue_size(),
-                  "restarts"_a = self.served->restarts(),
+                  "restarts"_a = self.served->restarts(), "lost"_a = lost,
                   "stages"_a = py::dict("queue"_a = summary_of(stats.stages.queue),
                                         "batch"_a = summary_of(stats.stages.batch),
                                         "stage"_a = summary_of(stats.stages.stage),

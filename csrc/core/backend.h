@@ -111,6 +111,9 @@ class Instance {
   // How often this instance had to be rebuilt after a failure (a restarted child process).
   [[nodiscard]] virtual std::uint64_t restarts() const noexcept { return 0; }
 
+  // Why it can compute nothing now, though it was made: its device is lost. From any thread.
+  [[nodiscard]] virtual Status health() const noexcept { return Status::ok(); }
+
   // Not null where executions begin and end apart.
   [[nodiscard]] virtual PipelinedInstance* pipelined() noexcept { return nullptr; }
 };

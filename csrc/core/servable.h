@@ -75,6 +75,8 @@ class Servable {
   // Of its instances, those that execute now.
   [[nodiscard]] virtual std::size_t busy_instances() const noexcept = 0;
   [[nodiscard]] virtual std::uint64_t restarts() const noexcept = 0;
+  // Of its instances one that can compute nothing now: why.
+  [[nodiscard]] virtual Status health() const noexcept = 0;
 };
 
 }  // namespace slipstream

@@ -90,6 +90,7 @@ class ServedModel final : public Servable {
   }
   [[nodiscard]] std::size_t busy_instances() const noexcept override;
   [[nodiscard]] std::uint64_t restarts() const noexcept override;
+  [[nodiscard]] Status health() const noexcept override;
 
  private:
   // Of a worker: it takes batches, is to take no more, takes none.

@@ -126,4 +126,13 @@ std::uint64_t ServedModel::restarts() const noexcept {
   return restarts;
 }
 
+Status ServedModel::health() const noexcept {
+  const std::scoped_lock lock(instances_mutex_);
+  for (const auto& slot : slots_) {
+    if (!slot->instance) continue;
+    if (Status status = slot->instance->health(); !status.is_ok()) return status;
+  }
+  return Status::ok();
+}
+
 }  // namespace slipstream

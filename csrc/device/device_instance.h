@@ -32,6 +32,7 @@ class DeviceInstance final : public PipelinedInstance {
   [[nodiscard]] Status execute(const Execution& execution,
                                std::vector<Tensor>& outputs) noexcept override;
   [[nodiscard]] std::uint64_t restarts() const noexcept override { return recoveries_.load(); }
+  [[nodiscard]] Status health() const noexcept override { return device_->health(); }
 
   [[nodiscard]] std::size_t depth() const noexcept override { return pipeline_->slots(); }
   void begin(const Launch& launch) noexcept override;

@@ -46,6 +46,8 @@ class ModelStats(TypedDict):
     max_batch_rows_seen: int
     queue_size: int
     restarts: int
+    lost: str | None
+    """Why the device of an instance is lost; None while none is."""
     stages: dict[str, StageSummary]
 
 class Inputs:

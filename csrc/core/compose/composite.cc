@@ -72,6 +72,14 @@ std::uint64_t Composite::restarts() const noexcept {
   return sum;
 }
 
+Status Composite::health() const noexcept {
+  for (const CompositeMember& member : members_) {
+    if (!member.is_owned) continue;
+    if (Status status = member.model->health(); !status.is_ok()) return status;
+  }
+  return Status::ok();
+}
+
 Status Composite::closed_status() const noexcept {
   try {
     return unavailable(std::string(plan_->kind()) + " '" + name_ +

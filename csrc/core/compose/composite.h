@@ -85,6 +85,7 @@ class Composite final : public Servable {
   [[nodiscard]] std::size_t approx_queue_size() const noexcept override;
   [[nodiscard]] std::size_t busy_instances() const noexcept override;
   [[nodiscard]] std::uint64_t restarts() const noexcept override;
+  [[nodiscard]] Status health() const noexcept override;
   [[nodiscard]] const std::vector<CompositeMember>& members() const noexcept { return members_; }
   [[nodiscard]] const Plan& plan() const noexcept { return *plan_; }
 

@@ -56,7 +56,10 @@ class ModelMetrics(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds since the epoch; None before the first request."""
     queue_depth: int
     restarts: int
-    """Child processes started again after they died (``process`` backend)."""
+    """Child processes started again after they died (``process`` backend), and lost devices that
+    came back."""
+    lost_device: str | None
+    """Why a device that it computes on is lost; None while none is."""
 
 
 class Totals(NamedTuple):
@@ -264,9 +267,10 @@ def counted(version: Version, before: Counted) -> Counted:
 def metrics_of(version: Version, so_far: Counted, waiting: int) -> ModelMetrics:
     """Figures of a version that has counted ``so_far``; ``waiting``: for it to come back."""
     used_at, last_ns = so_far.used_at, so_far.last_execute_ns
-    queued = 0
+    queued, lost = 0, None
     if not isinstance(version.core, RestingCore):
-        queued = version.core.stats()["queue_size"]
+        stats = version.core.stats()
+        queued, lost = stats["queue_size"], stats["lost"]
     return ModelMetrics(
         inference_count=so_far.answered,
         error_count=so_far.failed,
@@ -277,6 +281,7 @@ def metrics_of(version: Version, so_far: Counted, waiting: int) -> ModelMetrics:
         last_used=used_at,
         queue_depth=queued + waiting,
         restarts=so_far.restarts,
+        lost_device=lost,
     )
 
 

@@ -31,6 +31,9 @@ class Measurements(msgspec.Struct, frozen=True):
     """Memory that the machine or container can still give, as a share of all it has."""
     missing_models: int
     """That were to be there after the start, or to come back into memory, and are not."""
+    lost_devices: int
+    """Models whose device is lost: they answer nothing until the process is started again, or the
+    device comes back."""
     recent_restarts: int
     """Worker processes of models that died in the last minute and were started again."""
     fullest_queue: float
@@ -50,7 +53,7 @@ def assess(now: Measurements) -> dict[str, Level]:
     if now.available_share is not None and now.available_share < 0.05:
         memory = "unhealthy" if now.available_share < 0.01 else "degraded"
     engine: Level = "degraded" if now.recent_restarts >= _TOO_MANY_RESTARTS else "healthy"
-    if not now.accepting:
+    if now.lost_devices or not now.accepting:
         engine = "unhealthy"
     crowded = now.gate_full or now.fullest_queue > _NEARLY_FULL
     failing = (

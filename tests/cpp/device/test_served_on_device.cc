@@ -131,7 +131,12 @@ TEST(a_lost_device_fails_what_is_on_it_and_comes_back) {
       REQUIRE(fixture.sink->wait_for(tag));
     }
     CHECK_EQ(fixture.served->restarts(), round);
+    CHECK(fixture.served->health().is_ok());
   }
+  fixture.device->lose("for good");
+  const Status health = fixture.served->health();
+  CHECK_EQ(health.code(), StatusCode::kUnavailable);
+  CHECK(health.message().find("for good") != std::string::npos);
   CHECK_EQ(fixture.sink->total(), tag);
 }
 

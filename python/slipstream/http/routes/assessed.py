@@ -8,6 +8,12 @@ from slipstream.http.health import Level, Measurements, assess, available_share
 from slipstream.http.routes.context import Context
 
 
+def lost_devices(context: Context) -> list[str]:
+    """Of each model whose device is lost: why."""
+    lost = [model.metrics().lost_device for model in context.engine.models()]
+    return [reason for reason in lost if reason is not None]
+
+
 def assessed(context: Context) -> dict[str, Level]:
     """A level by check."""
     from slipstream.api.loading import QUEUE_CAPACITY  # here: as the engine is
@@ -27,6 +33,7 @@ def assessed(context: Context) -> dict[str, Level]:
             available_share=available_share(),
             missing_models=len(engine.absences)
             + sum(model.return_error is not None for model in engine.models()),
+            lost_devices=len(lost_devices(context)),
             recent_restarts=restarts,
             fullest_queue=max((count.queue_depth for count in counts), default=0) / QUEUE_CAPACITY,
             gate_full=context.gate_is_full(),
