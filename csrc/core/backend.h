@@ -126,6 +126,9 @@ class PipelinedInstance : public Instance {
 
   // The most executions that may be in progress at once.
   [[nodiscard]] virtual std::size_t depth() const noexcept = 0;
+  // Executions will have no more rows than that, unless told otherwise: what they need may be made
+  // beforehand. While none is in progress.
+  virtual void expect_rows(std::int64_t /*rows*/) noexcept {}
   // Begins one, and returns before it is done; fewer than depth() are in progress. What cannot be
   // begun ends like any other, with the reason. The inputs stay as they are until it has ended.
   virtual void begin(const Launch& launch) noexcept = 0;
