@@ -13,7 +13,7 @@ void ServedModel::run_worker(InstanceSlot& slot, std::size_t number) noexcept {
   set_current_thread_name("slip-" + std::to_string(number) + "-" + options_.name);
   yield_precedence(options_.worker_nice);
   if (PipelinedInstance* const pipelined = slot.instance->pipelined()) {
-    is_pipelined_.store(true, std::memory_order_relaxed);
+    is_pipelined_.set(true);
     run_pipelined_worker(slot, *pipelined);
   } else {
     run_blocking_worker(slot);
