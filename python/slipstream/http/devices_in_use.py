@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
-from slipstream.http.routes.context import Context
+from typing import TYPE_CHECKING
+
+from slipstream.http.machine import Machine
+
+if TYPE_CHECKING:
+    from slipstream.api import Engine
 
 
-def gpus_in_use(context: Context) -> list[int]:
+def gpus_in_use(engine: Engine) -> list[int]:
     """Numbers of the GPUs that models in memory compute on, in order."""
-    present = [model for model in context.engine.models() if not model.is_resting]
+    present = [model for model in engine.models() if not model.is_resting]
     return sorted({number for model in present for number in model.placement.devices})
 
 
-def are_seen(context: Context, numbers: list[int]) -> bool:
-    """Whether the machine still shows these GPUs.
+def are_seen(machine: Machine, numbers: list[int]) -> bool:
+    """Whether the machine still shows these GPUs, as far as anybody can tell.
 
-    NVML says so of each; without it the driver tells which ones it has.
+    Only NVML notices that a GPU is lost: the driver is asked once in the life of a process, so
+    without NVML every GPU that models were put on counts as seen.
     """
-    if not numbers:
+    if not (numbers and machine.can_ask_gpus):
         return True
-    places, machine = bus_ids(numbers), context.machine
-    if len(places) < len(numbers):
-        return False
-    return not machine.can_ask_gpus or machine.gpus(places).number == len(numbers)
+    return machine.gpus(bus_ids(numbers)).number == len(numbers)
 
 
-def utilization(context: Context, numbers: list[int]) -> float | None:
+def utilization(machine: Machine, numbers: list[int]) -> float | None:
     """The mean load of these GPUs, in percent; None where nothing tells."""
-    return context.machine.gpus(bus_ids(numbers)).usage_percent
+    return machine.gpus(bus_ids(numbers)).usage_percent
 
 
 def bus_ids(numbers: list[int]) -> list[str]:
-    """Places of GPUs on the PCI bus; of those that are not there nothing."""
+    """Places on the PCI bus of GPUs that models were put on."""
     from slipstream.engine.gpus import survey  # here: it loads the compiled module
 
     return [one.pci_bus_id for one in survey().cuda if one.index in numbers]

@@ -12,8 +12,8 @@ import msgspec
 
 from slipstream.http.clock import format_time
 from slipstream.http.codec import json_response
+from slipstream.http.devices_in_use import gpus_in_use
 from slipstream.http.routes.context import Context, mebibytes
-from slipstream.http.routes.devices_in_use import gpus_in_use
 from slipstream.http.schemas.core_config import (
     BatchConfig,
     ConfigAnswer,
@@ -57,7 +57,7 @@ def config(context: Context, request: Request) -> Response:
 
 def _device(context: Context) -> DeviceConfig:
     models = [model for model in context.engine.models() if not model.is_resting]
-    gpus = gpus_in_use(context)
+    gpus = gpus_in_use(context.engine)
     device_type: Literal["cpu", "cuda"] = "cuda" if gpus else "cpu"
     return DeviceConfig(
         device_type=device_type,
