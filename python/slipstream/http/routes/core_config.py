@@ -27,7 +27,7 @@ from slipstream.http.schemas.core_config import (
     ServerAddress,
 )
 from slipstream.http.types import Request, Response
-from slipstream.setting_options import OPTIONS, ModelLimit
+from slipstream.setting_options import OPTIONS, ModelLimit, ProviderPlugin
 from slipstream.settings import Settings
 
 _LEAST_BATCH = 1
@@ -109,7 +109,7 @@ def shown_settings(settings: Settings) -> dict[str, Any]:
 
 
 def _plain(value: object) -> object:
-    if isinstance(value, ModelLimit):
+    if isinstance(value, ModelLimit | ProviderPlugin):
         return value._asdict()
     if isinstance(value, tuple):
         return [_plain(one) for one in value]
