@@ -13,7 +13,7 @@ from slipstream.api.gpu_options import gpu_options
 from slipstream.api.loads import Load
 from slipstream.api.memory import resident_bytes, worker_bytes
 from slipstream.api.model import LoadOptions
-from slipstream.api.placement import ON_CPU, Placement
+from slipstream.api.placement import ON_CPU, Placement, gpu_to_build_on
 from slipstream.api.tuning import Tuning
 from slipstream.api.version import Version, version_of
 from slipstream.api.warmup import warm_up
@@ -85,6 +85,7 @@ def prepared_of(
             states=options.declared.states,
             progress=None if load is None else load.tell,
             is_stopped=is_stopped,
+            gpu=lambda own: gpu_to_build_on(own, file.name, tuning, settings.device),
         ),
     )
     if options.compile_model and not settings.enable_compilation:

@@ -31,6 +31,7 @@ from slipstream.device_names import (
 from slipstream.engine import gpus
 from slipstream.errors import InvalidInputError, MissingDependencyError, ModelLoadError
 from slipstream.models.manifest import Manifest
+from slipstream.models.tensorrt_files import BuildGpu
 
 _RANGES = {
     "gpu_memory_limit_mb": (1, MOST_MEMORY_MB, "mebibytes, a whole number"),
@@ -138,17 +139,43 @@ def place(manifest: Manifest, name: str, tuning: Tuning, default: str) -> Placem
             )
         return ON_CPU
     if backend == "tensorrt":
-        if asked == CPU:
-            raise _refused(
-                "an engine of TensorRT computes on GPUs only: leave 'device' out, or name one",
-                *(name, asked),
-            )
-        asked = manifest.backend_options.get("device", CUDA) if asked == AUTO else asked
+        own = manifest.backend_options.get("device")
+        return Placement(_of_plan(own, name, tuning, default, manifest.gpu))
     if asked == CPU:
         return ON_CPU
     if asked == AUTO:
         return _chosen(manifest, tuning)
     return Placement(_asked_for(backend, name, asked, tuning))
+
+
+def gpu_to_build_on(own: str | None, name: str, tuning: Tuning, default: str) -> BuildGpu:
+    """The GPU that a plan of TensorRT is built on: the first that it is to compute on.
+
+    Args:
+        own: The device that the file beside the model names.
+        name: Of the model's file, for messages.
+        tuning: What was asked for this model.
+        default: The device of all models that ask for none.
+
+    Raises:
+        ModelLoadError: there is none, or not that one.
+    """
+    number = _of_plan(own, name, tuning, default, None)[0]
+    names = {one.index: one.name for one in gpus.survey().cuda}
+    return BuildGpu(number, names[number])
+
+
+def _of_plan(
+    own: str | None, name: str, tuning: Tuning, default: str, kind: str | None
+) -> tuple[int, ...]:
+    """The GPUs of an engine of TensorRT, for which there is no processor to fall back to."""
+    asked = tuning.device or own or default
+    if asked == CPU:
+        raise _refused(
+            "an engine of TensorRT computes on GPUs only: name one as its 'device', or cuda",
+            *(name, asked),
+        )
+    return _asked_for("tensorrt", name, (own or CUDA) if asked == AUTO else asked, tuning, kind)
 
 
 def _check_gpu_words(backend: str, name: str, tuning: Tuning) -> None:
@@ -181,9 +208,14 @@ def _chosen(manifest: Manifest, tuning: Tuning) -> Placement:
     return ON_CPU if best is None else Placement((best,), is_chosen=True)
 
 
-def best_gpu() -> int | None:
-    """The GPU with the most free memory; None where there is none."""
-    found = gpus.survey().cuda
+def best_gpu(kind: str | None = None) -> int | None:
+    """The GPU with the most free memory; None where there is none.
+
+    Args:
+        kind: Its name, if there is one of that name.
+    """
+    every = gpus.survey().cuda
+    found = [one for one in every if one.name == kind] or every
     if len(found) <= 1:
         return found[0].index if found else None
     return most_free([(one.index, gpus.free_bytes(one)) for one in found])
@@ -195,7 +227,9 @@ def most_free(found: Sequence[tuple[int, int | None]]) -> int:
     return -max(known)[1] if known else found[0][0]
 
 
-def _asked_for(backend: str, name: str, asked: str, tuning: Tuning) -> tuple[int, ...]:
+def _asked_for(
+    backend: str, name: str, asked: str, tuning: Tuning, kind: str | None = None
+) -> tuple[int, ...]:
     reason = gpus.why_not(backend, tuning.gpu_provider or "cuda")
     if reason is not None:
         raise MissingDependencyError(
@@ -207,7 +241,7 @@ def _asked_for(backend: str, name: str, asked: str, tuning: Tuning) -> tuple[int
             raise _refused(f"engines of TensorRT need a GPU: {found.reason}", name, asked)
         raise _refused(f"{found.reason}; or load it with device=cpu", name, asked)
     if asked == CUDA:
-        best = best_gpu()
+        best = best_gpu(kind)
         assert best is not None, "there is one where there is no reason why not"
         return (best,)
     numbers, there = numbers_of(asked), [one.index for one in found.cuda]
