@@ -17,6 +17,7 @@ from slipstream.api.placement import ON_CPU, Placement, gpu_to_build_on
 from slipstream.api.tuning import Tuning
 from slipstream.api.version import Version, version_of
 from slipstream.api.warmup import warm_up
+from slipstream.engine import provider_cache
 from slipstream.engine.runtime import CoreEngine, backend_options
 from slipstream.errors import InvalidInputError, ModelLoadError, QuantizationError, SlipstreamError
 from slipstream.ids import require_id
@@ -133,6 +134,11 @@ def _options(
     )
 
 
+def _engines_of(options: dict[str, str]) -> Path | None:
+    folder = options.get("cache_folder")
+    return None if folder is None else Path(folder)
+
+
 def started(
     core: CoreEngine,
     settings: Settings,
@@ -170,19 +176,22 @@ def started(
     artifacts = [prepared.artifact_path] if manifest.backend == "process" else []
     others = worker_bytes(artifacts)  # of a version that this one is to replace
     before_bytes = resident_bytes(with_children=False)
+    options = _options(prepared, settings, instances, tuning, placement)
     try:
-        model = core.load(
-            name=model_id,
-            backend=manifest.backend,
-            path=path,
-            options=_options(prepared, settings, instances, tuning, placement),
-            instances=instances,
-            max_instances=max(instances, settings.max_workers),
-            max_batch_rows=tuning.max_batch_rows or settings.max_batch_size,
-            batching=sidecar.batching,
-            queue_capacity=QUEUE_CAPACITY,
-            worker_nice=settings.worker_nice,
-        )
+        with provider_cache.used(_engines_of(options)) as keep:
+            model = core.load(
+                name=model_id,
+                backend=manifest.backend,
+                path=path,
+                options=options,
+                instances=instances,
+                max_instances=max(instances, settings.max_workers),
+                max_batch_rows=tuning.max_batch_rows or settings.max_batch_size,
+                batching=sidecar.batching,
+                queue_capacity=QUEUE_CAPACITY,
+                worker_nice=settings.worker_nice,
+            )
+            keep(model)
     except InvalidInputError as error:  # of the artifact, whose path is nobody's business
         raise ModelLoadError(error.message.replace(path, file.name)) from error
     except ModelLoadError as error:
