@@ -48,8 +48,8 @@ def why_not(backend: str, provider: str = "cuda") -> str | None:
     if backend == "torch" and not _is_torch_on_cuda():
         return (
             "the torch backend was built for a torch without CUDA, or without CUDA's headers: "
-            "install a torch for CUDA and nvidia-cuda-runtime, and run `slipstream build-backend "
-            "torch`"
+            "install a torch for CUDA, nvidia-cuda-runtime and nvidia-cuda-crt, and run "
+            "`slipstream build-backend torch`"
         )
     return None
 
