@@ -147,8 +147,7 @@ class Engine(Unloading):
         """
         file = resolve_model_path(str(path), self.settings.model_dir if walled else None)
         model_id = checked_id(model_id, file)
-        plugins = [one.name for one in self.settings.gpu_provider_plugins]
-        tuning = checked_tuning(tuning or UNTUNED, device, plugins)
+        tuning = checked_tuning(tuning or UNTUNED, device, self.settings.gpu_provider_plugins)
         options = LoadOptions(
             *(model_type, compile_model, instances, walled, ensemble_method, declared)
         )

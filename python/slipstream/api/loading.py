@@ -203,14 +203,17 @@ def started(
     except SlipstreamError:
         model.close(0.0)
         raise
+    grown_bytes = _grown(before_bytes, artifacts, others)
+    return version._replace(load_time_s=time.monotonic() - began, memory_usage_bytes=grown_bytes)
+
+
+def _grown(before_bytes: int, artifacts: list[Path], others: dict[int, int]) -> int | None:
+    """Memory that came with a version, of its workers where it has some; None: none was seen."""
     grown_bytes = resident_bytes(with_children=False) - before_bytes
     if artifacts:
         own = worker_bytes(artifacts)
         grown_bytes = sum(size for worker, size in own.items() if worker not in others)
-    return version._replace(
-        load_time_s=time.monotonic() - began,
-        memory_usage_bytes=grown_bytes if grown_bytes > 0 else None,
-    )
+    return grown_bytes if grown_bytes > 0 else None
 
 
 def _with_reason(prepared: Prepared, reason: str) -> Prepared:

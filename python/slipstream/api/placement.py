@@ -7,7 +7,7 @@ there, or not at all.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -32,6 +32,7 @@ from slipstream.engine import gpus
 from slipstream.errors import InvalidInputError, MissingDependencyError, ModelLoadError
 from slipstream.models.manifest import Manifest
 from slipstream.models.tensorrt_files import BuildGpu
+from slipstream.setting_options import ProviderPlugin
 
 _RANGES = {
     "gpu_memory_limit_mb": (1, MOST_MEMORY_MB, "mebibytes, a whole number"),
@@ -69,14 +70,14 @@ ON_CPU = Placement()
 
 
 def checked_tuning(
-    tuning: Tuning, device: str | None = None, plugins: Collection[str] | None = None
+    tuning: Tuning, device: str | None = None, plugins: Sequence[ProviderPlugin] | None = None
 ) -> Tuning:
     """The same tuning, with a device if one is given, in our spelling.
 
     Args:
         tuning: What was asked for.
         device: Instead of the tuning's, where one is given.
-        plugins: Names of the providers that this server has beside its own; None: not known here.
+        plugins: The providers that this server has beside its own; None: not known here.
 
     Raises:
         InvalidInputError: what it says of GPUs is not valid; names it.
@@ -86,17 +87,25 @@ def checked_tuning(
         number = getattr(tuning, key)
         if number is not None and not least <= number <= most:
             raise _invalid(key, number, f"{what} from {least} to {most}")
-    name = tuning.plugin
-    if name is not None and not (is_provider_name(name) if plugins is None else name in plugins):
-        there = ", ".join((*PROVIDERS, *(plugins or ())))
-        expected = PROVIDER_EXPECTED if plugins is None else f"{PROVIDER_EXPECTED} ({there})"
-        raise _invalid("gpu_provider", name, expected)
+    if tuning.plugin is not None:
+        _check_plugin(tuning.plugin, plugins)
     if asked is None:
         return tuning
     try:
         return msgspec.structs.replace(tuning, device=parse_device(asked))
     except ValueError:
         raise _invalid("device", asked, EXPECTED) from None
+
+
+def _check_plugin(name: str, plugins: Sequence[ProviderPlugin] | None) -> None:
+    if plugins is None:
+        if not is_provider_name(name):
+            raise _invalid("gpu_provider", name, PROVIDER_EXPECTED)
+        return
+    there = [one.name for one in plugins]
+    if name not in there:
+        known = ", ".join((*PROVIDERS, *there))
+        raise _invalid("gpu_provider", name, f"{PROVIDER_EXPECTED} ({known})")
 
 
 def _invalid(key: str, value: object, expected: str) -> InvalidInputError:
