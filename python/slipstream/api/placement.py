@@ -13,20 +13,32 @@ from typing import NamedTuple
 import msgspec
 
 from slipstream.api.tuning import GPU_WORDS, Tuning
-from slipstream.device_names import AUTO, CPU, CUDA, EXPECTED, name_of, numbers_of, parse_device
-from slipstream.engine import gpus
+from slipstream.device_names import (
+    AUTO,
+    CPU,
+    CUDA,
+    EXPECTED,
+    MOST_BATCHES_IN_FLIGHT,
+    MOST_GRAPH_ROWS,
+    MOST_MEMORY_MB,
+    PROVIDER_EXPECTED,
+    PROVIDERS,
+    is_provider_name,
+    name_of,
+    numbers_of,
+    parse_device,
+)
 from slipstream.errors import InvalidInputError, MissingDependencyError, ModelLoadError
+from slipstream.gpu import gpus
 from slipstream.models.manifest import Manifest
+from slipstream.models.tensorrt_files import BuildGpu
+from slipstream.setting_options import ProviderPlugin
 
-MOST_MEMORY_MB = 1 << 20
-MOST_BATCHES_IN_FLIGHT = 8
-MOST_GRAPH_ROWS = 4096
 _RANGES = {
     "gpu_memory_limit_mb": (1, MOST_MEMORY_MB, "mebibytes, a whole number"),
     "gpu_batches_in_flight": (1, MOST_BATCHES_IN_FLIGHT, "a number of batches"),
     "gpu_graph_rows": (0, MOST_GRAPH_ROWS, "a number of rows"),
 }
-_OF_ONNX = ("gpu_memory_limit_mb", "gpu_provider")
 _CANNOT_LIMIT = {
     "torch": "libtorch has one pool of GPU memory for all models of a process",
     "tensorrt": "an engine takes what it was built to take",
@@ -57,8 +69,15 @@ class Placement(NamedTuple):
 ON_CPU = Placement()
 
 
-def checked_tuning(tuning: Tuning, device: str | None = None) -> Tuning:
+def checked_tuning(
+    tuning: Tuning, device: str | None = None, plugins: Sequence[ProviderPlugin] | None = None
+) -> Tuning:
     """The same tuning, with a device if one is given, in our spelling.
+
+    Args:
+        tuning: What was asked for.
+        device: Instead of the tuning's, where one is given.
+        plugins: The providers that this server has beside its own; None: not known here.
 
     Raises:
         InvalidInputError: what it says of GPUs is not valid; names it.
@@ -68,14 +87,25 @@ def checked_tuning(tuning: Tuning, device: str | None = None) -> Tuning:
         number = getattr(tuning, key)
         if number is not None and not least <= number <= most:
             raise _invalid(key, number, f"{what} from {least} to {most}")
-    if tuning.gpu_provider not in (None, "cuda", "tensorrt"):
-        raise _invalid("gpu_provider", tuning.gpu_provider, "cuda or tensorrt")
+    if tuning.plugin is not None:
+        _check_plugin(tuning.plugin, plugins)
     if asked is None:
         return tuning
     try:
         return msgspec.structs.replace(tuning, device=parse_device(asked))
     except ValueError:
         raise _invalid("device", asked, EXPECTED) from None
+
+
+def _check_plugin(name: str, plugins: Sequence[ProviderPlugin] | None) -> None:
+    if plugins is None:
+        if not is_provider_name(name):
+            raise _invalid("gpu_provider", name, PROVIDER_EXPECTED)
+        return
+    there = [one.name for one in plugins]
+    if name not in there:
+        known = ", ".join((*PROVIDERS, *there))
+        raise _invalid("gpu_provider", name, f"{PROVIDER_EXPECTED} ({known})")
 
 
 def _invalid(key: str, value: object, expected: str) -> InvalidInputError:
@@ -101,6 +131,14 @@ def place(manifest: Manifest, name: str, tuning: Tuning, default: str) -> Placem
     _check_gpu_words(backend, name, tuning)
     asked = tuning.device or manifest.backend_options.get("device") or default
     is_own = tuning.device is not None
+    if tuning.plugin is not None:
+        if is_own and asked not in (AUTO, CPU):
+            raise _refused(
+                f"the provider {tuning.plugin} takes rows from the host's memory, and chooses its "
+                "device by its own options: leave 'device' out, or gpu_provider",
+                *(name, asked),
+            )
+        return ON_CPU
     if backend not in gpus.GPU_BACKENDS:
         if is_own and asked not in (AUTO, CPU):
             raise _refused(
@@ -110,12 +148,8 @@ def place(manifest: Manifest, name: str, tuning: Tuning, default: str) -> Placem
             )
         return ON_CPU
     if backend == "tensorrt":
-        if asked == CPU:
-            raise _refused(
-                "an engine of TensorRT computes on GPUs only: leave 'device' out, or name one",
-                *(name, asked),
-            )
-        asked = manifest.backend_options.get("device", CUDA) if asked == AUTO else asked
+        own = manifest.backend_options.get("device")
+        return Placement(_of_plan(own, name, tuning, default, manifest.gpu))
     if asked == CPU:
         return ON_CPU
     if asked == AUTO:
@@ -123,18 +157,54 @@ def place(manifest: Manifest, name: str, tuning: Tuning, default: str) -> Placem
     return Placement(_asked_for(backend, name, asked, tuning))
 
 
+def gpu_to_build_on(own: str | None, name: str, tuning: Tuning, default: str) -> BuildGpu:
+    """The GPU that a plan of TensorRT is built on: the first that it is to compute on.
+
+    Args:
+        own: The device that the file beside the model names.
+        name: Of the model's file, for messages.
+        tuning: What was asked for this model.
+        default: The device of all models that ask for none.
+
+    Raises:
+        ModelLoadError: there is none, or not that one.
+    """
+    number = _of_plan(own, name, tuning, default, None)[0]
+    names = {one.index: one.name for one in gpus.survey().cuda}
+    return BuildGpu(number, names[number])
+
+
+def _of_plan(
+    own: str | None, name: str, tuning: Tuning, default: str, kind: str | None
+) -> tuple[int, ...]:
+    """The GPUs of an engine of TensorRT, for which there is no processor to fall back to."""
+    asked = tuning.device or own or default
+    if asked == CPU:
+        raise _refused(
+            "an engine of TensorRT computes on GPUs only: name one as its 'device', or cuda",
+            *(name, asked),
+        )
+    return _asked_for("tensorrt", name, (own or CUDA) if asked == AUTO else asked, tuning, kind)
+
+
 def _check_gpu_words(backend: str, name: str, tuning: Tuning) -> None:
     for key in GPU_WORDS:
-        if getattr(tuning, key) is None or backend == "onnx":
-            continue
-        reason = f"the '{backend}' backend computes on the processor"
-        if backend in gpus.GPU_BACKENDS:
-            if key not in _OF_ONNX:
-                continue
-            reason = f"the '{backend}' backend takes none"
-            if key == "gpu_memory_limit_mb":
-                reason = f"the '{backend}' backend cannot: {_CANNOT_LIMIT[backend]}"
-        raise ModelLoadError(f"{name} takes no '{key}': {reason}; leave it out", key=key)
+        reason = None if getattr(tuning, key) is None else _why_no_word(backend, key, tuning)
+        if reason is not None:
+            raise ModelLoadError(f"{name} takes no '{key}': {reason}; leave it out", key=key)
+
+
+def _why_no_word(backend: str, key: str, tuning: Tuning) -> str | None:
+    """Why a backend takes no such word; None where it does."""
+    if backend == "onnx":
+        if tuning.plugin is None or key == "gpu_provider":
+            return None
+        return f"the provider {tuning.plugin} has options of its own (GPU_PROVIDER_PLUGINS)"
+    if backend not in gpus.GPU_BACKENDS:
+        return f"the '{backend}' backend computes on the processor"
+    if key == "gpu_memory_limit_mb":
+        return f"the '{backend}' backend cannot: {_CANNOT_LIMIT[backend]}"
+    return f"the '{backend}' backend takes none" if key == "gpu_provider" else None
 
 
 def _chosen(manifest: Manifest, tuning: Tuning) -> Placement:
@@ -147,9 +217,14 @@ def _chosen(manifest: Manifest, tuning: Tuning) -> Placement:
     return ON_CPU if best is None else Placement((best,), is_chosen=True)
 
 
-def best_gpu() -> int | None:
-    """The GPU with the most free memory; None where there is none."""
-    found = gpus.survey().cuda
+def best_gpu(kind: str | None = None) -> int | None:
+    """The GPU with the most free memory; None where there is none.
+
+    Args:
+        kind: Its name, if there is one of that name.
+    """
+    every = gpus.survey().cuda
+    found = [one for one in every if one.name == kind] or every
     if len(found) <= 1:
         return found[0].index if found else None
     return most_free([(one.index, gpus.free_bytes(one)) for one in found])
@@ -161,7 +236,9 @@ def most_free(found: Sequence[tuple[int, int | None]]) -> int:
     return -max(known)[1] if known else found[0][0]
 
 
-def _asked_for(backend: str, name: str, asked: str, tuning: Tuning) -> tuple[int, ...]:
+def _asked_for(
+    backend: str, name: str, asked: str, tuning: Tuning, kind: str | None = None
+) -> tuple[int, ...]:
     reason = gpus.why_not(backend, tuning.gpu_provider or "cuda")
     if reason is not None:
         raise MissingDependencyError(
@@ -173,7 +250,7 @@ def _asked_for(backend: str, name: str, asked: str, tuning: Tuning) -> tuple[int
             raise _refused(f"engines of TensorRT need a GPU: {found.reason}", name, asked)
         raise _refused(f"{found.reason}; or load it with device=cpu", name, asked)
     if asked == CUDA:
-        best = best_gpu()
+        best = best_gpu(kind)
         assert best is not None, "there is one where there is no reason why not"
         return (best,)
     numbers, there = numbers_of(asked), [one.index for one in found.cuda]

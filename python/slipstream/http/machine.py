@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import psutil
 
-from slipstream.engine import nvml as management
+from slipstream.gpu import nvml as management
 from slipstream.http.health import available_share
 
 _LEAST_S = 0.1

@@ -19,18 +19,18 @@ Beside an ONNX file that is loaded as ``tensorrt`` it also says what plan is to 
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
-from slipstream.decoding import converter, foreign_toml
+from slipstream.decoding import converter
+from slipstream.device_names import AUTO, CPU, EXPECTED, parse_device
 from slipstream.errors import ModelLoadError, UnsafeModelError
+from slipstream.models.beside import file_beside, read_beside
 
 Precision = Literal["fp32", "fp16", "int8", "fp8"]
 
-_MOST_BYTES = 1 << 20
 _LARGEST_ROWS = 1 << 20
 
 
@@ -68,7 +68,8 @@ class BuildTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class TensorRtTable(BuildTable, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``[tensorrt]``."""
 
-    device: str = "cuda:0"
+    device: str | None = None
+    """The GPU that it computes on, or several; None: as the load or the setting says."""
     slots: int | None = None
     """Batches on their way through the GPU at once, for each instance."""
     profile: int | None = None
@@ -78,7 +79,7 @@ class TensorRtTable(BuildTable, frozen=True, kw_only=True, forbid_unknown_fields
     batchable: Literal["auto", "true", "false"] = "auto"
 
     def backend_options(self) -> dict[str, str]:
-        """Options of the ``tensorrt`` backend: the device, and what is not as it is anyway."""
+        """Options of the ``tensorrt`` backend, as far as they are not as they are anyway."""
         given = {
             "device": self.device,
             "slots": self.slots,
@@ -112,18 +113,10 @@ def tensorrt_table_of(path: Path) -> TensorRtTable:
         UnsafeModelError: it is a link that leads out of the model's folder.
         ModelLoadError: it is not what it should be; names the place.
     """
-    file = path.with_name(f"{path.name}.toml")
-    if not file.is_file():
-        return TensorRtTable()
-    if not file.resolve().is_relative_to(path.parent.resolve()):
-        raise UnsafeModelError(f"{file.name} leads outside the model's own folder")
-    with file.open("rb") as stream:
-        data = stream.read(_MOST_BYTES + 1)
-    if len(data) > _MOST_BYTES:
-        raise ModelLoadError(f"{file.name} is longer than {_MOST_BYTES} bytes")
+    file, found = file_beside(path), read_beside(path)
     try:
-        table = _tables(foreign_toml(data)).tensorrt
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        table = _tables(found).tensorrt
+    except msgspec.ValidationError as error:
         raise ModelLoadError(f"{file.name} is not valid: {error}") from error
     opt = table.max_rows if table.opt_rows is None else table.opt_rows
     if not 1 <= table.min_rows <= opt <= table.max_rows <= _LARGEST_ROWS:
@@ -136,7 +129,24 @@ def tensorrt_table_of(path: Path) -> TensorRtTable:
             f"{file.name}: precision 'int8' finds the ranges of activations on rows of yours: name "
             "a file with some hundred as calibration"
         )
-    return table
+    return msgspec.structs.replace(table, device=_device(file.name, table.device))
+
+
+def _device(file: str, said: str | None) -> str | None:
+    """In our spelling; None where it is said to be none in particular."""
+    if said is None:
+        return None
+    try:
+        device = parse_device(said)
+    except ValueError:
+        raise ModelLoadError(
+            f"{file}: device {said[:100]!r} is not valid: it takes {EXPECTED}"
+        ) from None
+    if device == CPU:
+        raise ModelLoadError(
+            f"{file}: an engine of TensorRT computes on GPUs only: leave device out, or name one"
+        )
+    return None if device == AUTO else device
 
 
 def calibration_file(path: Path, table: TensorRtTable) -> Path | None:
