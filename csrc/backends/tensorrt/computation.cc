@@ -4,18 +4,10 @@
 #include <new>
 #include <utility>
 
+#include "backends/tensorrt/refusal.h"
 #include "backends/tensorrt/told.h"
 
 namespace slipstream::tensorrt {
-namespace {
-
-Status failure(const std::string& file, const std::string& what, const Told& told) {
-  const std::string text = told.text();
-  return internal_error("tensorrt backend: " + file + ": " + what +
-                        (text.empty() ? "" : ". TensorRT says: " + text));
-}
-
-}  // namespace
 
 TensorRtComputation::TensorRtComputation(std::shared_ptr<EngineSource> source, device::Place place,
                                          const Face& face, std::string file)
@@ -59,21 +51,20 @@ Status TensorRtComputation::make() {
   const Told told;
   context_.reset(engine_->get().createExecutionContext());
   if (context_ == nullptr) {
-    const std::string text = told.text();
     return resource_exhausted(
         "tensorrt backend: " + file_ +
         ": no execution context can be made, as a rule for want of memory on " +
         source_->device()->name() + " (" +
         std::to_string(engine_->get().getDeviceMemorySizeV2() >> 20U) +
         " MiB an instance): use fewer instances, or unload another model" +
-        (text.empty() ? "" : ". TensorRT says: " + text));
+        in_its_words(told.text()));
   }
   // A new context has the first profile. What this puts on the stream comes before all executions.
   if (face_.profile == 0 || context_->setOptimizationProfileAsync(
                                 face_.profile, static_cast<cudaStream_t>(stream_->native()))) {
     return Status::ok();
   }
-  return failure(file_, "its optimization profile cannot be set", told);
+  return refused(file_, "its optimization profile cannot be set", told.text());
 }
 
 Status TensorRtComputation::enqueue(device::Slot& slot) noexcept {
@@ -90,7 +81,7 @@ Status TensorRtComputation::put(device::Slot& slot) {
   if (!status.is_ok()) return status;
   const Told told;
   if (context_->enqueueV3(static_cast<cudaStream_t>(stream_->native()))) return Status::ok();
-  return failure(file_, "the execution cannot be begun", told);
+  return refused(file_, "the execution cannot be begun", told.text());
 }
 
 Status TensorRtComputation::set_inputs(const device::Slot& slot) {
@@ -102,7 +93,7 @@ Status TensorRtComputation::set_inputs(const device::Slot& slot) {
     const char* const name = face_.spec.inputs[i].name.c_str();
     if (!context_->setInputShape(name, dims_of(dims)) ||
         !context_->setTensorAddress(name, inputs[i].address)) {
-      return failure(file_, std::string("input '") + name + "' is refused", told);
+      return refused(file_, std::string("input '") + name + "' is refused", told.text());
     }
   }
   return Status::ok();
@@ -117,12 +108,14 @@ Status TensorRtComputation::set_outputs(device::Slot& slot) {
     const auto rank = static_cast<std::size_t>(std::max(dims.nbDims, 0));
     const std::span<const std::int64_t> sizes(dims.d, rank);
     if (dims.nbDims < 0 || std::ranges::any_of(sizes, [](std::int64_t dim) { return dim < 0; })) {
-      return failure(file_, std::string("the shape of output '") + name + "' is not known", told);
+      return refused(file_, std::string("the shape of output '") + name + "' is not known",
+                     told.text());
     }
     const Result<void*> place = slot.place_output(i, Shape(sizes));
     if (!place.is_ok()) return place.status();
     if (!context_->setTensorAddress(name, place.value())) {
-      return failure(file_, std::string("the place of output '") + name + "' is refused", told);
+      return refused(file_, std::string("the place of output '") + name + "' is refused",
+                     told.text());
     }
   }
   return Status::ok();

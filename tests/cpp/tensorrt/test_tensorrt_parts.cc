@@ -161,6 +161,14 @@ TEST(shapes_out_of_the_profile_are_refused_with_what_it_takes) {
   CHECK(says(check({1, 3, 1}), StatusCode::kInvalidArgument, {"[1, 3, 1]"}));
 }
 
+TEST(what_tensorrt_said_ends_the_message) {
+  CHECK_EQ(refused("a.plan", "it is refused", "out of tactics").message(),
+           "tensorrt backend: a.plan: it is refused. TensorRT says: out of tactics");
+  CHECK_EQ(refused("a.plan", "it is refused", "").message(),
+           "tensorrt backend: a.plan: it is refused");
+  CHECK(refused("a.plan", "it is refused", "").code() == StatusCode::kInternal);
+}
+
 TEST(a_plan_that_does_not_load_is_told_with_its_reason_and_what_to_do) {
   const PlanHeader header{.built_by = Version{.major = 10, .minor = 16, .patch = 1}};
   RuntimeFacts runtime{.library = "/x/libnvinfer.so.10",
