@@ -10,7 +10,9 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 
+#include "backends/tensorrt/plan_header.h"
 #include "cuda/fake_cuda.h"
 #include "fake_plan.h"
 #include "unused_functions.h"
@@ -18,7 +20,7 @@
 namespace nvinfer1::fake {
 namespace {
 
-constexpr std::size_t kHeaderBytes = 28;
+namespace tensorrt = slipstream::tensorrt;
 
 std::atomic<int> objects{0};
 std::atomic<int> engines{0};
@@ -247,11 +249,16 @@ class RuntimeParts final : public UnusedVRuntime {
       return nullptr;
     };
     const auto* const bytes = static_cast<const char*>(blob);
-    if (size < kHeaderBytes || std::memcmp(bytes, "ftrt", 4) != 0) return error("no magic tag");
-    if (bytes[24] != NV_TENSORRT_MAJOR || bytes[25] != NV_TENSORRT_MINOR) {
+    if (!std::string_view(bytes, size).starts_with(tensorrt::kPlanMark) ||
+        size < tensorrt::kPlanHeaderBytes) {
+      return error("no magic tag");
+    }
+    if (bytes[tensorrt::kPlanVersionAt] != NV_TENSORRT_MAJOR ||
+        bytes[tensorrt::kPlanVersionAt + 1] != NV_TENSORRT_MINOR) {
       return error("the version tag does not match");
     }
-    auto plan = read_fake_plan(std::string(bytes + kHeaderBytes, size - kHeaderBytes));
+    auto plan = read_fake_plan(
+        std::string(bytes + tensorrt::kPlanHeaderBytes, size - tensorrt::kPlanHeaderBytes));
     if (!plan) return error("the archive ends too soon");
     if (plan->needs == "other-gpu") {
       return error("the plan was generated on an incompatible device");

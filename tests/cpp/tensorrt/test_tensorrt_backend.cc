@@ -20,7 +20,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr PlanVersion kVersion{
+constexpr Version kVersion{
     .major = NV_TENSORRT_MAJOR, .minor = NV_TENSORRT_MINOR, .patch = NV_TENSORRT_PATCH};
 constexpr const char* kRows = "input x 0 -1,4 1,4 8,4\noutput y 0 -1,4 x\nend\n";
 
@@ -37,7 +37,7 @@ Backend& tensorrt() {
   return *backend.value();
 }
 
-std::string plan_of(const std::string& text, const PlanVersion& version = kVersion) {
+std::string plan_of(const std::string& text, const Version& version = kVersion) {
   static int number = 0;
   return write_plan(fs::path(FAKE_FOLDER) / ("test" + std::to_string(++number) + ".plan"), version,
                     text);
@@ -202,7 +202,7 @@ TEST(want_of_memory_for_a_context_is_told_with_its_size) {
 }
 
 TEST(plans_that_do_not_load_are_refused_with_the_reason) {
-  const auto refusal = [](const std::string& text, const PlanVersion& version = kVersion) {
+  const auto refusal = [](const std::string& text, const Version& version = kVersion) {
     return load(plan_of(text, version)).status();
   };
   const std::string rows = kRows;

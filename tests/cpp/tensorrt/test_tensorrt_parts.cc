@@ -56,6 +56,7 @@ Result<Face> face(const std::vector<Described>& tensors,
 
 TEST(a_header_tells_the_version_that_built_the_plan) {
   const std::string plan = plan_bytes({10, 16, 1}, "more");
+  CHECK_EQ(plan, "ftrt" + std::string(20, '\0') + "\x0A\x10\x01" + '\0' + "more");
   const Result<PlanHeader> header = read_plan_header(bytes_of(plan), "a.plan");
   REQUIRE(header.is_ok());
   CHECK(header.value().built_by == (Version{.major = 10, .minor = 16, .patch = 1}));
