@@ -42,9 +42,10 @@ using OpenDevice = Result<std::shared_ptr<device::Device>> (*)(int index) noexce
 // Throws std::bad_alloc.
 //   kInvalidArgument     a bad option; a file that is no plan, is damaged, or takes or gives what
 //                        slipstream cannot serve
-//   kNotFound            no file there, or no TensorRT
-//   kFailedPrecondition  the library cannot be used, or the plan is not for it or for this GPU
-//   kUnavailable         no GPU, or it is lost
+//   kNotFound            no file there, no TensorRT, no driver of NVIDIA's, or no GPU of that number
+//   kFailedPrecondition  the driver or the library cannot be used, or the plan is not for that
+//                        library or for this GPU
+//   kUnavailable         TensorRT does not start, or the GPU is lost
 //   kResourceExhausted   the GPU has not memory for it
 [[nodiscard]] Result<std::unique_ptr<Model>> load_tensorrt_model(const ModelConfig& config,
                                                                  OpenDevice open_device);

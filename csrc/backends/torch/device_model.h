@@ -2,10 +2,9 @@
 // once on each; every instance has a stream and a pipeline of its own (csrc/device).
 //
 // Threads: of the model any, immutable after load. Ownership: instances are destroyed before the
-// model; tensors that they gave may outlive it. Failure: as the models on the CPU, and
-// kFailedPrecondition without a usable GPU, kResourceExhausted where it has no memory;
-// kInvalidArgument for what only the CPU takes: texts, numbers that are no tensors, modules that
-// remember.
+// model; tensors that they gave may outlive it. Failure: as the models on the CPU, and as
+// open_target() without a usable GPU, kResourceExhausted where it has no memory; kInvalidArgument
+// for what only the CPU takes: texts, numbers that are no tensors, modules that remember.
 #pragma once
 
 #include <memory>

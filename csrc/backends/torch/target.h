@@ -20,7 +20,8 @@ struct TorchTarget {
   c10::Device place{c10::kCPU};
 };
 
-// kFailedPrecondition: no such GPU, no driver, or this backend cannot use one.
+//   kNotFound            no driver of NVIDIA's, or no GPU of that number
+//   kFailedPrecondition  the driver cannot be used, or this backend cannot use a GPU
 [[nodiscard]] Result<TorchTarget> open_target(int ordinal);
 
 // A stream of the target's device. What is recorded on it has memory of its own in libtorch's
