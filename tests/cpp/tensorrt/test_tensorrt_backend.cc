@@ -194,10 +194,14 @@ TEST(a_runtime_that_does_not_start_is_told_in_its_words) {
 
 TEST(want_of_memory_for_a_context_is_told_with_its_size) {
   const auto model = must_load(kRows);
-  fake_nvinfer_refuse_contexts(true);
+  fake_nvinfer_refuse_context(0);
+  CHECK(says(model->create_instance().status(), StatusCode::kResourceExhausted,
+             {"3 MiB", "fewer instances", "createExecutionContext: out of memory"}));
+  CHECK(model->create_instance().is_ok());
+  fake_cuda_limits(std::size_t{2} << 20U, std::size_t{1} << 30U);
   CHECK(says(model->create_instance().status(), StatusCode::kResourceExhausted,
              {"3 MiB", "fewer instances"}));
-  fake_nvinfer_refuse_contexts(false);
+  fake_cuda_limits(std::size_t{1} << 30U, std::size_t{1} << 30U);
   CHECK(model->create_instance().is_ok());
 }
 
@@ -281,6 +285,39 @@ TEST(executions_are_recorded_as_graphs_and_launched_by_them) {
   CHECK_EQ(run(*instance, input, outputs).message(), "");
   CHECK(is_double(outputs[0], input));
   CHECK_EQ(fake_nvinfer_executions(), executions);
+}
+
+TEST(what_cannot_be_recorded_is_computed_and_recorded_later) {
+  const auto model = must_load(kRows, {{"graph_rows", "64"}, {"slots", "1"}});
+  const auto instance = must_create(*model);
+  const Tensor input = rows_of(2, 1);
+  std::vector<Tensor> outputs;
+  const auto executions_of_one_batch = [&] {
+    const int before = fake_nvinfer_executions();
+    CHECK_EQ(run(*instance, input, outputs).message(), "");
+    CHECK(is_double(outputs[0], input));
+    return fake_nvinfer_executions() - before;
+  };
+  fake_nvinfer_refuse_context(0);  // that for what comes after the graph
+  CHECK_EQ(executions_of_one_batch(), 1);
+  fake_nvinfer_refuse_execution(1);  // that which is recorded
+  CHECK_EQ(executions_of_one_batch(), 2);
+  CHECK_EQ(executions_of_one_batch(), 2);
+  CHECK_EQ(executions_of_one_batch(), 0);
+}
+
+TEST(graphs_leave_with_the_contexts_that_they_were_recorded_of) {
+  {
+    const auto model = must_load(kRows, {{"graph_rows", "64"}, {"slots", "1"}});
+    const auto instance = must_create(*model);
+    std::vector<Tensor> outputs;
+    for (const std::int64_t rows : {8, 5}) {
+      CHECK_EQ(run(*instance, rows_of(rows, 1), outputs).message(), "");
+    }
+    CHECK_EQ(fake_nvinfer_objects(), 5);  // runtime, engine, a context each, and one for others
+  }
+  CHECK_EQ(fake_nvinfer_objects(), 0);
+  CHECK_EQ(fake_nvinfer_misuses(), 0);
 }
 
 TEST(instances_are_spread_over_the_devices_each_with_an_engine) {
