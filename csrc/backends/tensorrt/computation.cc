@@ -36,6 +36,8 @@ Status TensorRtComputation::build() noexcept {
     status = resource_exhausted("out of memory");
   }
   if (status.is_ok()) return status;
+  stream_.reset();
+  if (engine_ != nullptr) source_->forget_unless_shared(engine_);
   drop();
   return status;
 }

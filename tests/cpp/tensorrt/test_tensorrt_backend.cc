@@ -205,6 +205,20 @@ TEST(want_of_memory_for_a_context_is_told_with_its_size) {
   CHECK(model->create_instance().is_ok());
 }
 
+TEST(an_engine_of_which_no_instance_can_be_made_is_given_up_unless_others_have_it) {
+  const auto model = must_load(kRows);
+  const int engines_before = fake_nvinfer_engines();
+  fake_nvinfer_refuse_context(0);
+  CHECK(!model->create_instance().is_ok());
+  CHECK_EQ(fake_nvinfer_objects(), 0);
+  const auto instance = must_create(*model);
+  CHECK_EQ(fake_nvinfer_engines(), engines_before + 1);
+  fake_nvinfer_refuse_context(0);
+  CHECK(!model->create_instance().is_ok());
+  const auto second = must_create(*model);
+  CHECK_EQ(fake_nvinfer_engines(), engines_before + 1);
+}
+
 TEST(plans_that_do_not_load_are_refused_with_the_reason) {
   const auto refusal = [](const std::string& text, const Version& version = kVersion) {
     return load(plan_of(text, version)).status();
