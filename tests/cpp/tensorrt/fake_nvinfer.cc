@@ -9,7 +9,9 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -43,6 +45,16 @@ struct Counted {
 
 void require_entered() {
   if (fake_cuda_entered() == 0) ++misuses;
+}
+
+// As CUDA's runtime does, which a real one is linked to: of each device that it was used on it has
+// the primary context until the process ends.
+void hold_context() {
+  static std::mutex mutex;
+  static std::set<int> held;
+  const std::scoped_lock lock(mutex);
+  const int device = fake_cuda_current_device();
+  if (device >= 0 && held.insert(device).second) fake_cuda_stranger(device, true);
 }
 
 struct Shared {
@@ -309,6 +321,7 @@ class RuntimeParts final : public UnusedVRuntime {
     if (plan->needs == "host-code" && !is_host_code_allowed_) {
       return error("engine host code is not allowed");
     }
+    hold_context();
     return new FakeEngine(
         std::shared_ptr<Shared>(new Shared{.logger = logger_, .plan = *std::move(plan)}));
   }

@@ -7,7 +7,8 @@
 // are within the profile, that every address was set, that there is memory for what is between, and
 // that an engine goes after its contexts. As a real one it keeps state with the context: what was
 // recorded of one computes wrongly once its shapes were changed, and nothing is recorded before it
-// was executed in these.
+// was executed in these. And it holds the primary context of a device on which it has made an
+// engine to the end of the process.
 //
 // Threads: any.
 #pragma once
