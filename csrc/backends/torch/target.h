@@ -24,8 +24,9 @@ struct TorchTarget {
 //   kFailedPrecondition  the driver cannot be used, or this backend cannot use a GPU
 [[nodiscard]] Result<TorchTarget> open_target(int ordinal);
 
-// A stream of the target's device. What is recorded on it has memory of its own in libtorch's
-// allocator, which nobody else gets (at::cuda::CUDAGraph).
+// A stream of the target's device. What is recorded on it has memory in libtorch's allocator that
+// nobody else gets, and that all graphs of the stream share (graph_memory.h): they are launched on
+// that stream only.
 class ComputeStream : public device::Stream {
  public:
   // Between the two, what this thread asks of libtorch on this device goes to this stream.
