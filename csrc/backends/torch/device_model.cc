@@ -46,6 +46,7 @@ Result<std::unique_ptr<Model>> DeviceModel::load(const ModelConfig& config, Torc
     const device::Entered entered(*target.value().device);
     Result<std::unique_ptr<Model>> model = load_on(target.value(), config, made->options_);
     if (!model.is_ok()) return model.status();
+    wait_for_work(target.value().place);  // weights: instances compute on other streams
     made->copies_.push_back({std::move(target).value(), std::move(model).value()});
   }
   return std::unique_ptr<Model>(std::move(made));

@@ -7,6 +7,8 @@
 #pragma once
 
 #include <c10/core/Device.h>
+#include <c10/core/Stream.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <memory>
 
@@ -23,6 +25,13 @@ struct TorchTarget {
 //   kNotFound            no driver of NVIDIA's, or no GPU of that number
 //   kFailedPrecondition  the driver cannot be used, or this backend cannot use a GPU
 [[nodiscard]] Result<TorchTarget> open_target(int ordinal);
+
+// Blocks until what this thread has put on libtorch's current stream there is done. Throws what
+// libtorch throws.
+inline void wait_for_work(c10::Device place) {
+  if (place.is_cpu()) return;
+  c10::impl::VirtualGuardImpl(place.type()).getStream(place).synchronize();
+}
 
 // A stream of the target's device. What is recorded on it has memory in libtorch's allocator that
 // nobody else gets, and that all graphs of the stream share (graph_memory.h): they are launched on
