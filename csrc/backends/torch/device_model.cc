@@ -9,7 +9,6 @@
 #include "backends/torch/package_model.h"
 #include "backends/torch/script_model.h"
 #include "device/device_instance.h"
-#include "device/graphed_computation.h"
 
 namespace slipstream::libtorch {
 namespace {
@@ -52,26 +51,31 @@ Result<std::unique_ptr<Model>> DeviceModel::load(const ModelConfig& config, Torc
   return std::unique_ptr<Model>(std::move(made));
 }
 
+// More rows than the model takes are none that could be padded to.
+device::GraphOptions DeviceModel::graph_options() const noexcept {
+  const std::int64_t most = spec().max_rows;
+  return {.max_rows = most > 0 ? std::min(options_.graph_rows, most) : options_.graph_rows};
+}
+
 Result<std::unique_ptr<Instance>> DeviceModel::create_instance() noexcept {
-  return guarded("torch backend: no instance can be made",
-                 [this]() -> Result<std::unique_ptr<Instance>> {
-                   device::Place place = places_.take();
-                   const Copy& copy = copies_[place.index()];
-                   const bool is_recorded = options_.graph_rows > 0 && may_run_inline();
-                   auto computation = std::make_unique<DeviceComputation>(
-                       copy.target, std::move(place), *copy.model,
-                       is_recorded ? DeviceComputation::Outputs::kCopied
-                                   : DeviceComputation::Outputs::kHandedOver);
-                   const device::Entered entered(*copy.target.device);
-                   if (Status status = computation->build(); !status.is_ok()) return status;
-                   std::unique_ptr<device::Computation> whole = std::move(computation);
-                   if (is_recorded) {
-                     whole = std::make_unique<device::GraphedComputation>(
-                         std::move(whole), device::GraphOptions{.max_rows = options_.graph_rows});
-                   }
-                   return device::DeviceInstance::create(copy.target.device, std::move(whole),
-                                                         spec(), {.slots = options_.slots});
-                 });
+  return guarded(
+      "torch backend: no instance can be made", [this]() -> Result<std::unique_ptr<Instance>> {
+        device::Place place = places_.take();
+        const Copy& copy = copies_[place.index()];
+        const bool is_recorded = options_.graph_rows > 0 && may_run_inline();
+        auto computation = std::make_unique<DeviceComputation>(
+            copy.target, std::move(place), *copy.model,
+            is_recorded ? DeviceComputation::Outputs::kCopied
+                        : DeviceComputation::Outputs::kHandedOver);
+        const device::Entered entered(*copy.target.device);
+        if (Status status = computation->build(); !status.is_ok()) return status;
+        std::unique_ptr<device::Computation> whole = std::move(computation);
+        if (is_recorded) {
+          whole = std::make_unique<device::GraphedComputation>(std::move(whole), graph_options());
+        }
+        return device::DeviceInstance::create(copy.target.device, std::move(whole), spec(),
+                                              {.slots = options_.slots});
+      });
 }
 
 }  // namespace slipstream::libtorch

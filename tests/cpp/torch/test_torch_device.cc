@@ -72,5 +72,12 @@ TEST(instances_on_a_device_call_a_package_in_turn_and_as_it_can_be_recorded) {
   CHECK_EQ(failures.load(), 0);
 }
 
+TEST(batches_to_be_recorded_are_padded_to_no_more_rows_than_the_model_takes) {
+  const auto model = load({{"graph_rows", "64"}, {"sizes", "rows 1 9 0:0"}});
+  CHECK_EQ(model->spec().max_rows, 9);
+  const auto instance = must_create(*model);
+  CHECK_EQ(answer_to(*instance, 9), "");
+}
+
 }  // namespace
 }  // namespace slipstream
