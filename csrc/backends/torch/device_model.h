@@ -24,6 +24,11 @@ class DeviceModel final : public Model {
   [[nodiscard]] static Result<std::unique_ptr<Model>> load(const ModelConfig& config,
                                                            TorchOptions options);
 
+  // Others have the memory then: libtorch would keep it.
+  ~DeviceModel() override;
+  DeviceModel(const DeviceModel&) = delete;
+  DeviceModel& operator=(const DeviceModel&) = delete;
+
   [[nodiscard]] const ModelSpec& spec() const noexcept override { return copies_[0].model->spec(); }
   [[nodiscard]] Result<std::unique_ptr<Instance>> create_instance() noexcept override;
   [[nodiscard]] bool may_run_inline() const noexcept override {

@@ -33,6 +33,10 @@ inline void wait_for_work(c10::Device place) {
   c10::impl::VirtualGuardImpl(place.type()).getStream(place).synchronize();
 }
 
+// libtorch gives back what it has freed and keeps for itself, of all devices, where nothing is
+// recorded at the time. Waits for what is in progress.
+void give_back_unused() noexcept;
+
 // A stream of the target's device. What is recorded on it has memory in libtorch's allocator that
 // nobody else gets, and that all graphs of the stream share (graph_memory.h): they are launched on
 // that stream only.

@@ -1,4 +1,5 @@
 #include <ATen/cuda/CUDAGraph.h>
+#include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
 
@@ -108,6 +109,14 @@ Result<TorchTarget> open_target(int ordinal) {
   }
   const auto index = static_cast<c10::DeviceIndex>(ordinal);
   return TorchTarget{.device = std::move(device).value(), .place = {c10::kCUDA, index}};
+}
+
+void give_back_unused() noexcept {
+  // Refused while something is recorded, and where a device is lost: then nothing is given back.
+  static_cast<void>(guarded("torch backend: no memory can be given back", [] {
+    c10::cuda::CUDACachingAllocator::emptyCache();
+    return Status::ok();
+  }));
 }
 
 Result<std::unique_ptr<ComputeStream>> make_stream(const TorchTarget& target) {

@@ -1,5 +1,7 @@
-// The torch backend on a device that the host plays: what it does with packages of
-// AOTInductor's.
+// The torch backend on a device that the host plays: what it does with packages of AOTInductor's,
+// and with the memory that libtorch keeps.
+#include <dlfcn.h>
+
 #include <atomic>
 #include <map>
 #include <memory>
@@ -8,7 +10,9 @@
 #include <vector>
 
 #include "core/backend_loader.h"
+#include "device/host_device.h"
 #include "harness.h"
+#include "torch/host_target.h"
 
 namespace slipstream {
 namespace {
@@ -21,6 +25,18 @@ Backend& torch_backend() {
   CHECK_EQ(opened.status().message(), "");
   REQUIRE(opened.is_ok());
   return *opened.value();
+}
+
+// A function of host_target.h, in the backend's library.
+template <class Function>
+Function* control(const char* name) {
+  static_cast<void>(torch_backend());
+  void* const library =
+      dlopen(BACKENDS_ON_HOST "/libslipstream_backend_torch.so", RTLD_NOW | RTLD_NOLOAD);
+  REQUIRE(library != nullptr);
+  auto* const found = reinterpret_cast<Function*>(dlsym(library, name));
+  REQUIRE(found != nullptr);
+  return found;
 }
 
 std::unique_ptr<Model> load(std::map<std::string, std::string> options = {}) {
@@ -77,6 +93,30 @@ TEST(batches_to_be_recorded_are_padded_to_no_more_rows_than_the_model_takes) {
   CHECK_EQ(model->spec().max_rows, 9);
   const auto instance = must_create(*model);
   CHECK_EQ(answer_to(*instance, 9), "");
+}
+
+TEST(what_libtorch_keeps_is_given_back_when_a_model_leaves) {
+  const auto given_back = control<decltype(host_target_given_back)>("host_target_given_back");
+  auto model = load();
+  const int before = given_back();
+  must_create(*model).reset();
+  CHECK_EQ(given_back(), before);
+  model.reset();
+  CHECK_EQ(given_back(), before + 1);
+}
+
+TEST(what_libtorch_keeps_is_given_back_before_the_device_has_no_memory) {
+  const auto hoard = control<decltype(host_target_hoard)>("host_target_hoard");
+  const auto given_back = control<decltype(host_target_given_back)>("host_target_given_back");
+  const auto model = load();
+  const auto instance = must_create(*model);
+  CHECK_EQ(answer_to(*instance, 1), "");
+  const int before = given_back();
+  const std::int64_t row_bytes = kColumns * static_cast<std::int64_t>(sizeof(float));
+  const std::int64_t rows = (std::int64_t{4} << 20U) / row_bytes;
+  REQUIRE(hoard(0, device::kHostDeviceBytes - (std::size_t{8} << 20U)));
+  CHECK_EQ(answer_to(*instance, rows), "");
+  CHECK(given_back() > before);
 }
 
 }  // namespace
