@@ -4,18 +4,10 @@
 #include <new>
 #include <utility>
 
+#include "backends/tensorrt/refusal.h"
 #include "backends/tensorrt/told.h"
 
 namespace slipstream::tensorrt {
-namespace {
-
-Status failure(const std::string& file, const std::string& what, const Told& told) {
-  const std::string text = told.text();
-  return internal_error("tensorrt backend: " + file + ": " + what +
-                        (text.empty() ? "" : ". TensorRT says: " + text));
-}
-
-}  // namespace
 
 TensorRtComputation::TensorRtComputation(std::shared_ptr<EngineSource> source, device::Place place,
                                          const Face& face, std::string file)
@@ -23,16 +15,17 @@ TensorRtComputation::TensorRtComputation(std::shared_ptr<EngineSource> source, d
 
 TensorRtComputation::~TensorRtComputation() {
   const device::Entered entered(*source_->device());
-  context_.reset();  // before the engine that it is of, and the stream that it works on
+  drop();
+}
+
+void TensorRtComputation::drop() noexcept {
+  stream_.reset();  // with the contexts, before the engine that they are of
   engine_.reset();
-  stream_.reset();
 }
 
 void TensorRtComputation::tear_down() noexcept {
-  context_.reset();
   if (engine_ != nullptr) source_->forget(engine_);
-  engine_.reset();
-  stream_.reset();
+  drop();
 }
 
 Status TensorRtComputation::build() noexcept {
@@ -43,45 +36,32 @@ Status TensorRtComputation::build() noexcept {
     status = resource_exhausted("out of memory");
   }
   if (status.is_ok()) return status;
-  context_.reset();
-  engine_.reset();
   stream_.reset();
+  if (engine_ != nullptr) source_->forget_unless_shared(engine_);
+  drop();
   return status;
 }
 
 Status TensorRtComputation::make() {
-  Result<std::unique_ptr<device::Stream>> stream = source_->device()->create_stream();
-  if (!stream.is_ok()) return stream.status();
-  stream_ = std::move(stream).value();
   Result<std::shared_ptr<Engine>> engine = source_->engine();
   if (!engine.is_ok()) return engine.status();
   engine_ = std::move(engine).value();
-  const Told told;
-  context_.reset(engine_->get().createExecutionContext());
-  if (context_ == nullptr) {
-    const std::string text = told.text();
-    return resource_exhausted(
-        "tensorrt backend: " + file_ +
-        ": no execution context can be made, as a rule for want of memory on " +
-        source_->device()->name() + " (" +
-        std::to_string(engine_->get().getDeviceMemorySizeV2() >> 20U) +
-        " MiB an instance): use fewer instances, or unload another model" +
-        (text.empty() ? "" : ". TensorRT says: " + text));
-  }
-  // A new context has the first profile. What this puts on the stream comes before all executions.
-  if (face_.profile == 0 || context_->setOptimizationProfileAsync(
-                                face_.profile, static_cast<cudaStream_t>(stream_->native()))) {
-    return Status::ok();
-  }
-  return failure(file_, "its optimization profile cannot be set", told);
+  Result<std::unique_ptr<ContextStream>> stream =
+      ContextStream::create(source_->device(), engine_, face_.profile, file_);
+  if (!stream.is_ok()) return stream.status();
+  stream_ = std::move(stream).value();
+  return Status::ok();
 }
 
 Status TensorRtComputation::enqueue(device::Slot& slot) noexcept {
+  Status status;
   try {
-    return put(slot);
+    status = put(slot);
   } catch (const std::bad_alloc&) {
-    return resource_exhausted("out of memory");
+    status = resource_exhausted("out of memory");
   }
+  if (!status.is_ok()) stream_->refuse();
+  return status;
 }
 
 Status TensorRtComputation::put(device::Slot& slot) {
@@ -89,20 +69,22 @@ Status TensorRtComputation::put(device::Slot& slot) {
   if (status.is_ok()) status = set_outputs(slot);
   if (!status.is_ok()) return status;
   const Told told;
-  if (context_->enqueueV3(static_cast<cudaStream_t>(stream_->native()))) return Status::ok();
-  return failure(file_, "the execution cannot be begun", told);
+  auto* const stream = static_cast<cudaStream_t>(stream_->native());
+  if (stream_->context().enqueueV3(stream)) return Status::ok();
+  return refused(file_, "the execution cannot be begun", told.text());
 }
 
 Status TensorRtComputation::set_inputs(const device::Slot& slot) {
+  nvinfer1::IExecutionContext& context = stream_->context();
   const std::span<const device::Slot::Input> inputs = slot.inputs();
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     const std::span<const std::int64_t> dims = inputs[i].shape.dims();
     if (Status status = check_fits(face_, i, dims); !status.is_ok()) return status;
     const Told told;
     const char* const name = face_.spec.inputs[i].name.c_str();
-    if (!context_->setInputShape(name, dims_of(dims)) ||
-        !context_->setTensorAddress(name, inputs[i].address)) {
-      return failure(file_, std::string("input '") + name + "' is refused", told);
+    if (!context.setInputShape(name, dims_of(dims)) ||
+        !context.setTensorAddress(name, inputs[i].address)) {
+      return refused(file_, std::string("input '") + name + "' is refused", told.text());
     }
   }
   return Status::ok();
@@ -110,19 +92,22 @@ Status TensorRtComputation::set_inputs(const device::Slot& slot) {
 
 // Also of those that nobody wants: TensorRT computes them all.
 Status TensorRtComputation::set_outputs(device::Slot& slot) {
+  nvinfer1::IExecutionContext& context = stream_->context();
   for (std::size_t i = 0; i < face_.spec.outputs.size(); ++i) {
     const Told told;
     const char* const name = face_.spec.outputs[i].name.c_str();
-    const nvinfer1::Dims dims = context_->getTensorShape(name);
+    const nvinfer1::Dims dims = context.getTensorShape(name);
     const auto rank = static_cast<std::size_t>(std::max(dims.nbDims, 0));
     const std::span<const std::int64_t> sizes(dims.d, rank);
     if (dims.nbDims < 0 || std::ranges::any_of(sizes, [](std::int64_t dim) { return dim < 0; })) {
-      return failure(file_, std::string("the shape of output '") + name + "' is not known", told);
+      return refused(file_, std::string("the shape of output '") + name + "' is not known",
+                     told.text());
     }
     const Result<void*> place = slot.place_output(i, Shape(sizes));
     if (!place.is_ok()) return place.status();
-    if (!context_->setTensorAddress(name, place.value())) {
-      return failure(file_, std::string("the place of output '") + name + "' is refused", told);
+    if (!context.setTensorAddress(name, place.value())) {
+      return refused(file_, std::string("the place of output '") + name + "' is refused",
+                     told.text());
     }
   }
   return Status::ok();

@@ -1,21 +1,16 @@
-// TensorRtComputation: one execution context, which puts a slot's batch on the pipeline's stream.
-//
-// A context may have several executions on one stream at once: its scratch memory is used by one
-// after the other there, and addresses and shapes are those at the time of the call. So one is
-// enough for all slots of an instance.
+// TensorRtComputation: a plan of which a slot's batch is put on the stream (context_stream.h).
 //
 // Threads: one at a time, which has entered the device. Ownership: shares the engine.
 // Failure: kInvalidArgument for sizes out of the profile; kInternal, with TensorRT's words, where
 // it refuses a call. What fails on the device loses that, as device.h says.
 #pragma once
 
-#include <NvInferRuntime.h>
-
 #include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
 
+#include "backends/tensorrt/context_stream.h"
 #include "backends/tensorrt/engine.h"
 #include "device/pipeline.h"
 #include "device/places.h"
@@ -40,7 +35,8 @@ class TensorRtComputation final : public device::Computation {
   [[nodiscard]] Status build() noexcept override;
 
  private:
-  // All throw std::bad_alloc.
+  void drop() noexcept;
+  // All of the following throw std::bad_alloc.
   [[nodiscard]] Status make();
   [[nodiscard]] Status set_inputs(const device::Slot& slot);
   [[nodiscard]] Status set_outputs(device::Slot& slot);
@@ -50,9 +46,8 @@ class TensorRtComputation final : public device::Computation {
   const device::Place place_;
   const Face& face_;
   const std::string file_;
-  std::unique_ptr<device::Stream> stream_;
   std::shared_ptr<Engine> engine_;
-  std::unique_ptr<nvinfer1::IExecutionContext> context_;
+  std::unique_ptr<ContextStream> stream_;
 };
 
 }  // namespace slipstream::tensorrt

@@ -3,6 +3,7 @@
 #include <thread>
 
 #include "backends/tensorrt/engine.h"
+#include "backends/tensorrt/refusal.h"
 #include "backends/tensorrt/told.h"
 
 namespace slipstream::tensorrt {
@@ -48,12 +49,6 @@ std::string type_name_of(DataType type) {
     default:
       return "number " + std::to_string(static_cast<int>(type)) + " of TensorRT";
   }
-}
-
-Status refused(const std::string& file, const std::string& what, const Told& told) {
-  const std::string text = told.text();
-  return internal_error("tensorrt backend: " + file + ": " + what +
-                        (text.empty() ? "" : ". TensorRT says: " + text));
 }
 
 // The profile is set on a stream, and that has to be done before the stream goes.
@@ -127,15 +122,18 @@ Status check_outputs(nvinfer1::ICudaEngine& engine, const Face& face, device::De
   // It only tells shapes, so it needs no memory on the device.
   const std::unique_ptr<nvinfer1::IExecutionContext> context(
       engine.createExecutionContext(nvinfer1::ExecutionContextAllocationStrategy::kUSER_MANAGED));
-  if (context == nullptr) return refused(file, "no execution context can be made of it", told);
+  if (context == nullptr) {
+    return refused(file, "no execution context can be made of it", told.text());
+  }
   if (face.profile != 0) {
     Status status = select_profile(*context, face.profile, device);
-    if (!status.is_ok()) return refused(file, status.message(), told);
+    if (!status.is_ok()) return refused(file, status.message(), told.text());
   }
   for (std::size_t i = 0; i < face.bounds.size(); ++i) {
     const std::string& name = face.spec.inputs[i].name;
     if (!context->setInputShape(name.c_str(), dims_of(face.bounds[i].max))) {
-      return refused(file, "input '" + name + "' does not take the profile's own sizes", told);
+      return refused(file, "input '" + name + "' does not take the profile's own sizes",
+                     told.text());
     }
   }
   for (const TensorSpec& output : face.spec.outputs) {

@@ -3,6 +3,7 @@
 #include "backends/tensorrt/told.h"
 
 namespace slipstream::tensorrt {
+
 Engine::Engine(std::shared_ptr<device::Device> device, std::unique_ptr<nvinfer1::IRuntime> runtime,
                std::unique_ptr<nvinfer1::ICudaEngine> engine)
     : device_(std::move(device)), runtime_(std::move(runtime)), engine_(std::move(engine)) {}
@@ -28,6 +29,12 @@ Result<std::shared_ptr<Engine>> EngineSource::engine() {
 void EngineSource::forget(const std::shared_ptr<Engine>& lost) noexcept {
   const std::scoped_lock lock(mutex_);
   if (current_ == lost) current_.reset();
+}
+
+void EngineSource::forget_unless_shared(const std::shared_ptr<Engine>& engine) noexcept {
+  constexpr long kOursAndTheCallers = 2;  // others get theirs with the mutex
+  const std::scoped_lock lock(mutex_);
+  if (current_ == engine && current_.use_count() == kOursAndTheCallers) current_.reset();
 }
 
 Result<std::shared_ptr<Engine>> EngineSource::deserialize() const {

@@ -55,6 +55,9 @@ class EngineSource {
   [[nodiscard]] Result<std::shared_ptr<Engine>> engine();
   // Its device is lost: the next who asks gets another one.
   void forget(const std::shared_ptr<Engine>& lost) noexcept;
+  // Nothing could be made of it for the caller: where nobody else has it, it ends with the caller's
+  // share. It may be that its device is lost, which only TensorRT knows so far.
+  void forget_unless_shared(const std::shared_ptr<Engine>& engine) noexcept;
 
  private:
   [[nodiscard]] Result<std::shared_ptr<Engine>> deserialize() const;

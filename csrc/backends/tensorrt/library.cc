@@ -73,11 +73,9 @@ Result<std::unique_ptr<nvinfer1::IRuntime>> Library::create_runtime() const {
   if (is_object(made)) {
     return std::unique_ptr<nvinfer1::IRuntime>(static_cast<nvinfer1::IRuntime*>(made));
   }
-  const std::string text = told.text();
   return unavailable("tensorrt backend: TensorRT " + to_string(facts_.version) + " (" +
                      facts_.library + ") does not start; it needs a GPU of NVIDIA's and a driver " +
-                     "that is new enough for it" +
-                     (text.empty() ? "" : ". TensorRT says: " + text));
+                     "that is new enough for it" + in_its_words(told.text()));
 }
 
 Result<std::unique_ptr<Library>> Library::load(const std::string& path) {

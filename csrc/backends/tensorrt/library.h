@@ -36,8 +36,8 @@ class Library {
   // With that device for what is loaded on it.
   [[nodiscard]] RuntimeFacts facts(std::string device) const;
 
-  // kUnavailable where TensorRT does not start, as without a GPU; says what it said. Throws
-  // std::bad_alloc. With the device entered.
+  // kUnavailable where TensorRT does not start, as with a driver that is too old for it; says what
+  // it said. Throws std::bad_alloc. With the device entered.
   [[nodiscard]] Result<std::unique_ptr<nvinfer1::IRuntime>> create_runtime() const;
 
  private:

@@ -1,6 +1,6 @@
 // TensorRtModel: a plan that was loaded onto one GPU or several, and what it takes and gives.
 //
-// Its instances are on device::DeviceInstance, each with a pipeline and an execution context of its
+// Its instances are on device::DeviceInstance, each with a pipeline and execution contexts of its
 // own; the engine, which has the weights, those on one GPU share.
 // Threads: any; immutable after load. Ownership: instances are destroyed before the model, tensors
 // they returned may outlive it. Failure: see load_tensorrt_model.
@@ -42,9 +42,10 @@ using OpenDevice = Result<std::shared_ptr<device::Device>> (*)(int index) noexce
 // Throws std::bad_alloc.
 //   kInvalidArgument     a bad option; a file that is no plan, is damaged, or takes or gives what
 //                        slipstream cannot serve
-//   kNotFound            no file there, or no TensorRT
-//   kFailedPrecondition  the library cannot be used, or the plan is not for it or for this GPU
-//   kUnavailable         no GPU, or it is lost
+//   kNotFound            no file there, no TensorRT, no driver of NVIDIA's, or no such GPU
+//   kFailedPrecondition  the driver or the library cannot be used, or the plan is not for that
+//                        library or for this GPU
+//   kUnavailable         TensorRT does not start, or the GPU is lost
 //   kResourceExhausted   the GPU has not memory for it
 [[nodiscard]] Result<std::unique_ptr<Model>> load_tensorrt_model(const ModelConfig& config,
                                                                  OpenDevice open_device);

@@ -10,7 +10,7 @@
 //   host_code     true: plans may bring code for the host, as version compatible ones do; false
 //                 (default)
 //   graph_rows    batches of up to so many rows are recorded as CUDA graphs where the plan can be,
-//                 and takes single rows (default 0: none)
+//                 and takes single rows; each has an execution context of its own (default 0: none)
 //
 // Plain data, immutable once parsed. Errors name the option and what it may be.
 #pragma once

@@ -9,9 +9,11 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "core/status.h"
 
@@ -26,6 +28,13 @@ struct Version {
 };
 
 [[nodiscard]] std::string to_string(const Version& version);
+
+// Bytes, and the builder's version as major, minor, patch.
+inline constexpr std::string_view kPlanMark = "ftrt";
+inline constexpr std::size_t kPlanLayoutAt = 4;
+inline constexpr std::size_t kPlanVersionAt = 24;
+inline constexpr std::size_t kPlanHeaderBytes = 28;
+inline constexpr std::uint32_t kKnownPlanLayout = 0;
 
 struct PlanHeader {
   std::optional<Version> built_by;  // nullopt: a layout that is not known

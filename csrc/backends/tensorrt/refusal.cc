@@ -27,6 +27,14 @@ std::string name_of(const RuntimeFacts& runtime) {
 
 }  // namespace
 
+std::string in_its_words(const std::string& told) {
+  return told.empty() ? std::string() : ". TensorRT says: " + told;
+}
+
+Status refused(const std::string& file, const std::string& what, const std::string& told) {
+  return internal_error("tensorrt backend: " + file + ": " + what + in_its_words(told));
+}
+
 Status why_not_deserialized(const std::string& file, const PlanHeader& header,
                             const RuntimeFacts& runtime, const std::string& told) {
   const std::string lower = lower_of(told);
@@ -34,7 +42,7 @@ Status why_not_deserialized(const std::string& file, const PlanHeader& header,
       header.built_by ? "built by TensorRT " + to_string(*header.built_by) : "of an unknown layout";
   const std::string begin = "tensorrt backend: " + file + ", a plan " + builder +
                             ", does not load with " + name_of(runtime) + " on " + runtime.device;
-  const std::string end = told.empty() ? "" : ". TensorRT says: " + told;
+  const std::string end = in_its_words(told);
   if (mentions_any(lower, {"outofmemory", "out of memory"})) {
     return resource_exhausted(begin + ": the device has not memory for it; unload another model" +
                               end);

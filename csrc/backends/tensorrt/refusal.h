@@ -1,9 +1,10 @@
-// Why a plan does not deserialize, for people: what the plan says of itself, what TensorRT said,
-// and what to do about it.
+// What TensorRT refuses, for people: with its own words, and, of a plan that does not deserialize,
+// with what the plan says of itself and what to do about it.
 //
-// TensorRT answers a null pointer and writes the reason to its log, whose words are not an
-// interface. So the kind of failure is told from versions where they say it, from a few words that
-// have been the same for years else, and TensorRT's own text is always part of the message.
+// TensorRT answers false or a null pointer and writes the reason to its log (told.h), whose words
+// are not an interface. So the kind of failure is told from versions where they say it, from a few
+// words that have been the same for years else, and TensorRT's own text is always part of the
+// message.
 //
 // Threads: any; pure. Throws std::bad_alloc.
 #pragma once
@@ -15,6 +16,13 @@
 #include "core/status.h"
 
 namespace slipstream::tensorrt {
+
+// The end of a message that has TensorRT's words; empty where it said nothing.
+[[nodiscard]] std::string in_its_words(const std::string& told);
+
+// kInternal: TensorRT refused something that it should take. `file` is the plan's.
+[[nodiscard]] Status refused(const std::string& file, const std::string& what,
+                             const std::string& told);
 
 struct RuntimeFacts {
   std::string library;  // its path, or the name it was found by

@@ -8,8 +8,8 @@
 #include "backends/torch/failures.h"
 #include "backends/torch/package_model.h"
 #include "backends/torch/script_model.h"
+#include "backends/torch/shared_device.h"
 #include "device/device_instance.h"
-#include "device/graphed_computation.h"
 
 namespace slipstream::libtorch {
 namespace {
@@ -41,36 +41,55 @@ Result<std::unique_ptr<Model>> DeviceModel::load(const ModelConfig& config, Torc
   if (Status status = check_options(options); !status.is_ok()) return status;
   std::unique_ptr<DeviceModel> made(new DeviceModel(std::move(options)));
   for (const int ordinal : made->options_.devices) {
-    Result<TorchTarget> target = open_target(ordinal);
-    if (!target.is_ok()) return target.status();
-    const device::Entered entered(*target.value().device);
-    Result<std::unique_ptr<Model>> model = load_on(target.value(), config, made->options_);
+    Result<TorchTarget> opened = open_target(ordinal);
+    if (!opened.is_ok()) return opened.status();
+    TorchTarget target = std::move(opened).value();
+    target.device = std::make_shared<SharedDevice>(std::move(target.device), &give_back_unused);
+    const device::Entered entered(*target.device);
+    // A package allocates its weights beside libtorch, and says only that this failed.
+    if (made->options_.kind == Kind::kPackage) give_back_unused();
+    made->copies_.push_back({target, nullptr});
+    Result<std::unique_ptr<Model>> model = load_on(target, config, made->options_);
     if (!model.is_ok()) return model.status();
-    made->copies_.push_back({std::move(target).value(), std::move(model).value()});
+    wait_for_work(target.place);  // weights: instances compute on other streams
+    made->copies_.back().model = std::move(model).value();
   }
   return std::unique_ptr<Model>(std::move(made));
 }
 
+DeviceModel::~DeviceModel() {
+  for (Copy& copy : copies_) {
+    const device::Entered entered(*copy.target.device);
+    copy.model.reset();
+    give_back_unused();
+  }
+}
+
+// More rows than the model takes are none that could be padded to.
+device::GraphOptions DeviceModel::graph_options() const noexcept {
+  const std::int64_t most = spec().max_rows;
+  return {.max_rows = most > 0 ? std::min(options_.graph_rows, most) : options_.graph_rows};
+}
+
 Result<std::unique_ptr<Instance>> DeviceModel::create_instance() noexcept {
-  return guarded("torch backend: no instance can be made",
-                 [this]() -> Result<std::unique_ptr<Instance>> {
-                   device::Place place = places_.take();
-                   const Copy& copy = copies_[place.index()];
-                   const bool is_recorded = options_.graph_rows > 0 && may_run_inline();
-                   auto computation = std::make_unique<DeviceComputation>(
-                       copy.target, std::move(place), *copy.model,
-                       is_recorded ? DeviceComputation::Outputs::kCopied
-                                   : DeviceComputation::Outputs::kHandedOver);
-                   const device::Entered entered(*copy.target.device);
-                   if (Status status = computation->build(); !status.is_ok()) return status;
-                   std::unique_ptr<device::Computation> whole = std::move(computation);
-                   if (is_recorded) {
-                     whole = std::make_unique<device::GraphedComputation>(
-                         std::move(whole), device::GraphOptions{.max_rows = options_.graph_rows});
-                   }
-                   return device::DeviceInstance::create(copy.target.device, std::move(whole),
-                                                         spec(), {.slots = options_.slots});
-                 });
+  return guarded(
+      "torch backend: no instance can be made", [this]() -> Result<std::unique_ptr<Instance>> {
+        device::Place place = places_.take();
+        const Copy& copy = copies_[place.index()];
+        const bool is_recorded = options_.graph_rows > 0 && may_run_inline();
+        auto computation = std::make_unique<DeviceComputation>(
+            copy.target, std::move(place), *copy.model,
+            is_recorded ? DeviceComputation::Outputs::kCopied
+                        : DeviceComputation::Outputs::kHandedOver);
+        const device::Entered entered(*copy.target.device);
+        if (Status status = computation->build(); !status.is_ok()) return status;
+        std::unique_ptr<device::Computation> whole = std::move(computation);
+        if (is_recorded) {
+          whole = std::make_unique<device::GraphedComputation>(std::move(whole), graph_options());
+        }
+        return device::DeviceInstance::create(copy.target.device, std::move(whole), spec(),
+                                              {.slots = options_.slots});
+      });
 }
 
 }  // namespace slipstream::libtorch

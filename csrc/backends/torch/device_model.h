@@ -2,10 +2,9 @@
 // once on each; every instance has a stream and a pipeline of its own (csrc/device).
 //
 // Threads: of the model any, immutable after load. Ownership: instances are destroyed before the
-// model; tensors that they gave may outlive it. Failure: as the models on the CPU, and
-// kFailedPrecondition without a usable GPU, kResourceExhausted where it has no memory;
-// kInvalidArgument for what only the CPU takes: texts, numbers that are no tensors, modules that
-// remember.
+// model; tensors that they gave may outlive it. Failure: as the models on the CPU, and as
+// open_target() without a usable GPU, kResourceExhausted where it has no memory; kInvalidArgument
+// for what only the CPU takes: texts, numbers that are no tensors, modules that remember.
 #pragma once
 
 #include <memory>
@@ -14,6 +13,7 @@
 #include "backends/torch/options.h"
 #include "backends/torch/target.h"
 #include "core/backend.h"
+#include "device/graphed_computation.h"
 #include "device/places.h"
 
 namespace slipstream::libtorch {
@@ -23,6 +23,11 @@ class DeviceModel final : public Model {
   // Throws std::bad_alloc, and what libtorch throws.
   [[nodiscard]] static Result<std::unique_ptr<Model>> load(const ModelConfig& config,
                                                            TorchOptions options);
+
+  // Others have the memory then: libtorch would keep it.
+  ~DeviceModel() override;
+  DeviceModel(const DeviceModel&) = delete;
+  DeviceModel& operator=(const DeviceModel&) = delete;
 
   [[nodiscard]] const ModelSpec& spec() const noexcept override { return copies_[0].model->spec(); }
   [[nodiscard]] Result<std::unique_ptr<Instance>> create_instance() noexcept override;
@@ -37,6 +42,8 @@ class DeviceModel final : public Model {
     TorchTarget target;
     std::unique_ptr<Model> model;
   };
+
+  [[nodiscard]] device::GraphOptions graph_options() const noexcept;
 
   explicit DeviceModel(TorchOptions options)
       : options_(std::move(options)), places_(options_.devices.size()) {}

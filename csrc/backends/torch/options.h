@@ -11,7 +11,7 @@
 //   intra_op_threads  threads that one operator may use, 1 to 256 (default 1: parallelism comes
 //   from
 //                     instances)
-//   runners           of a package: executions side by side, 1 to 256 (default 1)
+//   runners           of a package on the cpu: executions side by side, 1 to 256 (default 1)
 //   sizes             of a package: what its machine code relies on and does not check. One line a
 //                     name, "NAME LEAST MOST PLACE...", PLACE as in "0:1" for axis 1 of input 0:
 //                     these axes have one size, in this range

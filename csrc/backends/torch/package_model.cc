@@ -8,6 +8,7 @@
 
 #include "backends/torch/checks.h"
 #include "backends/torch/failures.h"
+#include "backends/torch/target.h"
 #include "backends/torch/threads.h"
 #include "backends/torch/values.h"
 
@@ -28,6 +29,10 @@ std::int64_t most_rows(const TorchOptions& options) {
 bool has_strings(const std::vector<TensorSpec>& tensors) {
   return std::ranges::any_of(
       tensors, [](const TensorSpec& tensor) { return tensor.dtype == DType::kString; });
+}
+
+bool is_on_device(const TorchOptions& options) {
+  return !options.devices.empty();
 }
 
 }  // namespace
@@ -53,8 +58,19 @@ PackageModel::PackageModel(const std::string& path, TorchOptions options, c10::D
       place_(place),
       spec_{options_.inputs, options_.outputs, options_.batchable, most_rows(options_)},
       loader_(std::make_unique<torch::inductor::AOTIModelPackageLoader>(
-          path, kModelName, /*run_single_threaded=*/false,
-          static_cast<std::size_t>(options_.runners), place.index())) {}
+          path, kModelName, /*run_single_threaded=*/is_on_device(options_),
+          is_on_device(options_) ? 1 : static_cast<std::size_t>(options_.runners), place.index())) {
+}
+
+std::vector<at::Tensor> PackageModel::run(const std::vector<at::Tensor>& inputs) const {
+  if (!is_on_device(options_)) return loader_->run(inputs);
+  const std::scoped_lock lock(mutex_);
+  std::vector<at::Tensor> outputs = loader_->run(inputs);
+  // The first call may compute constants, on its stream, that those on others rely on.
+  if (!has_run_) wait_for_work(place_);
+  has_run_ = true;
+  return outputs;
+}
 
 std::string PackageModel::compiled_for() const {
   const auto metadata = loader_->get_metadata();

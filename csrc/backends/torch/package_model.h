@@ -3,14 +3,19 @@
 //
 // A package holds a shared library, so opening one runs whatever is in it: only those are opened
 // that were compiled here, or that the operator has allowed as he allows code.
-// It keeps `runners` copies of what a call needs, beside one set of weights; more callers wait.
-// Threads: of the model any, immutable after load; of an instance one at a time. Ownership:
-// instances are destroyed before the model; tensors that they gave may outlive it.
+// On the CPU it keeps `runners` copies of what a call needs, beside one set of weights; more
+// callers wait. On a GPU there is one, and callers wait for each other while one of them puts its
+// work on its stream: a package would take a copy for as long as the device is at it, wait on the
+// host where all are taken, and record by an event what it has taken, which nothing can ask about
+// any more once that was recorded into a graph (AOTInductorModelContainer::run()). Threads: of the
+// model any, immutable after load; of an instance one at a time. Ownership: instances are destroyed
+// before the model; tensors that they gave may outlive it.
 #pragma once
 
 #include <torch/csrc/inductor/aoti_package/model_package_loader.h>
 
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -36,16 +41,17 @@ class PackageModel final : public Model {
   [[nodiscard]] c10::Device place() const noexcept { return place_; }
   // "cpu", "cuda"; empty where the package does not say.
   [[nodiscard]] std::string compiled_for() const;
-  // May be called by as many threads as there are runners.
-  [[nodiscard]] std::vector<at::Tensor> run(const std::vector<at::Tensor>& inputs) const {
-    return loader_->run(inputs);
-  }
+  // By any threads; on a GPU on the current stream.
+  [[nodiscard]] std::vector<at::Tensor> run(const std::vector<at::Tensor>& inputs) const;
 
  private:
   TorchOptions options_;
   c10::Device place_;
   ModelSpec spec_;
   std::unique_ptr<torch::inductor::AOTIModelPackageLoader> loader_;
+  // On a GPU:
+  mutable std::mutex mutex_;
+  mutable bool has_run_ = false;  // with the mutex
 };
 
 class PackageInstance final : public Instance {

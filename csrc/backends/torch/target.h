@@ -7,6 +7,8 @@
 #pragma once
 
 #include <c10/core/Device.h>
+#include <c10/core/Stream.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <memory>
 
@@ -20,11 +22,24 @@ struct TorchTarget {
   c10::Device place{c10::kCPU};
 };
 
-// kFailedPrecondition: no such GPU, no driver, or this backend cannot use one.
+//   kNotFound            no driver of NVIDIA's, or no GPU of that number
+//   kFailedPrecondition  the driver cannot be used, or this backend cannot use a GPU
 [[nodiscard]] Result<TorchTarget> open_target(int ordinal);
 
-// A stream of the target's device. What is recorded on it has memory of its own in libtorch's
-// allocator, which nobody else gets (at::cuda::CUDAGraph).
+// Blocks until what this thread has put on libtorch's current stream there is done. Throws what
+// libtorch throws.
+inline void wait_for_work(c10::Device place) {
+  if (place.is_cpu()) return;
+  c10::impl::VirtualGuardImpl(place.type()).getStream(place).synchronize();
+}
+
+// libtorch gives back what it has freed and keeps for itself, of all devices, where nothing is
+// recorded at the time. Waits for what is in progress.
+void give_back_unused() noexcept;
+
+// A stream of the target's device. What is recorded on it has memory in libtorch's allocator that
+// nobody else gets, and that all graphs of the stream share (graph_memory.h): they are launched on
+// that stream only.
 class ComputeStream : public device::Stream {
  public:
   // Between the two, what this thread asks of libtorch on this device goes to this stream.

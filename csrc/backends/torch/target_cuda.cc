@@ -1,4 +1,5 @@
 #include <ATen/cuda/CUDAGraph.h>
+#include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
 
@@ -6,6 +7,7 @@
 #include <utility>
 
 #include "backends/torch/failures.h"
+#include "backends/torch/graph_memory.h"
 #include "backends/torch/target.h"
 #include "cuda/cuda_device.h"
 
@@ -16,11 +18,13 @@ constexpr const char* kRecording = "torch backend: the model cannot be recorded 
 
 class TorchGraph final : public device::Graph {
  public:
-  explicit TorchGraph(std::unique_ptr<at::cuda::CUDAGraph> graph) : graph_(std::move(graph)) {}
+  TorchGraph(std::shared_ptr<GraphMemory> memory, std::unique_ptr<at::cuda::CUDAGraph> graph)
+      : memory_(std::move(memory)), graph_(std::move(graph)) {}
 
   void replay() { graph_->replay(); }
 
  private:
+  std::shared_ptr<GraphMemory> memory_;  // outlives the graph
   std::unique_ptr<at::cuda::CUDAGraph> graph_;
 };
 
@@ -50,22 +54,35 @@ class CudaComputeStream final : public ComputeStream {
 
   // Only what this thread does is held to the rules of recording, as csrc/cuda has it.
   Status begin_capture() noexcept override {
-    return guarded(kRecording, [this] {
+    std::unique_ptr<at::cuda::CUDAGraph> graph;
+    Status status = guarded(kRecording, [&] {
       const c10::cuda::CUDAStreamGuard here(torchs_);
-      recorded_ = std::make_unique<at::cuda::CUDAGraph>();
-      recorded_->capture_begin({0, 0}, cudaStreamCaptureModeThreadLocal);
+      if (memory_ == nullptr) memory_ = std::make_shared<GraphMemory>(torchs_.device_index());
+      memory_->remember_users();
+      graph = std::make_unique<at::cuda::CUDAGraph>();
+      graph->capture_begin(memory_->id(), cudaStreamCaptureModeThreadLocal);
       return Status::ok();
     });
+    if (status.is_ok()) {
+      recorded_ = std::move(graph);
+    } else if (graph != nullptr) {
+      // In case that it threw after the stream had begun: else this is refused, and that is all.
+      static_cast<void>(inner_->end_capture());
+      memory_->undo(std::move(graph));
+    }
+    return status;
   }
   Result<std::unique_ptr<device::Graph>> end_capture() noexcept override {
-    // Whatever comes of it, nothing is recorded any more: its destructor ends what is left.
     std::unique_ptr<at::cuda::CUDAGraph> graph = std::move(recorded_);
-    return guarded(kRecording, [&]() -> Result<std::unique_ptr<device::Graph>> {
+    auto ended = guarded(kRecording, [&]() -> Result<std::unique_ptr<device::Graph>> {
       if (graph == nullptr) return failed_precondition("torch backend: nothing is recorded");
       const c10::cuda::CUDAStreamGuard here(torchs_);
       graph->capture_end();
-      return std::unique_ptr<device::Graph>(std::make_unique<TorchGraph>(std::move(graph)));
+      return std::unique_ptr<device::Graph>(
+          std::make_unique<TorchGraph>(memory_, std::move(graph)));
     });
+    if (!ended.is_ok() && graph != nullptr) memory_->undo(std::move(graph));
+    return ended;
   }
   Status launch(device::Graph& graph) noexcept override {
     return guarded("torch backend: the recorded model cannot be launched", [&] {
@@ -79,6 +96,7 @@ class CudaComputeStream final : public ComputeStream {
   std::unique_ptr<device::Stream> inner_;
   c10::cuda::CUDAStream torchs_;
   std::optional<c10::cuda::CUDAStreamGuard> guard_;
+  std::shared_ptr<GraphMemory> memory_;            // from the first recording on
   std::unique_ptr<at::cuda::CUDAGraph> recorded_;  // while it is recorded
 };
 
@@ -91,6 +109,14 @@ Result<TorchTarget> open_target(int ordinal) {
   }
   const auto index = static_cast<c10::DeviceIndex>(ordinal);
   return TorchTarget{.device = std::move(device).value(), .place = {c10::kCUDA, index}};
+}
+
+void give_back_unused() noexcept {
+  // Refused while something is recorded, and where a device is lost: then nothing is given back.
+  static_cast<void>(guarded("torch backend: no memory can be given back", [] {
+    c10::cuda::CUDACachingAllocator::emptyCache();
+    return Status::ok();
+  }));
 }
 
 Result<std::unique_ptr<ComputeStream>> make_stream(const TorchTarget& target) {

@@ -8,6 +8,8 @@ Result<TorchTarget> open_target(int /*ordinal*/) {
       "torch for CUDA and nvidia-cuda-runtime, and run `slipstream build-backend torch`");
 }
 
+void give_back_unused() noexcept {}
+
 Result<std::unique_ptr<ComputeStream>> make_stream(const TorchTarget& /*target*/) {
   return failed_precondition("torch backend: it was built without CUDA");
 }

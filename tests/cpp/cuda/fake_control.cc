@@ -75,6 +75,11 @@ CUresult fake_cuda_launch(CUstream stream, void (*kernel)(void*), void* argument
   return state().put(stream, {.work = [kernel, argument] { kernel(argument); }, .point = {}});
 }
 
+bool fake_cuda_is_capturing(CUstream stream) {
+  const Lock lock(state().mutex);
+  return stream->captured != nullptr;
+}
+
 std::uint64_t fake_cuda_blocking_calls() {
   const Lock lock(state().mutex);
   return state().blocking_calls;
@@ -101,6 +106,11 @@ int fake_cuda_objects() {
 
 int fake_cuda_entered() {
   return static_cast<int>(fake::thread_stack().size());
+}
+
+int fake_cuda_current_device() {
+  const Lock lock(state().mutex);
+  return fake::thread_stack().empty() ? -1 : fake::thread_stack().back()->device;
 }
 
 std::uint64_t fake_cuda_pageable_copies() {

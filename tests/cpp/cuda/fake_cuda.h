@@ -38,6 +38,8 @@ FAKE_CUDA_API void fake_cuda_reset(int device);
 
 // Puts a computation on a stream, as a kernel's launch would.
 FAKE_CUDA_API CUresult fake_cuda_launch(CUstream stream, void (*kernel)(void*), void* argument);
+// Whether what is put on the stream is recorded, and not done.
+FAKE_CUDA_API bool fake_cuda_is_capturing(CUstream stream);
 
 // Calls so far that a real driver may wait in for what is in progress.
 FAKE_CUDA_API std::uint64_t fake_cuda_blocking_calls();
@@ -49,6 +51,7 @@ FAKE_CUDA_API int fake_cuda_contexts(int device);
 FAKE_CUDA_API int fake_cuda_retained(int device);
 // Streams, events, graphs and blocks of memory that exist now, of all devices.
 FAKE_CUDA_API int fake_cuda_objects();
-// Contexts on the calling thread's stack.
+// Contexts on the calling thread's stack; the device of the innermost, -1 without one.
 FAKE_CUDA_API int fake_cuda_entered();
+FAKE_CUDA_API int fake_cuda_current_device();
 FAKE_CUDA_API unsigned int fake_cuda_stream_flags(CUstream stream);

@@ -3,14 +3,20 @@
 
 #include <NvInferRuntime.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstring>
 #include <deque>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <set>
+#include <span>
 #include <string>
+#include <string_view>
 
+#include "backends/tensorrt/plan_header.h"
 #include "cuda/fake_cuda.h"
 #include "fake_plan.h"
 #include "unused_functions.h"
@@ -18,14 +24,16 @@
 namespace nvinfer1::fake {
 namespace {
 
-constexpr std::size_t kHeaderBytes = 28;
+namespace tensorrt = slipstream::tensorrt;
+
+constexpr std::int64_t kScratchBytes = std::int64_t{3} << 20U;
 
 std::atomic<int> objects{0};
 std::atomic<int> engines{0};
 std::atomic<int> misuses{0};
 std::atomic<int> executions{0};
 std::atomic<int> refused_after{-1};
-std::atomic<bool> refuses_contexts{false};
+std::atomic<int> refused_contexts_after{-1};
 std::atomic<bool> refuses_start{false};
 
 struct Counted {
@@ -37,6 +45,16 @@ struct Counted {
 
 void require_entered() {
   if (fake_cuda_entered() == 0) ++misuses;
+}
+
+// As CUDA's runtime does, which a real one is linked to: of each device that it was used on it has
+// the primary context until the process ends.
+void hold_context() {
+  static std::mutex mutex;
+  static std::set<int> held;
+  const std::scoped_lock lock(mutex);
+  const int device = fake_cuda_current_device();
+  if (device >= 0 && held.insert(device).second) fake_cuda_stranger(device, true);
 }
 
 struct Shared {
@@ -53,6 +71,12 @@ struct Doubling {
   std::byte* to;
   std::int64_t bytes;
   DataType type;
+  // Where it was recorded: how often the context's state had changed by then, and has by now.
+  std::optional<int> recorded_at;
+  std::shared_ptr<const std::atomic<int>> changes;
+
+  // What was recorded was so for a state that the context has no more: it computes something else.
+  [[nodiscard]] bool is_stale() const { return recorded_at && changes->load() != *recorded_at; }
 
   template <class T>
   void run_as() const {
@@ -65,6 +89,10 @@ struct Doubling {
   }
   static void run(void* argument) {
     const auto* const job = static_cast<const Doubling*>(argument);
+    if (job->is_stale()) {
+      std::memset(job->to, 0x55, static_cast<std::size_t>(job->bytes));
+      return;
+    }
     if (job->type == DataType::kFLOAT) return job->run_as<float>();
     if (job->type == DataType::kINT32) return job->run_as<std::uint32_t>();
     if (job->type == DataType::kINT64) return job->run_as<std::uint64_t>();
@@ -75,7 +103,8 @@ struct Doubling {
 
 class ContextParts final : public UnusedVExecutionContext {
  public:
-  explicit ContextParts(std::shared_ptr<Shared> shared) : shared_(std::move(shared)) {
+  ContextParts(std::shared_ptr<Shared> shared, bool brings_memory)
+      : shared_(std::move(shared)), has_memory_(brings_memory) {
     ++shared_->contexts;
   }
   ContextParts(const ContextParts&) = delete;
@@ -89,6 +118,7 @@ class ContextParts final : public UnusedVExecutionContext {
     require_entered();
     if (profile < 0 || profile >= shared_->plan.profiles() || stream == nullptr) return false;
     profile_ = static_cast<std::size_t>(profile);
+    change();
     return true;
   }
   bool setInputShape(char const* name, Dims const& dims) noexcept override {
@@ -96,6 +126,9 @@ class ContextParts final : public UnusedVExecutionContext {
     if (input == nullptr || !input->is_input || !is_taken(*input, dims)) {
       shared_->error("setInputShape: the dimensions do not satisfy the profile");
       return false;
+    }
+    if (!shapes_.contains(name) || !std::ranges::equal(sizes_of(shapes_[name]), sizes_of(dims))) {
+      change();
     }
     shapes_[name] = dims;
     return true;
@@ -117,9 +150,19 @@ class ContextParts final : public UnusedVExecutionContext {
     addresses_[name] = data;
     return true;
   }
+  void setDeviceMemoryV2(void* memory, int64_t bytes) noexcept override {
+    has_memory_ = memory != nullptr && bytes >= kScratchBytes;
+  }
   bool enqueueV3(cudaStream_t stream) noexcept override {
     require_entered();
+    if (!has_memory_) ++misuses;
     ++executions;
+    const bool is_recorded = fake_cuda_is_capturing(stream);
+    if (is_recorded && is_changed_) {
+      shared_->error("enqueueV3: memory is needed for the new shapes, and a stream is captured");
+      return false;
+    }
+    is_changed_ = false;
     if (refused_after.load() >= 0 && refused_after.fetch_sub(1) == 0) {
       shared_->error("enqueueV3: a tactic failed");
       return false;
@@ -131,7 +174,9 @@ class ContextParts final : public UnusedVExecutionContext {
       jobs_.push_back({.from = static_cast<const std::byte*>(addresses_[tensor.of]),
                        .to = static_cast<std::byte*>(addresses_[tensor.name]),
                        .bytes = bytes_of(tensor.type, getTensorShape(tensor.name.c_str())),
-                       .type = tensor.type});
+                       .type = tensor.type,
+                       .recorded_at = is_recorded ? std::optional(changes_->load()) : std::nullopt,
+                       .changes = changes_});
       if (fake_cuda_launch(stream, &Doubling::run, &jobs_.back()) != CUDA_SUCCESS) {
         shared_->error("enqueueV3: the launch failed");
         return false;
@@ -141,6 +186,13 @@ class ContextParts final : public UnusedVExecutionContext {
   }
 
  private:
+  static std::span<const std::int64_t> sizes_of(const Dims& dims) {
+    return {dims.d, static_cast<std::size_t>(dims.nbDims)};
+  }
+  void change() {
+    changes_->fetch_add(1);
+    is_changed_ = true;
+  }
   bool is_taken(const FakeTensor& input, const Dims& dims) const {
     if (dims.nbDims != input.dims.nbDims) return false;
     for (int axis = 0; axis < dims.nbDims; ++axis) {
@@ -155,6 +207,9 @@ class ContextParts final : public UnusedVExecutionContext {
   }
 
   std::shared_ptr<Shared> shared_;
+  bool has_memory_;
+  bool is_changed_ = true;  // since what was enqueued last
+  std::shared_ptr<std::atomic<int>> changes_ = std::make_shared<std::atomic<int>>(0);
   std::size_t profile_ = 0;
   std::map<std::string, Dims> shapes_;
   std::map<std::string, void*> addresses_;
@@ -163,7 +218,8 @@ class ContextParts final : public UnusedVExecutionContext {
 
 class FakeContext final : public IExecutionContext, Counted {
  public:
-  explicit FakeContext(std::shared_ptr<Shared> shared) : parts_(std::move(shared)) {
+  FakeContext(std::shared_ptr<Shared> shared, bool brings_memory)
+      : parts_(std::move(shared), brings_memory) {
     mImpl = &parts_;
   }
 
@@ -184,11 +240,11 @@ class EngineParts final : public UnusedVCudaEngine {
   IExecutionContext* createExecutionContext(
       ExecutionContextAllocationStrategy strategy) noexcept override {
     require_entered();
-    if (refuses_contexts.load() && strategy != ExecutionContextAllocationStrategy::kUSER_MANAGED) {
+    if (refused_contexts_after.load() >= 0 && refused_contexts_after.fetch_sub(1) == 0) {
       shared_->error("createExecutionContext: out of memory");
       return nullptr;
     }
-    return new FakeContext(shared_);
+    return new FakeContext(shared_, strategy != ExecutionContextAllocationStrategy::kUSER_MANAGED);
   }
   int32_t getNbOptimizationProfiles() const noexcept override { return plan().profiles(); }
   int32_t getNbIOTensors() const noexcept override {
@@ -216,7 +272,8 @@ class EngineParts final : public UnusedVCudaEngine {
     const auto place = static_cast<std::size_t>(profile);
     return place < bounds.size() ? bounds[place] : Dims{.nbDims = -1, .d = {}};
   }
-  int64_t getDeviceMemorySizeV2() const noexcept override { return int64_t{3} << 20; }
+  int64_t getDeviceMemorySizeV2() const noexcept override { return kScratchBytes; }
+  int64_t getDeviceMemorySizeForProfileV2(int32_t) const noexcept override { return kScratchBytes; }
 
  private:
   [[nodiscard]] const FakePlan& plan() const { return shared_->plan; }
@@ -247,11 +304,16 @@ class RuntimeParts final : public UnusedVRuntime {
       return nullptr;
     };
     const auto* const bytes = static_cast<const char*>(blob);
-    if (size < kHeaderBytes || std::memcmp(bytes, "ftrt", 4) != 0) return error("no magic tag");
-    if (bytes[24] != NV_TENSORRT_MAJOR || bytes[25] != NV_TENSORRT_MINOR) {
+    if (!std::string_view(bytes, size).starts_with(tensorrt::kPlanMark) ||
+        size < tensorrt::kPlanHeaderBytes) {
+      return error("no magic tag");
+    }
+    if (bytes[tensorrt::kPlanVersionAt] != NV_TENSORRT_MAJOR ||
+        bytes[tensorrt::kPlanVersionAt + 1] != NV_TENSORRT_MINOR) {
       return error("the version tag does not match");
     }
-    auto plan = read_fake_plan(std::string(bytes + kHeaderBytes, size - kHeaderBytes));
+    auto plan = read_fake_plan(
+        std::string(bytes + tensorrt::kPlanHeaderBytes, size - tensorrt::kPlanHeaderBytes));
     if (!plan) return error("the archive ends too soon");
     if (plan->needs == "other-gpu") {
       return error("the plan was generated on an incompatible device");
@@ -259,6 +321,7 @@ class RuntimeParts final : public UnusedVRuntime {
     if (plan->needs == "host-code" && !is_host_code_allowed_) {
       return error("engine host code is not allowed");
     }
+    hold_context();
     return new FakeEngine(
         std::shared_ptr<Shared>(new Shared{.logger = logger_, .plan = *std::move(plan)}));
   }
@@ -309,8 +372,8 @@ FAKE_NVINFER_API int fake_nvinfer_misuses() {
 FAKE_NVINFER_API void fake_nvinfer_refuse_execution(int after) {
   nvinfer1::fake::refused_after.store(after);
 }
-FAKE_NVINFER_API void fake_nvinfer_refuse_contexts(bool refuses) {
-  nvinfer1::fake::refuses_contexts.store(refuses);
+FAKE_NVINFER_API void fake_nvinfer_refuse_context(int after) {
+  nvinfer1::fake::refused_contexts_after.store(after);
 }
 FAKE_NVINFER_API void fake_nvinfer_refuse_start(bool refuses) {
   nvinfer1::fake::refuses_start.store(refuses);

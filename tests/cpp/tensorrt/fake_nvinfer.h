@@ -4,7 +4,11 @@
 // TensorRT's own classes with an implementation behind them that computes y = 2x on a stream of the
 // fake CUDA driver (tests/cpp/cuda). Its "plans" are a real plan's header and then text
 // (plan_writer.h). It checks what a real one would crash on: that a device is entered, that shapes
-// are within the profile, that every address was set, and that an engine goes after its contexts.
+// are within the profile, that every address was set, that there is memory for what is between, and
+// that an engine goes after its contexts. As a real one it keeps state with the context: what was
+// recorded of one computes wrongly once its shapes were changed, and nothing is recorded before it
+// was executed in these. And it holds the primary context of a device on which it has made an
+// engine to the end of the process.
 //
 // Threads: any.
 #pragma once
@@ -23,7 +27,7 @@ FAKE_NVINFER_API int fake_nvinfer_executions();
 FAKE_NVINFER_API int fake_nvinfer_misuses();
 // The execution after so many more is refused; -1: none.
 FAKE_NVINFER_API void fake_nvinfer_refuse_execution(int after);
-// No context can be made for want of memory.
-FAKE_NVINFER_API void fake_nvinfer_refuse_contexts(bool refuses);
+// The context after so many more cannot be made, for want of memory; -1: none.
+FAKE_NVINFER_API void fake_nvinfer_refuse_context(int after);
 // It does not start, as without a driver, and answers what real ones do then: no null pointer.
 FAKE_NVINFER_API void fake_nvinfer_refuse_start(bool refuses);

@@ -9,7 +9,7 @@
 int main(int argc, char** argv) {
   if (argc != 2) return 2;
   const std::filesystem::path folder = argv[1];
-  const slipstream::tensorrt::PlanVersion version{
+  const slipstream::tensorrt::Version version{
       .major = NV_TENSORRT_MAJOR, .minor = NV_TENSORRT_MINOR, .patch = NV_TENSORRT_PATCH};
   const auto write = [&](const char* name, const char* text) {
     (void)slipstream::tensorrt::write_plan(folder / name, version, text);

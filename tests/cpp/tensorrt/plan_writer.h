@@ -12,31 +12,27 @@
 // Threads: any. Failure: the test's.
 #pragma once
 
-#include <array>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <string>
 
+#include "backends/tensorrt/plan_header.h"
+
 namespace slipstream::tensorrt {
 
-struct PlanVersion {
-  int major = 0;
-  int minor = 0;
-  int patch = 0;
-};
-
-inline std::string plan_bytes(const PlanVersion& version, const std::string& text,
-                              unsigned char layout = 0) {
-  std::string bytes = "ftrt";
-  bytes += std::string(24, '\0');
-  bytes[4] = static_cast<char>(layout);
-  bytes[24] = static_cast<char>(version.major);
-  bytes[25] = static_cast<char>(version.minor);
-  bytes[26] = static_cast<char>(version.patch);
+inline std::string plan_bytes(const Version& version, const std::string& text,
+                              std::uint32_t layout = kKnownPlanLayout) {
+  std::string bytes(kPlanMark);
+  bytes.resize(kPlanHeaderBytes);
+  std::memcpy(bytes.data() + kPlanLayoutAt, &layout, sizeof layout);
+  bytes[kPlanVersionAt] = static_cast<char>(version.major);
+  bytes[kPlanVersionAt + 1] = static_cast<char>(version.minor);
+  bytes[kPlanVersionAt + 2] = static_cast<char>(version.patch);
   return bytes + text;
 }
 
-inline std::string write_plan(const std::filesystem::path& path, const PlanVersion& version,
+inline std::string write_plan(const std::filesystem::path& path, const Version& version,
                               const std::string& text) {
   std::filesystem::create_directories(path.parent_path());
   std::ofstream(path, std::ios::binary) << plan_bytes(version, text);

@@ -42,7 +42,7 @@ TEST(junk_is_refused_by_the_backend) {
   const Result<Backend*> backend = registry.open("tensorrt");
   REQUIRE(backend.is_ok());
   const auto folder = std::filesystem::temp_directory_path() / "slipstream_tensorrt_library";
-  const PlanVersion version{.major = NV_TENSORRT_MAJOR, .minor = NV_TENSORRT_MINOR, .patch = 0};
+  const Version version{.major = NV_TENSORRT_MAJOR, .minor = NV_TENSORRT_MINOR, .patch = 0};
   const std::string plan = write_plan(folder / "junk.plan", version, std::string(4096, 'x'));
   const Status status =
       backend.value()

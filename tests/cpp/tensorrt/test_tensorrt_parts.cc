@@ -56,6 +56,7 @@ Result<Face> face(const std::vector<Described>& tensors,
 
 TEST(a_header_tells_the_version_that_built_the_plan) {
   const std::string plan = plan_bytes({10, 16, 1}, "more");
+  CHECK_EQ(plan, "ftrt" + std::string(20, '\0') + "\x0A\x10\x01" + '\0' + "more");
   const Result<PlanHeader> header = read_plan_header(bytes_of(plan), "a.plan");
   REQUIRE(header.is_ok());
   CHECK(header.value().built_by == (Version{.major = 10, .minor = 16, .patch = 1}));
@@ -159,6 +160,14 @@ TEST(shapes_out_of_the_profile_are_refused_with_what_it_takes) {
   CHECK(says(check({0, 3}), StatusCode::kInvalidArgument, {"[0, 3]"}));
   CHECK(says(check({1, 4}), StatusCode::kInvalidArgument, {"[1, 4]"}));
   CHECK(says(check({1, 3, 1}), StatusCode::kInvalidArgument, {"[1, 3, 1]"}));
+}
+
+TEST(what_tensorrt_said_ends_the_message) {
+  CHECK_EQ(refused("a.plan", "it is refused", "out of tactics").message(),
+           "tensorrt backend: a.plan: it is refused. TensorRT says: out of tactics");
+  CHECK_EQ(refused("a.plan", "it is refused", "").message(),
+           "tensorrt backend: a.plan: it is refused");
+  CHECK(refused("a.plan", "it is refused", "").code() == StatusCode::kInternal);
 }
 
 TEST(a_plan_that_does_not_load_is_told_with_its_reason_and_what_to_do) {
