@@ -99,15 +99,13 @@ Status OnnxComputation::run(device::Slot& slot) {
   const Result<Bound*> found = bound(slot.number());
   if (!found.is_ok()) return found.status();
   Bound& bound = *found.value();
-  if (Status status = place_outputs(slot); !status.is_ok()) return status;
+  if (Status status = place_outputs(slot, bound); !status.is_ok()) return status;
   const bool is_same =
       bound.moves == slot.moves() && bound.outputs_wanted == slot.outputs_wanted() &&
       std::ranges::equal(bound.inputs, slot.inputs(), {}, {}, &device::Slot::Input::shape);
-  if (!is_same) {
-    if (Status status = bind(slot, bound); !status.is_ok()) {
-      bound.moves = ~std::uint64_t{0};
-      return status;
-    }
+  if (Status status = bind(slot, bound, is_same ? What::kChanging : What::kAll); !status.is_ok()) {
+    bound.moves = ~std::uint64_t{0};
+    return status;
   }
   if (OrtStatus* const failed =
           runtime_.api.RunWithBinding(session_.get(), run_options_.get(), bound.binding.get())) {
@@ -129,24 +127,20 @@ Result<OnnxComputation::Bound*> OnnxComputation::bound(std::size_t slot) {
   return bound_[slot].get();
 }
 
-Status OnnxComputation::bind(device::Slot& slot, Bound& bound) {
-  const Api& api = runtime_.api;
-  api.ClearBoundInputs(bound.binding.get());
-  api.ClearBoundOutputs(bound.binding.get());
-  bound.inputs.clear();
-  for (std::size_t i = 0; i < spec_.inputs.size(); ++i) {
-    const device::Slot::Input& input = slot.inputs()[i];
-    const std::string& name = spec_.inputs[i].name;
-    const Result<Owned<OrtValue>> value = value_at(input.address, input.dtype, input.shape, name);
-    if (!value.is_ok()) return value.status();
-    if (OrtStatus* const failed =
-            api.BindInput(bound.binding.get(), name.c_str(), value.value().get())) {
-      return check(failed);
+// What ONNX Runtime allocated for an output stays in the binding, and the next run would have to
+// fit into it: it is asked to allocate again every time.
+Status OnnxComputation::bind(device::Slot& slot, Bound& bound, What what) {
+  if (what == What::kAll) {
+    runtime_.api.ClearBoundInputs(bound.binding.get());
+    runtime_.api.ClearBoundOutputs(bound.binding.get());
+    bound.inputs.clear();
+    for (std::size_t i = 0; i < spec_.inputs.size(); ++i) {
+      if (Status status = bind_input(slot, bound, i); !status.is_ok()) return status;
+      bound.inputs.push_back(slot.inputs()[i].shape);
     }
-    bound.inputs.push_back(input.shape);
   }
   for (std::size_t i = 0; i < spec_.outputs.size(); ++i) {
-    if (!slot.wants(i)) continue;
+    if (!slot.wants(i) || (what == What::kChanging && is_fixed(i))) continue;
     if (Status status = bind_output(slot, bound, i); !status.is_ok()) return status;
   }
   bound.moves = slot.moves();
@@ -154,25 +148,35 @@ Status OnnxComputation::bind(device::Slot& slot, Bound& bound) {
   return Status::ok();
 }
 
-Status OnnxComputation::bind_output(device::Slot& slot, Bound& bound, std::size_t output) {
+Status OnnxComputation::bind_input(const device::Slot& slot, const Bound& bound,
+                                   std::size_t input) {
+  const device::Slot::Input& placed = slot.inputs()[input];
+  const std::string& name = spec_.inputs[input].name;
+  const Result<Owned<OrtValue>> value = value_at(placed.address, placed.dtype, placed.shape, name);
+  if (!value.is_ok()) return value.status();
+  return check(runtime_.api.BindInput(bound.binding.get(), name.c_str(), value.value().get()));
+}
+
+Status OnnxComputation::bind_output(const device::Slot& slot, const Bound& bound,
+                                    std::size_t output) {
   const Api& api = runtime_.api;
   const TensorSpec& spec = spec_.outputs[output];
   if (!is_fixed(output)) {
     return check(api.BindOutputToDevice(bound.binding.get(), spec.name.c_str(), memory_.get()));
   }
-  const Shape shape = fixed_shape(output, slot.padded_rows());
-  const Result<void*> address = slot.place_output(output, shape);
-  if (!address.is_ok()) return address.status();
-  const Result<Owned<OrtValue>> value = value_at(address.value(), spec.dtype, shape, spec.name);
+  const Result<Owned<OrtValue>> value =
+      value_at(bound.outputs[output], spec.dtype, slot.output_shape(output), spec.name);
   if (!value.is_ok()) return value.status();
   return check(api.BindOutput(bound.binding.get(), spec.name.c_str(), value.value().get()));
 }
 
-Status OnnxComputation::place_outputs(device::Slot& slot) {
+Status OnnxComputation::place_outputs(device::Slot& slot, Bound& bound) const {
+  bound.outputs.resize(spec_.outputs.size());
   for (std::size_t i = 0; i < spec_.outputs.size(); ++i) {
     if (!slot.wants(i) || !is_fixed(i)) continue;
     const Result<void*> address = slot.place_output(i, fixed_shape(i, slot.padded_rows()));
     if (!address.is_ok()) return address.status();
+    bound.outputs[i] = address.value();
   }
   return Status::ok();
 }

@@ -51,20 +51,25 @@ class OnnxComputation final : public device::Computation {
     std::uint64_t moves = ~std::uint64_t{0};
     std::uint64_t outputs_wanted = 0;
     std::vector<Shape> inputs;
+    std::vector<void*> outputs;  // where those are that are fixed
   };
+  // What is bound: everything, or only what is not the same in every run.
+  enum class What : bool { kAll, kChanging };
 
   // All may throw std::bad_alloc.
   [[nodiscard]] Status make();
   [[nodiscard]] Status run(device::Slot& slot);
   [[nodiscard]] Result<Bound*> bound(std::size_t slot);
-  [[nodiscard]] Status bind(device::Slot& slot, Bound& bound);
-  [[nodiscard]] Status bind_output(device::Slot& slot, Bound& bound, std::size_t output);
-  [[nodiscard]] Status place_outputs(device::Slot& slot);
+  [[nodiscard]] Status bind(device::Slot& slot, Bound& bound, What what);
+  [[nodiscard]] Status bind_input(const device::Slot& slot, const Bound& bound, std::size_t input);
+  [[nodiscard]] Status bind_output(const device::Slot& slot, const Bound& bound,
+                                   std::size_t output);
+  [[nodiscard]] Status place_outputs(device::Slot& slot, Bound& bound) const;
   [[nodiscard]] Status take_outputs(device::Slot& slot, const Bound& bound);
   [[nodiscard]] Result<Owned<OrtValue>> value_at(void* address, DType dtype, const Shape& shape,
                                                  const std::string& name) const;
   [[nodiscard]] Status check(OrtStatus* failed) const;
-  // Of an output whose shape follows from the rows; of any other an empty one.
+  // Whether the output's shape follows from the number of rows, and what it is then.
   [[nodiscard]] bool is_fixed(std::size_t output) const noexcept;
   [[nodiscard]] Shape fixed_shape(std::size_t output, std::int64_t rows) const;
 

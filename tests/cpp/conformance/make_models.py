@@ -198,6 +198,25 @@ def open_rank() -> onnx.ModelProto:
     return model(nodes, inputs, [value("y", FLOAT, None)], constants)
 
 
+def nonzero() -> onnx.ModelProto:
+    """An output as long as the data says, and no longer than the input."""
+    nodes = [helper.make_node("NonZero", ["x"], ["where"])]
+    outputs = [value("where", INT64, [1, None])]
+    return model(nodes, [value("x", BOOL, ["n"])], outputs)
+
+
+def clipped() -> onnx.ModelProto:
+    """Rows as long as the longest of a batch, which a shape on the host is made of."""
+    nodes = [
+        helper.make_node("ReduceMax", ["lengths"], ["longest"], keepdims=0),
+        helper.make_node("Reshape", ["longest", "one"], ["end"]),
+        helper.make_node("Slice", ["x", "zero", "end", "one"], ["y"]),
+    ]
+    constants: dict[str, Array] = {"zero": np.array([0]), "one": np.array([1])}
+    inputs = [value("x", FLOAT, ["n", 8]), value("lengths", INT64, ["n", 1])]
+    return model(nodes, inputs, [value("y", FLOAT, ["n", None])], constants)
+
+
 def mixed_axes() -> onnx.ModelProto:
     """Dynamic first dimensions of different names."""
     nodes = [helper.make_node("Concat", ["a", "b"], ["y"], axis=0)]
@@ -311,11 +330,13 @@ WITH_REFERENCE: tuple[Callable[[], onnx.ModelProto], ...] = (
     unnamed,
     overridable,
     open_rank,
+    nonzero,
 )
 WITHOUT_REFERENCE: tuple[Callable[[], onnx.ModelProto], ...] = (
     bfloat16,
     mixed_axes,
     shrinks,
+    clipped,
     lookup,
     sequence,
     zipmap,
