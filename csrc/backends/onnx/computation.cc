@@ -72,16 +72,7 @@ Status OnnxComputation::make() {
                                 .ordinal = target_.ordinal,
                                 .compute_stream = stream_->native(),
                                 .spec = &spec_};
-  // Recording what partly runs on the host would repeat what the host once computed.
-  bool is_fixed_all = true;
-  for (std::size_t i = 0; i < spec_.outputs.size(); ++i) is_fixed_all &= is_fixed(i);
-  may_be_recorded_ = is_fixed_all && options_.gpu->graph_rows > 0;
-  Result<Owned<OrtSession>> session =
-      create_session(context, path_, may_be_recorded_ ? OnCpu::kNone : OnCpu::kSome);
-  if (!session.is_ok() && may_be_recorded_) {
-    may_be_recorded_ = false;
-    session = create_session(context, path_, OnCpu::kSome);
-  }
+  Result<Owned<OrtSession>> session = create_session(context, path_);
   if (!session.is_ok()) return session.status();
   session_ = std::move(session).value();
   return Status::ok();

@@ -38,10 +38,6 @@ class OnnxComputation final : public device::Computation {
   void tear_down() noexcept override;
   [[nodiscard]] Status build() noexcept override;
 
-  // Whether all of it is put on the stream: nothing runs on the host, and every shape follows from
-  // the number of rows.
-  [[nodiscard]] bool may_be_recorded() const noexcept { return may_be_recorded_; }
-
  private:
   // How the tensors of a slot were bound last.
   struct Bound {
@@ -79,7 +75,6 @@ class OnnxComputation final : public device::Computation {
   const GpuTarget target_;
   const device::Place place_;
   const ModelSpec spec_;
-  bool may_be_recorded_ = false;
   std::unique_ptr<device::Stream> stream_;
   Owned<OrtMemoryInfo> memory_;
   Owned<OrtRunOptions> run_options_;

@@ -10,7 +10,6 @@
 #include "backends/onnx/session.h"
 #include "core/mapped_file.h"
 #include "device/device_instance.h"
-#include "device/graphed_computation.h"
 
 namespace slipstream::onnx {
 namespace {
@@ -84,16 +83,8 @@ Result<std::unique_ptr<Instance>> OnnxGpuModel::create() {
     computation = std::move(made).value();
   }
   std::shared_ptr<device::Device> device = computation->device();
-  const GpuOptions& gpu = *options_.gpu;
-  std::unique_ptr<device::Computation> whole;
-  if (gpu.graph_rows > 0 && computation->may_be_recorded()) {
-    whole = std::make_unique<device::GraphedComputation>(
-        std::move(computation), device::GraphOptions{.max_rows = gpu.graph_rows});
-  } else {
-    whole = std::move(computation);
-  }
-  return device::DeviceInstance::create(std::move(device), std::move(whole), spec_,
-                                        {.slots = gpu.slots});
+  return device::DeviceInstance::create(std::move(device), std::move(computation), spec_,
+                                        {.slots = options_.gpu->slots});
 }
 
 Result<std::unique_ptr<Model>> load_gpu_model(const Runtime& runtime, const OnnxOptions& options,

@@ -19,9 +19,8 @@
 //                             false (default) leaves the cores to other instances
 // and on a GPU:
 //   slots                     batches on the device at once, 1 to 8 (default 3)
-//   graph_rows                batches of up to so many rows are recorded as CUDA graphs where the
-//                             model can be, 64 for example (default 0: none, until that has run on
-//                             hardware)
+//   graph_rows                0 (default): ONNX Runtime's launches are not to be recorded as CUDA
+//                             graphs, and any other number is refused (see options.cc)
 //   memory_limit_mb           the most that the model's arena takes (default 0: no limit)
 //   cache_folder              where the tensorrt provider keeps its engines and timings; without
 //                             one it builds them at every load
@@ -51,7 +50,6 @@ enum class Precision { kAsIs, kFloat16, kInt8 };
 struct GpuOptions {
   std::vector<int> devices{0};  // instances are spread over them
   std::size_t slots = 3;
-  std::int64_t graph_rows = 0;
   std::size_t memory_limit_bytes = 0;
   std::string cache_folder;
   Precision precision = Precision::kAsIs;

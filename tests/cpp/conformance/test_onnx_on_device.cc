@@ -101,5 +101,13 @@ TEST(rows_as_long_as_a_batch_says_differ_from_run_to_run) {
   }
 }
 
+TEST(nothing_is_recorded) {
+  const Status status = onnx().load(config_of("nonzero", {{"graph_rows", "8"}})).status();
+  CHECK(status.code() == StatusCode::kInvalidArgument);
+  CHECK(status.message().find("'graph_rows'") != std::string::npos);
+  CHECK(status.message().find("cannot be recorded") != std::string::npos);
+  CHECK(onnx().load(config_of("nonzero", {{"graph_rows", "0"}})).is_ok());
+}
+
 }  // namespace
 }  // namespace slipstream
