@@ -36,6 +36,7 @@ OnnxComputation::~OnnxComputation() {
 
 void OnnxComputation::tear_down() noexcept {
   bound_.clear();
+  input_memory_.clear();
   session_.reset();  // before the stream that it works on
   stream_.reset();
 }
@@ -75,6 +76,21 @@ Status OnnxComputation::make() {
   Result<Owned<OrtSession>> session = create_session(context, path_);
   if (!session.is_ok()) return session.status();
   session_ = std::move(session).value();
+  return find_input_memory();
+}
+
+Status OnnxComputation::find_input_memory() {
+  std::vector<const OrtMemoryInfo*> found(spec_.inputs.size());
+  if (OrtStatus* const failed = runtime_.locations.SessionGetMemoryInfoForInputs(
+          session_.get(), found.data(), found.size())) {
+    return check(failed);
+  }
+  for (const OrtMemoryInfo* memory : found) {
+    int kind = kHostDevice;
+    if (memory != nullptr) runtime_.api.MemoryInfoGetDeviceType(memory, &kind);
+    const bool is_on_host = kind == kHostDevice && !target_.is_host_memory_its;
+    input_memory_.push_back(is_on_host || memory == nullptr ? runtime_.cpu_memory : memory);
+  }
   return Status::ok();
 }
 
@@ -119,16 +135,18 @@ Result<OnnxComputation::Bound*> OnnxComputation::bound(std::size_t slot) {
 }
 
 // What ONNX Runtime allocated for an output stays in the binding, and the next run would have to
-// fit into it: it is asked to allocate again every time.
+// fit into it: it is asked to allocate again every time. And it is told every time of inputs on the
+// host, of which it may take a copy.
 Status OnnxComputation::bind(device::Slot& slot, Bound& bound, What what) {
   if (what == What::kAll) {
     runtime_.api.ClearBoundInputs(bound.binding.get());
     runtime_.api.ClearBoundOutputs(bound.binding.get());
     bound.inputs.clear();
-    for (std::size_t i = 0; i < spec_.inputs.size(); ++i) {
-      if (Status status = bind_input(slot, bound, i); !status.is_ok()) return status;
-      bound.inputs.push_back(slot.inputs()[i].shape);
-    }
+    for (const device::Slot::Input& input : slot.inputs()) bound.inputs.push_back(input.shape);
+  }
+  for (std::size_t i = 0; i < spec_.inputs.size(); ++i) {
+    if (what == What::kChanging && !reads_on_host(i)) continue;
+    if (Status status = bind_input(slot, bound, i); !status.is_ok()) return status;
   }
   for (std::size_t i = 0; i < spec_.outputs.size(); ++i) {
     if (!slot.wants(i) || (what == What::kChanging && is_fixed(i))) continue;
@@ -142,10 +160,11 @@ Status OnnxComputation::bind(device::Slot& slot, Bound& bound, What what) {
 Status OnnxComputation::bind_input(const device::Slot& slot, const Bound& bound,
                                    std::size_t input) {
   const device::Slot::Input& placed = slot.inputs()[input];
-  const std::string& name = spec_.inputs[input].name;
-  const Result<Owned<OrtValue>> value = value_at(placed.address, placed.dtype, placed.shape, name);
+  const TensorSpec& spec = spec_.inputs[input];
+  void* const address = reads_on_host(input) ? placed.host : placed.address;
+  const Result<Owned<OrtValue>> value = value_at(input_memory_[input], address, spec, placed.shape);
   if (!value.is_ok()) return value.status();
-  return check(runtime_.api.BindInput(bound.binding.get(), name.c_str(), value.value().get()));
+  return check(runtime_.api.BindInput(bound.binding.get(), spec.name.c_str(), value.value().get()));
 }
 
 Status OnnxComputation::bind_output(const device::Slot& slot, const Bound& bound,
@@ -156,7 +175,7 @@ Status OnnxComputation::bind_output(const device::Slot& slot, const Bound& bound
     return check(api.BindOutputToDevice(bound.binding.get(), spec.name.c_str(), memory_.get()));
   }
   const Result<Owned<OrtValue>> value =
-      value_at(bound.outputs[output], spec.dtype, slot.output_shape(output), spec.name);
+      value_at(memory_.get(), bound.outputs[output], spec, slot.output_shape(output));
   if (!value.is_ok()) return value.status();
   return check(api.BindOutput(bound.binding.get(), spec.name.c_str(), value.value().get()));
 }
@@ -209,14 +228,16 @@ Status OnnxComputation::take_outputs(device::Slot& slot, const Bound& bound) {
   return Status::ok();
 }
 
-Result<Owned<OrtValue>> OnnxComputation::value_at(void* address, DType dtype, const Shape& shape,
-                                                  const std::string& name) const {
+Result<Owned<OrtValue>> OnnxComputation::value_at(const OrtMemoryInfo* memory, void* address,
+                                                  const TensorSpec& spec,
+                                                  const Shape& shape) const {
   OrtValue* value = nullptr;
-  const std::size_t bytes = static_cast<std::size_t>(shape.elements()) * dtype_size(dtype);
+  const std::size_t bytes = static_cast<std::size_t>(shape.elements()) * dtype_size(spec.dtype);
   if (OrtStatus* const failed = runtime_.api.CreateTensorWithDataAsOrtValue(
-          memory_.get(), address, bytes, shape.dims().data(), shape.rank(), element_type_of(dtype),
+          memory, address, bytes, shape.dims().data(), shape.rank(), element_type_of(spec.dtype),
           &value)) {
-    return take_status(runtime_.api, failed, Phase::kRun, "onnx backend: tensor '" + name + "'");
+    return take_status(runtime_.api, failed, Phase::kRun,
+                       "onnx backend: tensor '" + spec.name + "'");
   }
   return Owned<OrtValue>(value, runtime_.api.ReleaseValue);
 }

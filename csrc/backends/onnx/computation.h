@@ -1,9 +1,12 @@
 // OnnxComputation: a session on a device, which computes from memory of a slot to memory of a slot.
 //
 // Inputs and outputs are bound where they lie (IoBinding), and a run returns while the device still
-// computes: the session was given the stream, and is told not to wait for it. Outputs of which the
-// shape follows from the number of rows are written straight into the slot; for others ONNX Runtime
-// allocates, and the slot keeps what it allocated until it has been copied out.
+// computes: the session was given the stream, and is told not to wait for it. Inputs that operators
+// read on the host (a shape to be made, a condition) are bound there, in the slot's page-locked
+// memory: what lies on a device ONNX Runtime would copy to the host when it is bound, which is
+// before it has arrived, and only then. Outputs of which the shape follows from the number of rows
+// are written straight into the slot; for others ONNX Runtime allocates, and the slot keeps what it
+// allocated until it has been copied out.
 //
 // Threads, failure: as a Computation. Ownership: shares the device.
 #pragma once
@@ -35,6 +38,9 @@ class OnnxComputation final : public device::Computation {
   }
   [[nodiscard]] device::Stream& stream() noexcept override { return *stream_; }
   [[nodiscard]] Status enqueue(device::Slot& slot) noexcept override;
+  [[nodiscard]] bool reads_on_host(std::size_t input) const noexcept override {
+    return input < input_memory_.size() && input_memory_[input] == runtime_.cpu_memory;
+  }
   void tear_down() noexcept override;
   [[nodiscard]] Status build() noexcept override;
 
@@ -54,6 +60,7 @@ class OnnxComputation final : public device::Computation {
 
   // All may throw std::bad_alloc.
   [[nodiscard]] Status make();
+  [[nodiscard]] Status find_input_memory();
   [[nodiscard]] Status run(device::Slot& slot);
   [[nodiscard]] Result<Bound*> bound(std::size_t slot);
   [[nodiscard]] Status bind(device::Slot& slot, Bound& bound, What what);
@@ -62,8 +69,8 @@ class OnnxComputation final : public device::Computation {
                                    std::size_t output);
   [[nodiscard]] Status place_outputs(device::Slot& slot, Bound& bound) const;
   [[nodiscard]] Status take_outputs(device::Slot& slot, const Bound& bound);
-  [[nodiscard]] Result<Owned<OrtValue>> value_at(void* address, DType dtype, const Shape& shape,
-                                                 const std::string& name) const;
+  [[nodiscard]] Result<Owned<OrtValue>> value_at(const OrtMemoryInfo* memory, void* address,
+                                                 const TensorSpec& spec, const Shape& shape) const;
   [[nodiscard]] Status check(OrtStatus* failed) const;
   // Whether the output's shape follows from the number of rows, and what it is then.
   [[nodiscard]] bool is_fixed(std::size_t output) const noexcept;
@@ -79,7 +86,8 @@ class OnnxComputation final : public device::Computation {
   Owned<OrtMemoryInfo> memory_;
   Owned<OrtRunOptions> run_options_;
   Owned<OrtSession> session_;
-  std::vector<std::unique_ptr<Bound>> bound_;  // by slot
+  std::vector<const OrtMemoryInfo*> input_memory_;  // the session's, or the host's
+  std::vector<std::unique_ptr<Bound>> bound_;       // by slot
 };
 
 }  // namespace slipstream::onnx

@@ -90,6 +90,12 @@ Result<std::unique_ptr<Instance>> OnnxGpuModel::create() {
 Result<std::unique_ptr<Model>> load_gpu_model(const Runtime& runtime, const OnnxOptions& options,
                                               const std::string& path) {
   if (Status status = check_providers(runtime, options); !status.is_ok()) return status;
+  if (runtime.locations.SessionGetMemoryInfoForInputs == nullptr) {
+    return failed_precondition(
+        "onnx backend: models on GPUs need ONNX Runtime 1.23 or later, which tells what a model "
+        "reads on the host; " +
+        runtime.path + " is " + runtime.version);
+  }
   std::vector<GpuTarget> targets;
   for (const int ordinal : options.gpu->devices) {
     Result<GpuTarget> target = open_gpu(ordinal);

@@ -15,6 +15,9 @@ struct GpuTarget {
   std::shared_ptr<device::Device> device;
   int ordinal = 0;
   const char* memory_name = "";  // of its memory, as ONNX Runtime calls it
+  // In tests, where the host plays it: whether what ONNX Runtime reads on the host lies there as if
+  // it were on the device.
+  bool is_host_memory_its = false;
 };
 
 [[nodiscard]] Result<GpuTarget> open_gpu(int ordinal);

@@ -1,11 +1,13 @@
 // What only the onnx backend's path through a device does, with the host as the device. What it
 // shares with every backend is checked by the conformance suite.
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <filesystem>
 #include <initializer_list>
 #include <vector>
 
+#include "conformance/samples.h"
 #include "core/backend.h"
 #include "core/backend_loader.h"
 #include "harness.h"
@@ -97,6 +99,22 @@ TEST(rows_as_long_as_a_batch_says_differ_from_run_to_run) {
         const std::int64_t expected = i / longest * 8 + i % longest;
         CHECK_EQ(outputs[0].as<float>()[static_cast<std::size_t>(i)], static_cast<float>(expected));
       }
+    }
+  }
+}
+
+TEST(what_is_read_on_the_host_is_there_wherever_it_came_from) {
+  constexpr std::int64_t kRows = 4096;
+  for (const char* const device : {"cuda:0", "cuda:1"}) {
+    Loaded mlp(config_of("mlp", {{"device", device}}));
+    Tensor x = Tensor::allocate(DType::kFloat32, {kRows, 16});
+    for (const float scale : {1.0F, -0.5F}) {
+      float next = 0;
+      for (float& value : x.as<float>()) value = scale * std::sin(next++);
+      const std::vector<Tensor> expected = Loaded(config_of("mlp")).run({x});
+      Tensor pinned = conformance::deep_copy(x);
+      pinned.set_pinned();  // a device copies it from where it lies
+      CHECK_EQ(conformance::difference(mlp.run({pinned}), expected, true), "");
     }
   }
 }
