@@ -11,7 +11,8 @@
 namespace slipstream::onnx {
 namespace {
 
-// A run returns when all is on the stream: what follows is ordered by it.
+// A run returns when all is on the stream: what follows is ordered by it. Where providers do not
+// work on that stream a run ends when what it computes has ended.
 constexpr const char* kDoNotWait = "disable_synchronize_execution_providers";
 
 }  // namespace
@@ -25,6 +26,7 @@ OnnxComputation::OnnxComputation(const Runtime& runtime, const OnnxOptions& opti
       target_(std::move(target)),
       place_(std::move(place)),
       spec_(spec),
+      is_on_stream_(work_on_stream(options_)),
       memory_(nullptr, runtime.api.ReleaseMemoryInfo),
       run_options_(nullptr, runtime.api.ReleaseRunOptions),
       session_(nullptr, runtime.api.ReleaseSession) {}
@@ -62,7 +64,7 @@ Status OnnxComputation::make() {
     memory_.reset(memory);
     if (!failed) failed = api.CreateRunOptions(&run_options);
     run_options_.reset(run_options);
-    if (!failed) failed = api.AddRunConfigEntry(run_options, kDoNotWait, "1");
+    if (!failed && is_on_stream_) failed = api.AddRunConfigEntry(run_options, kDoNotWait, "1");
     if (failed) return check(failed);
   }
   Result<std::unique_ptr<device::Stream>> stream = target_.device->create_stream();
@@ -88,8 +90,10 @@ Status OnnxComputation::find_input_memory() {
   for (const OrtMemoryInfo* memory : found) {
     int kind = kHostDevice;
     if (memory != nullptr) runtime_.api.MemoryInfoGetDeviceType(memory, &kind);
-    const bool is_on_host = kind == kHostDevice && !target_.is_host_memory_its;
-    input_memory_.push_back(is_on_host || memory == nullptr ? runtime_.cpu_memory : memory);
+    const bool is_there = kind != kHostDevice || target_.is_host_memory_its;
+    // Without our stream nothing tells ONNX Runtime when an input has arrived on the device.
+    const bool is_bound_there = memory != nullptr && is_there && is_on_stream_;
+    input_memory_.push_back(is_bound_there ? memory : runtime_.cpu_memory);
   }
   return Status::ok();
 }
@@ -113,6 +117,11 @@ Status OnnxComputation::run(device::Slot& slot) {
   if (Status status = bind(slot, bound, is_same ? What::kChanging : What::kAll); !status.is_ok()) {
     bound.moves = ~std::uint64_t{0};
     return status;
+  }
+  if (!is_on_stream_) {
+    if (OrtStatus* const failed = runtime_.api.SynchronizeBoundInputs(bound.binding.get())) {
+      return check(failed);
+    }
   }
   if (OrtStatus* const failed =
           runtime_.api.RunWithBinding(session_.get(), run_options_.get(), bound.binding.get())) {

@@ -1,7 +1,8 @@
 // OnnxComputation: a session on a device, which computes from memory of a slot to memory of a slot.
 //
 // Inputs and outputs are bound where they lie (IoBinding), and a run returns while the device still
-// computes: the session was given the stream, and is told not to wait for it. Inputs that operators
+// computes: the session was given the stream, and is told not to wait for it. (Providers that take
+// no stream get their inputs from the host, and a run waits for its end.) Inputs that operators
 // read on the host (a shape to be made, a condition) are bound there, in the slot's page-locked
 // memory: what lies on a device ONNX Runtime would copy to the host when it is bound, which is
 // before it has arrived, and only then. Outputs of which the shape follows from the number of rows
@@ -82,6 +83,7 @@ class OnnxComputation final : public device::Computation {
   const GpuTarget target_;
   const device::Place place_;
   const ModelSpec spec_;
+  const bool is_on_stream_;  // all that is computed
   std::unique_ptr<device::Stream> stream_;
   Owned<OrtMemoryInfo> memory_;
   Owned<OrtRunOptions> run_options_;

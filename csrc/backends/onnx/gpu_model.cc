@@ -103,6 +103,8 @@ Result<std::unique_ptr<Model>> load_gpu_model(const Runtime& runtime, const Onnx
       return Status(target.status().code(), "onnx backend: " + target.status().message());
     }
     targets.push_back(std::move(target).value());
+    if (targets.back().is_host) continue;
+    if (Status status = check_on_gpu(options); !status.is_ok()) return status;
   }
   const Result<MappedFile> file = MappedFile::open(path);
   const bool loops = !file.is_ok() || may_loop(file.value().bytes());

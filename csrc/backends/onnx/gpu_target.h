@@ -15,8 +15,9 @@ struct GpuTarget {
   std::shared_ptr<device::Device> device;
   int ordinal = 0;
   const char* memory_name = "";  // of its memory, as ONNX Runtime calls it
-  // In tests, where the host plays it: whether what ONNX Runtime reads on the host lies there as if
-  // it were on the device.
+  // In tests the host plays it, and the CPU provider computes on it. What ONNX Runtime reads on the
+  // host may lie there as if it were on the device.
+  bool is_host = false;
   bool is_host_memory_its = false;
 };
 

@@ -253,6 +253,21 @@ Status append_providers(const ProviderContext& context, OrtSessionOptions* sessi
   return Status::ok();
 }
 
+Status check_on_gpu(const OnnxOptions& options) {
+  const std::string& first = options.providers.front();
+  const auto* const provider = std::ranges::find(kProviders, first, &Provider::name);
+  if (provider == kProviders.end() || provider->is_on_gpu) return Status::ok();
+  return invalid_argument("onnx backend: option 'providers': '" + first +
+                          "' computes on the processor, and the option 'device' names a GPU; "
+                          "leave one of them out");
+}
+
+bool work_on_stream(const OnnxOptions& options) {
+  return std::ranges::all_of(options.providers, [](const std::string& name) {
+    return std::ranges::find(kProviders, name, &Provider::name) != kProviders.end();
+  });
+}
+
 Status check_providers(const Runtime& runtime, const OnnxOptions& options) {
   for (const std::string& name : options.providers) {
     const auto* const provider = std::ranges::find(kProviders, name, &Provider::name);

@@ -119,6 +119,18 @@ TEST(what_is_read_on_the_host_is_there_wherever_it_came_from) {
   }
 }
 
+TEST(a_provider_that_does_not_compute_on_the_device_is_refused) {
+  const auto refusal = [](const char* device, const char* providers) {
+    return onnx()
+        .load(config_of("mlp", {{"device", device}, {"providers", providers}}))
+        .status()
+        .message();
+  };
+  CHECK(refusal("cuda:2", "cpu").find("'cpu' computes on the processor") != std::string::npos);
+  CHECK(refusal("cuda:0,cuda:2", "cpu").find("'cpu' computes") != std::string::npos);
+  CHECK_EQ(refusal("cuda:0", "cpu"), "");
+}
+
 TEST(nothing_is_recorded) {
   const Status status = onnx().load(config_of("nonzero", {{"graph_rows", "8"}})).status();
   CHECK(status.code() == StatusCode::kInvalidArgument);
