@@ -5,7 +5,9 @@
 #include <span>
 #include <utility>
 
+#include "backends/onnx/model_spec.h"
 #include "backends/onnx/ort_values.h"
+#include "backends/onnx/providers.h"
 #include "backends/onnx/session.h"
 
 namespace slipstream::onnx {
@@ -19,13 +21,13 @@ constexpr const char* kDoNotWait = "disable_synchronize_execution_providers";
 
 OnnxComputation::OnnxComputation(const Runtime& runtime, const OnnxOptions& options,
                                  std::string path, GpuTarget target, device::Place place,
-                                 const ModelSpec& spec)
+                                 ModelSpec spec)
     : runtime_(runtime),
       options_(options),
       path_(std::move(path)),
       target_(std::move(target)),
       place_(std::move(place)),
-      spec_(spec),
+      spec_(std::move(spec)),
       is_on_stream_(work_on_stream(options_)),
       memory_(nullptr, runtime.api.ReleaseMemoryInfo),
       run_options_(nullptr, runtime.api.ReleaseRunOptions),
@@ -70,14 +72,20 @@ Status OnnxComputation::make() {
   Result<std::unique_ptr<device::Stream>> stream = target_.device->create_stream();
   if (!stream.is_ok()) return stream.status();
   stream_ = std::move(stream).value();
+  const bool is_known = !spec_.outputs.empty();
   const ProviderContext context{.runtime = runtime_,
                                 .options = options_,
                                 .ordinal = target_.ordinal,
                                 .compute_stream = stream_->native(),
-                                .spec = &spec_};
+                                .spec = is_known ? &spec_ : nullptr};
   Result<Owned<OrtSession>> session = create_session(context, path_);
   if (!session.is_ok()) return session.status();
   session_ = std::move(session).value();
+  if (!is_known) {
+    Result<ModelSpec> spec = read_model_spec(runtime_, session_.get(), options_.batchable);
+    if (!spec.is_ok()) return spec.status();
+    spec_ = std::move(spec).value();
+  }
   return find_input_memory();
 }
 

@@ -29,14 +29,16 @@ namespace slipstream::onnx {
 
 class OnnxComputation final : public device::Computation {
  public:
-  // To be built before it is used.
+  // To be built before it is used. `spec` where it is known already: of an empty one the session
+  // tells, once it is built.
   OnnxComputation(const Runtime& runtime, const OnnxOptions& options, std::string path,
-                  GpuTarget target, device::Place place, const ModelSpec& spec);
+                  GpuTarget target, device::Place place, ModelSpec spec);
   ~OnnxComputation() override;
 
   [[nodiscard]] const std::shared_ptr<device::Device>& device() const noexcept {
     return target_.device;
   }
+  [[nodiscard]] const ModelSpec& spec() const noexcept { return spec_; }
   [[nodiscard]] device::Stream& stream() noexcept override { return *stream_; }
   [[nodiscard]] Status enqueue(device::Slot& slot) noexcept override;
   [[nodiscard]] bool reads_on_host(std::size_t input) const noexcept override {
@@ -82,7 +84,7 @@ class OnnxComputation final : public device::Computation {
   const std::string path_;
   const GpuTarget target_;
   const device::Place place_;
-  const ModelSpec spec_;
+  ModelSpec spec_;
   const bool is_on_stream_;  // all that is computed
   std::unique_ptr<device::Stream> stream_;
   Owned<OrtMemoryInfo> memory_;

@@ -18,7 +18,8 @@ namespace slipstream::onnx {
 [[nodiscard]] Result<Owned<OrtSession>> create_session(const ProviderContext& context,
                                                        const std::string& path);
 
-// Of the same file on the CPU and as it is, for what it says of itself.
+// Of the same file on the CPU and as it is, for what it says of itself. That the CPU does not have
+// an operator in some type is a refusal here too.
 [[nodiscard]] Result<Owned<OrtSession>> create_plain_session(const Runtime& runtime,
                                                              const std::string& path);
 

@@ -153,6 +153,16 @@ def bfloat16() -> onnx.ModelProto:
     return model(nodes, [value("x", TensorProto.BFLOAT16, ["n", 3])], outputs)
 
 
+def dropout() -> onnx.ModelProto:
+    """An operator that the CPU lacks in this type, and that optimisation takes away."""
+    nodes = [
+        helper.make_node("Dropout", ["x"], ["same"]),
+        helper.make_node("Cast", ["same"], ["wide"], to=FLOAT),
+    ]
+    inputs = [value("x", TensorProto.BFLOAT16, ["n", 3])]
+    return model(nodes, inputs, [value("wide", FLOAT, ["n", 3])])
+
+
 def aliases() -> onnx.ModelProto:
     """Outputs that need no computation: the input itself, a copy of it, a constant."""
     nodes = [helper.make_node("Identity", ["x"], ["copy"])]
@@ -334,6 +344,7 @@ WITH_REFERENCE: tuple[Callable[[], onnx.ModelProto], ...] = (
 )
 WITHOUT_REFERENCE: tuple[Callable[[], onnx.ModelProto], ...] = (
     bfloat16,
+    dropout,
     mixed_axes,
     shrinks,
     clipped,

@@ -131,6 +131,19 @@ TEST(a_provider_that_does_not_compute_on_the_device_is_refused) {
   CHECK_EQ(refusal("cuda:0", "cpu"), "");
 }
 
+TEST(what_a_model_is_its_own_session_tells) {
+  const ModelConfig unoptimized = config_of("dropout", {{"graph_optimization_level", "disabled"}});
+  CHECK(!onnx().load(unoptimized).is_ok());  // the CPU cannot run it as it is
+  Loaded dropout(config_of("dropout"));
+  const ModelSpec& spec = dropout.model->spec();
+  CHECK(spec.batchable);
+  CHECK_EQ(spec.max_rows, 0);
+  REQUIRE(spec.inputs.size() == 1);
+  CHECK(spec.inputs[0].dtype == DType::kBfloat16);
+  const auto inputs = conformance::make_inputs(spec, 2, 1, 3);
+  CHECK((dropout.run(inputs).at(0).shape() == Shape{2, 3}));
+}
+
 TEST(nothing_is_recorded) {
   const Status status = onnx().load(config_of("nonzero", {{"graph_rows", "8"}})).status();
   CHECK(status.code() == StatusCode::kInvalidArgument);
