@@ -13,8 +13,6 @@
 namespace slipstream::onnx {
 namespace {
 
-// A run returns when all is on the stream: what follows is ordered by it. Where providers do not
-// work on that stream a run ends when what it computes has ended.
 constexpr const char* kDoNotWait = "disable_synchronize_execution_providers";
 
 }  // namespace
@@ -40,7 +38,7 @@ OnnxComputation::~OnnxComputation() {
 
 void OnnxComputation::tear_down() noexcept {
   bound_.clear();
-  input_memory_.clear();
+  input_places_.clear();
   session_.reset();  // before the stream that it works on
   stream_.reset();
 }
@@ -57,18 +55,11 @@ Status OnnxComputation::build() noexcept {
 }
 
 Status OnnxComputation::make() {
-  const Api& api = runtime_.api;
-  if (memory_ == nullptr) {
-    OrtMemoryInfo* memory = nullptr;
-    OrtRunOptions* run_options = nullptr;
-    OrtStatus* failed = api.CreateMemoryInfo(target_.memory_name, kDeviceAllocator, target_.ordinal,
-                                             kDefaultMemory, &memory);
-    memory_.reset(memory);
-    if (!failed) failed = api.CreateRunOptions(&run_options);
-    run_options_.reset(run_options);
-    if (!failed && is_on_stream_) failed = api.AddRunConfigEntry(run_options, kDoNotWait, "1");
-    if (failed) return check(failed);
-  }
+  OrtMemoryInfo* memory = nullptr;
+  OrtStatus* const failed = runtime_.api.CreateMemoryInfo(target_.memory_name, kDeviceAllocator,
+                                                          target_.ordinal, kDefaultMemory, &memory);
+  memory_.reset(memory);
+  if (failed) return check(failed);
   Result<std::unique_ptr<device::Stream>> stream = target_.device->create_stream();
   if (!stream.is_ok()) return stream.status();
   stream_ = std::move(stream).value();
@@ -86,24 +77,50 @@ Status OnnxComputation::make() {
     if (!spec.is_ok()) return spec.status();
     spec_ = std::move(spec).value();
   }
-  return find_input_memory();
+  if (Status status = find_input_places(); !status.is_ok()) return status;
+  return make_run_options();
 }
 
-Status OnnxComputation::find_input_memory() {
+Status OnnxComputation::find_input_places() {
   std::vector<const OrtMemoryInfo*> found(spec_.inputs.size());
   if (OrtStatus* const failed = runtime_.locations.SessionGetMemoryInfoForInputs(
           session_.get(), found.data(), found.size())) {
     return check(failed);
   }
   for (const OrtMemoryInfo* memory : found) {
-    int kind = kHostDevice;
-    if (memory != nullptr) runtime_.api.MemoryInfoGetDeviceType(memory, &kind);
-    const bool is_there = kind != kHostDevice || target_.is_host_memory_its;
+    const bool is_there = !is_of_host(memory) || target_.is_host_memory_its;
     // Without our stream nothing tells ONNX Runtime when an input has arrived on the device.
-    const bool is_bound_there = memory != nullptr && is_there && is_on_stream_;
-    input_memory_.push_back(is_bound_there ? memory : runtime_.cpu_memory);
+    const bool is_sessions = memory != nullptr && is_on_stream_;
+    input_places_.push_back({.memory = is_sessions ? memory : runtime_.cpu_memory,
+                             .is_on_host = !is_there || !is_sessions});
   }
   return Status::ok();
+}
+
+// A run returns when all is on the stream, which orders what follows. It has to end before where
+// providers do not work on that stream, and where an output is made on the host: ONNX Runtime gives
+// that memory back when the run returns, while it may still be copied to the device.
+Status OnnxComputation::make_run_options() {
+  std::vector<const OrtMemoryInfo*> found(spec_.outputs.size());
+  OrtRunOptions* run_options = nullptr;
+  OrtStatus* failed =
+      runtime_.locations.SessionGetMemoryInfoForOutputs(session_.get(), found.data(), found.size());
+  if (!failed) failed = runtime_.api.CreateRunOptions(&run_options);
+  run_options_.reset(run_options);
+  const bool is_any_of_host =
+      !target_.is_host && std::ranges::any_of(found, [this](const OrtMemoryInfo* memory) {
+        return is_of_host(memory);
+      });
+  if (!failed && is_on_stream_ && !is_any_of_host) {
+    failed = runtime_.api.AddRunConfigEntry(run_options, kDoNotWait, "1");
+  }
+  return check(failed);
+}
+
+bool OnnxComputation::is_of_host(const OrtMemoryInfo* memory) const noexcept {
+  int kind = kHostDevice;
+  if (memory != nullptr) runtime_.api.MemoryInfoGetDeviceType(memory, &kind);
+  return kind == kHostDevice;
 }
 
 Status OnnxComputation::enqueue(device::Slot& slot) noexcept {
@@ -179,7 +196,8 @@ Status OnnxComputation::bind_input(const device::Slot& slot, const Bound& bound,
   const device::Slot::Input& placed = slot.inputs()[input];
   const TensorSpec& spec = spec_.inputs[input];
   void* const address = reads_on_host(input) ? placed.host : placed.address;
-  const Result<Owned<OrtValue>> value = value_at(input_memory_[input], address, spec, placed.shape);
+  const Result<Owned<OrtValue>> value =
+      value_at(input_places_[input].memory, address, spec, placed.shape);
   if (!value.is_ok()) return value.status();
   return check(runtime_.api.BindInput(bound.binding.get(), spec.name.c_str(), value.value().get()));
 }

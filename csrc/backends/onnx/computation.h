@@ -42,7 +42,7 @@ class OnnxComputation final : public device::Computation {
   [[nodiscard]] device::Stream& stream() noexcept override { return *stream_; }
   [[nodiscard]] Status enqueue(device::Slot& slot) noexcept override;
   [[nodiscard]] bool reads_on_host(std::size_t input) const noexcept override {
-    return input < input_memory_.size() && input_memory_[input] == runtime_.cpu_memory;
+    return input < input_places_.size() && input_places_[input].is_on_host;
   }
   void tear_down() noexcept override;
   [[nodiscard]] Status build() noexcept override;
@@ -58,12 +58,19 @@ class OnnxComputation final : public device::Computation {
     std::vector<Shape> inputs;
     std::vector<void*> outputs;  // where those are that are fixed
   };
+  // Where an input is bound: memory of the session's, which then copies nothing, or the host's.
+  struct InputPlace {
+    const OrtMemoryInfo* memory;
+    bool is_on_host;
+  };
   // What is bound: everything, or only what is not the same in every run.
   enum class What : bool { kAll, kChanging };
 
   // All may throw std::bad_alloc.
   [[nodiscard]] Status make();
-  [[nodiscard]] Status find_input_memory();
+  [[nodiscard]] Status find_input_places();
+  [[nodiscard]] Status make_run_options();
+  [[nodiscard]] bool is_of_host(const OrtMemoryInfo* memory) const noexcept;
   [[nodiscard]] Status run(device::Slot& slot);
   [[nodiscard]] Result<Bound*> bound(std::size_t slot);
   [[nodiscard]] Status bind(device::Slot& slot, Bound& bound, What what);
@@ -90,8 +97,8 @@ class OnnxComputation final : public device::Computation {
   Owned<OrtMemoryInfo> memory_;
   Owned<OrtRunOptions> run_options_;
   Owned<OrtSession> session_;
-  std::vector<const OrtMemoryInfo*> input_memory_;  // the session's, or the host's
-  std::vector<std::unique_ptr<Bound>> bound_;       // by slot
+  std::vector<InputPlace> input_places_;
+  std::vector<std::unique_ptr<Bound>> bound_;  // by slot
 };
 
 }  // namespace slipstream::onnx

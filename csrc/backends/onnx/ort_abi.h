@@ -214,9 +214,11 @@ using LogFunction = void (*)(void* context, int severity, const char* category, 
         std::size_t count))                                                                        \
   SLOT(312, const char*, EpDevice_EpName, (const OrtEpDevice* device))
 
-// Those that tell where a session reads its inputs, which ONNX Runtime 1.23 brought.
+// Those that tell where a session reads its inputs and leaves its outputs, which ONNX Runtime 1.23 brought.
 #define SLIPSTREAM_ORT_LOCATION_SLOTS(SLOT)                                                        \
   SLOT(380, OrtStatus*, SessionGetMemoryInfoForInputs,                                             \
+       (const OrtSession* session, const OrtMemoryInfo** infos, std::size_t count))                \
+  SLOT(381, OrtStatus*, SessionGetMemoryInfoForOutputs,                                            \
        (const OrtSession* session, const OrtMemoryInfo** infos, std::size_t count))
 // clang-format on
 
