@@ -83,6 +83,7 @@ Status OnnxComputation::make() {
 
 Status OnnxComputation::find_input_places() {
   std::vector<const OrtMemoryInfo*> found(spec_.inputs.size());
+  if (found.empty()) return Status::ok();
   if (OrtStatus* const failed = runtime_.locations.SessionGetMemoryInfoForInputs(
           session_.get(), found.data(), found.size())) {
     return check(failed);

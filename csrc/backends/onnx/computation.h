@@ -4,10 +4,10 @@
 // computes: the session was given the stream, and is told not to wait for it. (Providers that take
 // no stream get their inputs from the host, and a run waits for its end.) Inputs that operators
 // read on the host (a shape to be made, a condition) are bound there, in the slot's page-locked
-// memory: what lies on a device ONNX Runtime would copy to the host when it is bound, which is
-// before it has arrived, and only then. Outputs of which the shape follows from the number of rows
-// are written straight into the slot; for others ONNX Runtime allocates, and the slot keeps what it
-// allocated until it has been copied out.
+// memory: what lies on a device ONNX Runtime copies to the host when it is bound, and not again for
+// the next batch. Outputs of which the shape follows from the number of rows are written straight
+// into the slot; for others ONNX Runtime allocates, and the slot keeps what it allocated until it
+// has been copied out.
 //
 // Threads, failure: as a Computation. Ownership: shares the device.
 #pragma once
