@@ -40,6 +40,9 @@ class GraphedComputation final : public Computation {
   [[nodiscard]] Status enqueue(Slot& slot) noexcept override;
   void after_launch(Slot& slot) noexcept override;
   [[nodiscard]] std::int64_t padded_rows(std::int64_t given) const noexcept override;
+  [[nodiscard]] bool reads_on_host(std::size_t input) const noexcept override {
+    return inner_->reads_on_host(input);
+  }
   void tear_down() noexcept override;
   [[nodiscard]] Status build() noexcept override { return inner_->build(); }
 

@@ -28,7 +28,8 @@ struct PieceBytes {
   bool is_direct;
 };
 
-PieceBytes bytes_of(const Piece& piece, std::size_t input, bool is_batchable) noexcept {
+PieceBytes bytes_of(const Piece& piece, std::size_t input, bool is_batchable,
+                    bool may_be_direct) noexcept {
   const Tensor& tensor = piece.inputs[input];
   const std::size_t row_bytes = is_batchable ? tensor.row_bytes() : 0;
   const std::size_t bytes =
@@ -36,7 +37,7 @@ PieceBytes bytes_of(const Piece& piece, std::size_t input, bool is_batchable) no
                    : tensor.bytes();
   return {.data = tensor.data() + static_cast<std::size_t>(piece.begin_row) * row_bytes,
           .bytes = bytes,
-          .is_direct = tensor.is_pinned() && bytes >= kDirectBytes};
+          .is_direct = may_be_direct && tensor.is_pinned() && bytes >= kDirectBytes};
 }
 
 bool fits(const TensorSpec& spec, const Tensor& tensor) noexcept {
@@ -264,9 +265,10 @@ Status Pipeline::put_input(Slot& slot, std::size_t input, const Launch& launch) 
   const Result<void*> host =
       slot.place_input(input, spec_.batchable ? of_piece.with_rows(slot.padded_rows_) : of_piece);
   if (!host.is_ok()) return host.status();
+  const bool may_be_direct = !computation_.reads_on_host(input);
   std::size_t gathered_bytes = 0;
   for (const Piece& piece : launch.pieces) {
-    const PieceBytes from = bytes_of(piece, input, spec_.batchable);
+    const PieceBytes from = bytes_of(piece, input, spec_.batchable, may_be_direct);
     if (!from.is_direct) gathered_bytes += from.bytes;
   }
   Gatherer gatherer(static_cast<std::byte*>(host.value()),
@@ -278,9 +280,10 @@ Status Pipeline::put_input(Slot& slot, std::size_t input, const Launch& launch) 
 
 Status Pipeline::gather(Gatherer& gatherer, const Slot& slot, std::size_t input,
                         const Launch& launch) const {
+  const bool may_be_direct = !computation_.reads_on_host(input);
   PieceBytes from{};
   for (const Piece& piece : launch.pieces) {
-    from = bytes_of(piece, input, spec_.batchable);
+    from = bytes_of(piece, input, spec_.batchable, may_be_direct);
     Status status = from.is_direct ? gatherer.add_direct(from.data, from.bytes)
                                    : gatherer.add(from.data, from.bytes);
     if (!status.is_ok()) return status;

@@ -62,6 +62,9 @@ class Computation {
   // How many rows it computes where so many are given: more, where only some numbers are cheap. The
   // rows that are too many are the last one again, and what comes of them is left out.
   [[nodiscard]] virtual std::int64_t padded_rows(std::int64_t rows) const noexcept { return rows; }
+  // Whether it reads that input on the host, in the slot's page-locked memory: all of it is there
+  // then, from enqueue() until the slot is done.
+  [[nodiscard]] virtual bool reads_on_host(std::size_t /*input*/) const noexcept { return false; }
   // The device is lost: what lived on it, the stream too, is to be given up. A device comes back
   // only when nobody has anything on it any more.
   virtual void tear_down() noexcept = 0;

@@ -52,7 +52,9 @@ Result<void*> Slot::place_input(std::size_t input, Shape shape) {
   placed.address = there.is_ok() ? there.value() : nullptr;
   if (!there.is_ok()) return there;
   placed.shape = std::move(shape);
-  return buffers.host.at_least(device_, bytes);
+  Result<void*> here = buffers.host.at_least(device_, bytes);
+  placed.host = here.is_ok() ? here.value() : nullptr;
+  return here;
 }
 
 Result<void*> Slot::place_output(std::size_t output, Shape shape) {
@@ -91,7 +93,7 @@ void Slot::tear_down() noexcept {
       each.device.clear();
     }
   }
-  for (Input& input : inputs_) input.address = nullptr;
+  for (Input& input : inputs_) input.address = input.host = nullptr;
   for (Output& output : outputs_) output.address = nullptr;
   copied_in_.reset();
   computed_.reset();

@@ -43,6 +43,7 @@ class Slot {
     DType dtype = DType::kFloat32;
     Shape shape;
     void* address = nullptr;  // on the device
+    void* host = nullptr;     // page-locked; as there, where the computation reads it here as well
   };
 
   Slot(Device& device, const ModelSpec& spec, std::size_t number);

@@ -2,7 +2,8 @@
 //
 // Files: ort_abi.h (the ABI, declared), ort_abi_check.cc (compared with the real header where there
 // is one), ort_runtime (the library, opened and tried out), ort_status and ort_values (its statuses
-// and values to ours), options, providers, model_spec, model and instance.
+// and values to ours), options, providers and provider_words, model_spec, model and instance;
+// gpu_model, computation and gpu_target for models on GPUs.
 #include "core/backend.h"
 
 #include <new>

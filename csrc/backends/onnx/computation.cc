@@ -5,26 +5,28 @@
 #include <span>
 #include <utility>
 
+#include "backends/onnx/model_spec.h"
 #include "backends/onnx/ort_values.h"
+#include "backends/onnx/providers.h"
 #include "backends/onnx/session.h"
 
 namespace slipstream::onnx {
 namespace {
 
-// A run returns when all is on the stream: what follows is ordered by it.
 constexpr const char* kDoNotWait = "disable_synchronize_execution_providers";
 
 }  // namespace
 
 OnnxComputation::OnnxComputation(const Runtime& runtime, const OnnxOptions& options,
                                  std::string path, GpuTarget target, device::Place place,
-                                 const ModelSpec& spec)
+                                 ModelSpec spec)
     : runtime_(runtime),
       options_(options),
       path_(std::move(path)),
       target_(std::move(target)),
       place_(std::move(place)),
-      spec_(spec),
+      spec_(std::move(spec)),
+      is_on_stream_(work_on_stream(options_)),
       memory_(nullptr, runtime.api.ReleaseMemoryInfo),
       run_options_(nullptr, runtime.api.ReleaseRunOptions),
       session_(nullptr, runtime.api.ReleaseSession) {}
@@ -36,6 +38,7 @@ OnnxComputation::~OnnxComputation() {
 
 void OnnxComputation::tear_down() noexcept {
   bound_.clear();
+  input_places_.clear();
   session_.reset();  // before the stream that it works on
   stream_.reset();
 }
@@ -52,39 +55,73 @@ Status OnnxComputation::build() noexcept {
 }
 
 Status OnnxComputation::make() {
-  const Api& api = runtime_.api;
-  if (memory_ == nullptr) {
-    OrtMemoryInfo* memory = nullptr;
-    OrtRunOptions* run_options = nullptr;
-    OrtStatus* failed = api.CreateMemoryInfo(target_.memory_name, kDeviceAllocator, target_.ordinal,
-                                             kDefaultMemory, &memory);
-    memory_.reset(memory);
-    if (!failed) failed = api.CreateRunOptions(&run_options);
-    run_options_.reset(run_options);
-    if (!failed) failed = api.AddRunConfigEntry(run_options, kDoNotWait, "1");
-    if (failed) return check(failed);
-  }
+  OrtMemoryInfo* memory = nullptr;
+  OrtStatus* const failed = runtime_.api.CreateMemoryInfo(target_.memory_name, kDeviceAllocator,
+                                                          target_.ordinal, kDefaultMemory, &memory);
+  memory_.reset(memory);
+  if (failed) return check(failed);
   Result<std::unique_ptr<device::Stream>> stream = target_.device->create_stream();
   if (!stream.is_ok()) return stream.status();
   stream_ = std::move(stream).value();
+  const bool is_known = !spec_.outputs.empty();
   const ProviderContext context{.runtime = runtime_,
                                 .options = options_,
                                 .ordinal = target_.ordinal,
                                 .compute_stream = stream_->native(),
-                                .spec = &spec_};
-  // Recording what partly runs on the host would repeat what the host once computed.
-  bool is_fixed_all = true;
-  for (std::size_t i = 0; i < spec_.outputs.size(); ++i) is_fixed_all &= is_fixed(i);
-  may_be_recorded_ = is_fixed_all && options_.gpu->graph_rows > 0;
-  Result<Owned<OrtSession>> session =
-      create_session(context, path_, may_be_recorded_ ? OnCpu::kNone : OnCpu::kSome);
-  if (!session.is_ok() && may_be_recorded_) {
-    may_be_recorded_ = false;
-    session = create_session(context, path_, OnCpu::kSome);
-  }
+                                .spec = is_known ? &spec_ : nullptr};
+  Result<Owned<OrtSession>> session = create_session(context, path_);
   if (!session.is_ok()) return session.status();
   session_ = std::move(session).value();
+  if (!is_known) {
+    Result<ModelSpec> spec = read_model_spec(runtime_, session_.get(), options_.batchable);
+    if (!spec.is_ok()) return spec.status();
+    spec_ = std::move(spec).value();
+  }
+  if (Status status = find_input_places(); !status.is_ok()) return status;
+  return make_run_options();
+}
+
+Status OnnxComputation::find_input_places() {
+  std::vector<const OrtMemoryInfo*> found(spec_.inputs.size());
+  if (found.empty()) return Status::ok();
+  if (OrtStatus* const failed = runtime_.locations.SessionGetMemoryInfoForInputs(
+          session_.get(), found.data(), found.size())) {
+    return check(failed);
+  }
+  for (const OrtMemoryInfo* memory : found) {
+    const bool is_there = !is_of_host(memory) || target_.is_host_memory_its;
+    // Without our stream nothing tells ONNX Runtime when an input has arrived on the device.
+    const bool is_sessions = memory != nullptr && is_on_stream_;
+    input_places_.push_back({.memory = is_sessions ? memory : runtime_.cpu_memory,
+                             .is_on_host = !is_there || !is_sessions});
+  }
   return Status::ok();
+}
+
+// A run returns when all is on the stream, which orders what follows. It has to end before where
+// providers do not work on that stream, and where an output is made on the host: ONNX Runtime gives
+// that memory back when the run returns, while it may still be copied to the device.
+Status OnnxComputation::make_run_options() {
+  std::vector<const OrtMemoryInfo*> found(spec_.outputs.size());
+  OrtRunOptions* run_options = nullptr;
+  OrtStatus* failed =
+      runtime_.locations.SessionGetMemoryInfoForOutputs(session_.get(), found.data(), found.size());
+  if (!failed) failed = runtime_.api.CreateRunOptions(&run_options);
+  run_options_.reset(run_options);
+  const bool is_any_of_host =
+      !target_.is_host && std::ranges::any_of(found, [this](const OrtMemoryInfo* memory) {
+        return is_of_host(memory);
+      });
+  if (!failed && is_on_stream_ && !is_any_of_host) {
+    failed = runtime_.api.AddRunConfigEntry(run_options, kDoNotWait, "1");
+  }
+  return check(failed);
+}
+
+bool OnnxComputation::is_of_host(const OrtMemoryInfo* memory) const noexcept {
+  int kind = kHostDevice;
+  if (memory != nullptr) runtime_.api.MemoryInfoGetDeviceType(memory, &kind);
+  return kind == kHostDevice;
 }
 
 Status OnnxComputation::enqueue(device::Slot& slot) noexcept {
@@ -99,14 +136,17 @@ Status OnnxComputation::run(device::Slot& slot) {
   const Result<Bound*> found = bound(slot.number());
   if (!found.is_ok()) return found.status();
   Bound& bound = *found.value();
-  if (Status status = place_outputs(slot); !status.is_ok()) return status;
+  if (Status status = place_outputs(slot, bound); !status.is_ok()) return status;
   const bool is_same =
       bound.moves == slot.moves() && bound.outputs_wanted == slot.outputs_wanted() &&
       std::ranges::equal(bound.inputs, slot.inputs(), {}, {}, &device::Slot::Input::shape);
-  if (!is_same) {
-    if (Status status = bind(slot, bound); !status.is_ok()) {
-      bound.moves = ~std::uint64_t{0};
-      return status;
+  if (Status status = bind(slot, bound, is_same ? What::kChanging : What::kAll); !status.is_ok()) {
+    bound.moves = ~std::uint64_t{0};
+    return status;
+  }
+  if (!is_on_stream_) {
+    if (OrtStatus* const failed = runtime_.api.SynchronizeBoundInputs(bound.binding.get())) {
+      return check(failed);
     }
   }
   if (OrtStatus* const failed =
@@ -129,24 +169,22 @@ Result<OnnxComputation::Bound*> OnnxComputation::bound(std::size_t slot) {
   return bound_[slot].get();
 }
 
-Status OnnxComputation::bind(device::Slot& slot, Bound& bound) {
-  const Api& api = runtime_.api;
-  api.ClearBoundInputs(bound.binding.get());
-  api.ClearBoundOutputs(bound.binding.get());
-  bound.inputs.clear();
+// What ONNX Runtime allocated for an output stays in the binding, and the next run would have to
+// fit into it: it is asked to allocate again every time. And it is told every time of inputs on the
+// host, of which it may take a copy.
+Status OnnxComputation::bind(device::Slot& slot, Bound& bound, What what) {
+  if (what == What::kAll) {
+    runtime_.api.ClearBoundInputs(bound.binding.get());
+    runtime_.api.ClearBoundOutputs(bound.binding.get());
+    bound.inputs.clear();
+    for (const device::Slot::Input& input : slot.inputs()) bound.inputs.push_back(input.shape);
+  }
   for (std::size_t i = 0; i < spec_.inputs.size(); ++i) {
-    const device::Slot::Input& input = slot.inputs()[i];
-    const std::string& name = spec_.inputs[i].name;
-    const Result<Owned<OrtValue>> value = value_at(input.address, input.dtype, input.shape, name);
-    if (!value.is_ok()) return value.status();
-    if (OrtStatus* const failed =
-            api.BindInput(bound.binding.get(), name.c_str(), value.value().get())) {
-      return check(failed);
-    }
-    bound.inputs.push_back(input.shape);
+    if (what == What::kChanging && !reads_on_host(i)) continue;
+    if (Status status = bind_input(slot, bound, i); !status.is_ok()) return status;
   }
   for (std::size_t i = 0; i < spec_.outputs.size(); ++i) {
-    if (!slot.wants(i)) continue;
+    if (!slot.wants(i) || (what == What::kChanging && is_fixed(i))) continue;
     if (Status status = bind_output(slot, bound, i); !status.is_ok()) return status;
   }
   bound.moves = slot.moves();
@@ -154,25 +192,37 @@ Status OnnxComputation::bind(device::Slot& slot, Bound& bound) {
   return Status::ok();
 }
 
-Status OnnxComputation::bind_output(device::Slot& slot, Bound& bound, std::size_t output) {
+Status OnnxComputation::bind_input(const device::Slot& slot, const Bound& bound,
+                                   std::size_t input) {
+  const device::Slot::Input& placed = slot.inputs()[input];
+  const TensorSpec& spec = spec_.inputs[input];
+  void* const address = reads_on_host(input) ? placed.host : placed.address;
+  const Result<Owned<OrtValue>> value =
+      value_at(input_places_[input].memory, address, spec, placed.shape);
+  if (!value.is_ok()) return value.status();
+  return check(runtime_.api.BindInput(bound.binding.get(), spec.name.c_str(), value.value().get()));
+}
+
+Status OnnxComputation::bind_output(const device::Slot& slot, const Bound& bound,
+                                    std::size_t output) {
   const Api& api = runtime_.api;
   const TensorSpec& spec = spec_.outputs[output];
   if (!is_fixed(output)) {
     return check(api.BindOutputToDevice(bound.binding.get(), spec.name.c_str(), memory_.get()));
   }
-  const Shape shape = fixed_shape(output, slot.padded_rows());
-  const Result<void*> address = slot.place_output(output, shape);
-  if (!address.is_ok()) return address.status();
-  const Result<Owned<OrtValue>> value = value_at(address.value(), spec.dtype, shape, spec.name);
+  const Result<Owned<OrtValue>> value =
+      value_at(memory_.get(), bound.outputs[output], spec, slot.output_shape(output));
   if (!value.is_ok()) return value.status();
   return check(api.BindOutput(bound.binding.get(), spec.name.c_str(), value.value().get()));
 }
 
-Status OnnxComputation::place_outputs(device::Slot& slot) {
+Status OnnxComputation::place_outputs(device::Slot& slot, Bound& bound) const {
+  bound.outputs.resize(spec_.outputs.size());
   for (std::size_t i = 0; i < spec_.outputs.size(); ++i) {
     if (!slot.wants(i) || !is_fixed(i)) continue;
     const Result<void*> address = slot.place_output(i, fixed_shape(i, slot.padded_rows()));
     if (!address.is_ok()) return address.status();
+    bound.outputs[i] = address.value();
   }
   return Status::ok();
 }
@@ -214,14 +264,16 @@ Status OnnxComputation::take_outputs(device::Slot& slot, const Bound& bound) {
   return Status::ok();
 }
 
-Result<Owned<OrtValue>> OnnxComputation::value_at(void* address, DType dtype, const Shape& shape,
-                                                  const std::string& name) const {
+Result<Owned<OrtValue>> OnnxComputation::value_at(const OrtMemoryInfo* memory, void* address,
+                                                  const TensorSpec& spec,
+                                                  const Shape& shape) const {
   OrtValue* value = nullptr;
-  const std::size_t bytes = static_cast<std::size_t>(shape.elements()) * dtype_size(dtype);
+  const std::size_t bytes = static_cast<std::size_t>(shape.elements()) * dtype_size(spec.dtype);
   if (OrtStatus* const failed = runtime_.api.CreateTensorWithDataAsOrtValue(
-          memory_.get(), address, bytes, shape.dims().data(), shape.rank(), element_type_of(dtype),
+          memory, address, bytes, shape.dims().data(), shape.rank(), element_type_of(spec.dtype),
           &value)) {
-    return take_status(runtime_.api, failed, Phase::kRun, "onnx backend: tensor '" + name + "'");
+    return take_status(runtime_.api, failed, Phase::kRun,
+                       "onnx backend: tensor '" + spec.name + "'");
   }
   return Owned<OrtValue>(value, runtime_.api.ReleaseValue);
 }

@@ -24,9 +24,10 @@ namespace slipstream::onnx {
 class OnnxGpuModel final : public Model {
  public:
   OnnxGpuModel(const Runtime& runtime, OnnxOptions options, std::string path,
-               std::vector<GpuTarget> targets, ModelSpec spec, bool may_loop);
+               std::vector<GpuTarget> targets, bool may_loop);
 
-  // Makes the computation of the instance that is created first: whether the model can run.
+  // Makes the computation of the instance that is created first: whether the model can run, and
+  // what it is. Once, before anything else.
   [[nodiscard]] Status try_out();
 
   [[nodiscard]] const ModelSpec& spec() const noexcept override { return spec_; }
@@ -41,7 +42,7 @@ class OnnxGpuModel final : public Model {
   const OnnxOptions options_;
   const std::string path_;
   const std::vector<GpuTarget> targets_;
-  const ModelSpec spec_;
+  ModelSpec spec_;  // from try_out() on
   const bool may_loop_;
   device::Places places_;
   std::mutex mutex_;

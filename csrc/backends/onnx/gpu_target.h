@@ -15,6 +15,10 @@ struct GpuTarget {
   std::shared_ptr<device::Device> device;
   int ordinal = 0;
   const char* memory_name = "";  // of its memory, as ONNX Runtime calls it
+  // In tests the host plays it, and the CPU provider computes on it. What ONNX Runtime reads on the
+  // host may lie there as if it were on the device.
+  bool is_host = false;
+  bool is_host_memory_its = false;
 };
 
 [[nodiscard]] Result<GpuTarget> open_gpu(int ordinal);

@@ -44,8 +44,8 @@ Result<std::unique_ptr<Model>> load_onnx_model(const ModelConfig& config) {
   if (options.value().gpu) {
     return load_gpu_model(*runtime.value(), options.value(), config.path);
   }
-  Result<Owned<OrtSession>> session = create_session(
-      {.runtime = *runtime.value(), .options = options.value()}, config.path, OnCpu::kSome);
+  Result<Owned<OrtSession>> session =
+      create_session({.runtime = *runtime.value(), .options = options.value()}, config.path);
   if (!session.is_ok()) return session.status();
   Result<ModelSpec> spec =
       read_model_spec(*runtime.value(), session.value().get(), options.value().batchable);

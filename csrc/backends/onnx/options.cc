@@ -22,11 +22,19 @@ std::vector<std::string> split_at_commas(std::string_view text) {
   }
 }
 
+// Recorded from outside, a run carries what ONNX Runtime does once its launches are through:
+// buffers of the host are given back, and would be again by every replay. Its own graphs are
+// recorded in the mode that forbids calls to CUDA on all threads, those of other models too, and
+// belong to the thread that recorded them, where here any thread may execute.
+constexpr std::string_view kNoGraphs =
+    "0: what ONNX Runtime launches cannot be recorded as CUDA graphs while other threads use a GPU";
+
 GpuOptions read_gpu(OptionReader& reader, std::vector<int> devices) {
   GpuOptions gpu;
   gpu.devices = std::move(devices);
   gpu.slots = static_cast<std::size_t>(reader.integer("slots", 3, 1, 8));
-  gpu.graph_rows = reader.integer("graph_rows", gpu.graph_rows, 0, 4096);
+  const std::int64_t graph_rows = reader.integer("graph_rows", 0, 0, 4096);
+  if (graph_rows > 0) reader.reject("graph_rows", std::to_string(graph_rows), kNoGraphs);
   gpu.memory_limit_bytes =
       static_cast<std::size_t>(reader.integer("memory_limit_mb", 0, 0, 1 << 20)) << 20U;
   gpu.cache_folder = reader.text("cache_folder").value_or("");

@@ -13,20 +13,22 @@
 //                             the device)
 //   provider_options          what the first provider is told, KEY=VALUE separated by commas, in
 //                             its own words (ONNX Runtime documents them)
-//   provider_library          a library that has providers of its own (ONNX Runtime 1.22 and later)
+//   provider_library          a library that has providers of its own (ONNX Runtime 1.22 and
+//                             later); on a GPU every run of theirs is waited for
 //   batchable                 auto (default, see model_spec.h), true or false
 //   allow_spinning            true: idle pool threads spin, which saves a wake-up and costs a core;
 //                             false (default) leaves the cores to other instances
 // and on a GPU:
 //   slots                     batches on the device at once, 1 to 8 (default 3)
-//   graph_rows                batches of up to so many rows are recorded as CUDA graphs where the
-//                             model can be, 64 for example (default 0: none, until that has run on
-//                             hardware)
-//   memory_limit_mb           the most that the model's arena takes (default 0: no limit)
+//   graph_rows                0 (default): ONNX Runtime's launches are not to be recorded as CUDA
+//                             graphs, and any other number is refused (see options.cc)
+//   memory_limit_mb           the most that the model's arena takes (default 0: no limit); with the
+//                             tensorrt provider what an engine works in, not its weights
 //   cache_folder              where the tensorrt provider keeps its engines and timings; without
 //                             one it builds them at every load
 //   precision                 of the tensorrt provider: as_is (default), float16 or int8
-//   max_rows                  the most rows of a batch that it builds engines for (default 64)
+//   max_rows                  the most rows of a batch that it builds engines for (default 64); no
+//                             batch has more where it does
 //
 // Plain data, immutable once parsed. Errors name the option and what it may be.
 #pragma once
@@ -51,7 +53,6 @@ enum class Precision { kAsIs, kFloat16, kInt8 };
 struct GpuOptions {
   std::vector<int> devices{0};  // instances are spread over them
   std::size_t slots = 3;
-  std::int64_t graph_rows = 0;
   std::size_t memory_limit_bytes = 0;
   std::string cache_folder;
   Precision precision = Precision::kAsIs;

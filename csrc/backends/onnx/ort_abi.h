@@ -90,6 +90,7 @@ enum ElementType : int {
 
 enum AllocatorKind : int { kDeviceAllocator = 0, kArenaAllocator = 1 };
 enum MemoryKind : int { kDefaultMemory = 0 };
+enum DeviceKind : int { kHostDevice = 0 };
 
 using LogFunction = void (*)(void* context, int severity, const char* category, const char* log_id,
                              const char* code_location, const char* message);
@@ -189,6 +190,7 @@ using LogFunction = void (*)(void* context, int severity, const char* category, 
        (OrtTensorRTProviderOptionsV2* provider, const char* const* keys,                           \
         const char* const* values, std::size_t count))                                             \
   SLOT(174, void, ReleaseTensorRTProviderOptions, (OrtTensorRTProviderOptionsV2* provider))        \
+  SLOT(202, OrtStatus*, SynchronizeBoundInputs, (OrtIoBinding* binding))                           \
   SLOT(204, OrtStatus*, SessionOptionsAppendExecutionProvider_CUDA_V2,                             \
        (OrtSessionOptions* options, const OrtCUDAProviderOptionsV2* provider))                     \
   SLOT(205, OrtStatus*, CreateCUDAProviderOptions, (OrtCUDAProviderOptionsV2** out))               \
@@ -196,6 +198,7 @@ using LogFunction = void (*)(void* context, int severity, const char* category, 
        (OrtCUDAProviderOptionsV2* provider, const char* const* keys, const char* const* values,    \
         std::size_t count))                                                                        \
   SLOT(208, void, ReleaseCUDAProviderOptions, (OrtCUDAProviderOptionsV2* provider))                \
+  SLOT(225, void, MemoryInfoGetDeviceType, (const OrtMemoryInfo* info, int* out))                  \
   SLOT(252, OrtStatus*, GetResizedStringTensorElementBuffer,                                       \
        (OrtValue* value, std::size_t index, std::size_t bytes, char** out))
 
@@ -210,6 +213,13 @@ using LogFunction = void (*)(void* context, int severity, const char* category, 
         std::size_t device_count, const char* const* keys, const char* const* values,              \
         std::size_t count))                                                                        \
   SLOT(312, const char*, EpDevice_EpName, (const OrtEpDevice* device))
+
+// Those that tell where a session reads its inputs and leaves its outputs, which ONNX Runtime 1.23 brought.
+#define SLIPSTREAM_ORT_LOCATION_SLOTS(SLOT)                                                        \
+  SLOT(380, OrtStatus*, SessionGetMemoryInfoForInputs,                                             \
+       (const OrtSession* session, const OrtMemoryInfo** infos, std::size_t count))                \
+  SLOT(381, OrtStatus*, SessionGetMemoryInfoForOutputs,                                            \
+       (const OrtSession* session, const OrtMemoryInfo** infos, std::size_t count))
 // clang-format on
 
 // The excerpt of the table: one member a slot, under ONNX Runtime's own names.
@@ -223,6 +233,13 @@ inline constexpr std::uint32_t kPluginApiVersion = 22;
 
 struct PluginApi {
   SLIPSTREAM_ORT_PLUGIN_SLOTS(SLIPSTREAM_ORT_MEMBER)
+};
+
+// The same for SLIPSTREAM_ORT_LOCATION_SLOTS.
+inline constexpr std::uint32_t kLocationApiVersion = 23;
+
+struct LocationApi {
+  SLIPSTREAM_ORT_LOCATION_SLOTS(SLIPSTREAM_ORT_MEMBER)
 };
 #undef SLIPSTREAM_ORT_MEMBER
 

@@ -46,6 +46,9 @@ SLIPSTREAM_ORT_SLOTS(SLIPSTREAM_ORT_CHECK)
 #if ORT_API_VERSION >= 22
 SLIPSTREAM_ORT_PLUGIN_SLOTS(SLIPSTREAM_ORT_CHECK)
 #endif
+#if ORT_API_VERSION >= 23
+SLIPSTREAM_ORT_LOCATION_SLOTS(SLIPSTREAM_ORT_CHECK)
+#endif
 #pragma GCC diagnostic pop
 #undef SLIPSTREAM_ORT_CHECK
 
@@ -82,6 +85,7 @@ static_assert(same(kElementDouble, ONNX_TENSOR_ELEMENT_DATA_TYPE_DOUBLE));
 static_assert(same(kElementUint32, ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT32));
 static_assert(same(kElementUint64, ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT64));
 static_assert(same(kElementBfloat16, ONNX_TENSOR_ELEMENT_DATA_TYPE_BFLOAT16));
+static_assert(same(kHostDevice, OrtMemoryInfoDeviceType_CPU));
 static_assert(same(kArenaAllocator, OrtArenaAllocator) && same(kDefaultMemory, OrtMemTypeDefault));
 
 }  // namespace

@@ -58,6 +58,11 @@ bool read_table(const void* table, void* library_base, PluginApi& api) {
   SLIPSTREAM_ORT_PLUGIN_SLOTS(SLIPSTREAM_ORT_READ)
   return true;
 }
+bool read_table(const void* table, void* library_base, LocationApi& api) {
+  const auto* const slots = static_cast<void* const*>(table);
+  SLIPSTREAM_ORT_LOCATION_SLOTS(SLIPSTREAM_ORT_READ)
+  return true;
+}
 #undef SLIPSTREAM_ORT_READ
 
 // A status goes in, the same code and message come out: slots 0, 1, 2 and 93 are what we think.
@@ -140,8 +145,11 @@ Result<std::unique_ptr<Runtime>> open_library(const std::string& path) {
   void* const library_base = object_base(reinterpret_cast<const void*>(entry));
   const void* const plugins =
       *minor >= kPluginApiVersion ? base->GetApi(kPluginApiVersion) : nullptr;
+  const void* const locations =
+      *minor >= kLocationApiVersion ? base->GetApi(kLocationApiVersion) : nullptr;
   if (!read_table(table, library_base, runtime->api) || !status_round_trips(runtime->api) ||
-      (plugins != nullptr && !read_table(plugins, library_base, runtime->plugins))) {
+      (plugins != nullptr && !read_table(plugins, library_base, runtime->plugins)) ||
+      (locations != nullptr && !read_table(locations, library_base, runtime->locations))) {
     return unusable(path, "fails the self-test: its function table is not laid out as expected");
   }
   if (Status status = create_shared_objects(*runtime); !status.is_ok()) return status;

@@ -16,6 +16,7 @@ namespace slipstream::onnx {
 struct Runtime {
   Api api{};
   PluginApi plugins{};                  // all null before ONNX Runtime 1.22
+  LocationApi locations{};              // all null before ONNX Runtime 1.23
   std::string version;                  // "1.31.1"
   std::string path;                     // of the library, links resolved
   OrtEnv* env = nullptr;                // logs nowhere: what matters is in the Status of each call

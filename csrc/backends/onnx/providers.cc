@@ -3,18 +3,17 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
-#include <map>
 #include <mutex>
 #include <string_view>
 #include <system_error>
 #include <vector>
 
 #include "backends/onnx/ort_status.h"
+#include "backends/onnx/provider_words.h"
 
 namespace slipstream::onnx {
 namespace {
 
-using Words = std::map<std::string, std::string>;
 using Append = Status (*)(const ProviderContext& context, const Words& told,
                           OrtSessionOptions* session);
 
@@ -51,25 +50,9 @@ Status append_cpu(const ProviderContext&, const Words&, OrtSessionOptions*) {
   return Status::ok();
 }
 
-// What both of NVIDIA's are told in the same words: where they compute. Ours come first, so that an
-// operator's own replace them, but for the stream: what they compute is ordered by it.
-void add_place(const ProviderContext& context, Words& words) {
-  words.emplace("device_id", std::to_string(context.ordinal));
-  words["has_user_compute_stream"] = "1";
-  words["user_compute_stream"] =
-      std::to_string(reinterpret_cast<std::uintptr_t>(context.compute_stream));
-}
-
 Status append_cuda(const ProviderContext& context, const Words& told, OrtSessionOptions* session) {
-  Words words = told;
+  const Words words = cuda_words(context, told);
   const Api& api = context.runtime.api;
-  const GpuOptions& gpu = *context.options.gpu;
-  add_place(context, words);
-  // The arena grows by what is asked for: by doubling, half of a GPU would be one model's.
-  words.emplace("arena_extend_strategy", "kSameAsRequested");
-  if (gpu.memory_limit_bytes > 0) {
-    words.emplace("gpu_mem_limit", std::to_string(gpu.memory_limit_bytes));
-  }
   OrtCUDAProviderOptionsV2* raw = nullptr;
   OrtStatus* failed = api.CreateCUDAProviderOptions(&raw);
   const Owned<OrtCUDAProviderOptionsV2> owned(raw, api.ReleaseCUDAProviderOptions);
@@ -82,46 +65,10 @@ Status append_cuda(const ProviderContext& context, const Words& told, OrtSession
   return cannot_run(context.runtime, failed, "cuda");
 }
 
-// "x:8x3x224x224,mask:8x16" for the model's inputs, with `rows` for -1 in the first dimension;
-// empty where another dimension is not known either.
-std::string profile(const ModelSpec& spec, std::int64_t rows) {
-  std::string text;
-  for (const TensorSpec& input : spec.inputs) {
-    if (!text.empty()) text += ',';
-    text += input.name + ':';
-    for (std::size_t axis = 0; axis < input.dims.size(); ++axis) {
-      const std::int64_t dim = input.dims[axis];
-      if (dim < 0 && axis > 0) return {};
-      if (axis > 0) text += 'x';
-      text += std::to_string(dim < 0 ? rows : dim);
-    }
-  }
-  return text;
-}
-
 Status append_tensorrt(const ProviderContext& context, const Words& told,
                        OrtSessionOptions* session) {
-  Words words = told;
+  const Words words = tensorrt_words(context, told);
   const Api& api = context.runtime.api;
-  const GpuOptions& gpu = *context.options.gpu;
-  add_place(context, words);
-  if (gpu.precision == Precision::kFloat16) words.emplace("trt_fp16_enable", "1");
-  if (gpu.precision == Precision::kInt8) words.emplace("trt_int8_enable", "1");
-  if (!gpu.cache_folder.empty()) {
-    words.emplace("trt_engine_cache_enable", "1");
-    words.emplace("trt_engine_cache_path", gpu.cache_folder);
-    words.emplace("trt_timing_cache_enable", "1");
-    words.emplace("trt_timing_cache_path", gpu.cache_folder);
-  }
-  // One engine for every number of rows, instead of one more whenever a larger batch comes by.
-  const std::string most = context.spec != nullptr && context.spec->batchable
-                               ? profile(*context.spec, gpu.max_rows)
-                               : std::string();
-  if (!most.empty()) {
-    words.emplace("trt_profile_min_shapes", profile(*context.spec, 1));
-    words.emplace("trt_profile_opt_shapes", most);
-    words.emplace("trt_profile_max_shapes", most);
-  }
   OrtTensorRTProviderOptionsV2* raw = nullptr;
   OrtStatus* failed = api.CreateTensorRTProviderOptions(&raw);
   const Owned<OrtTensorRTProviderOptionsV2> owned(raw, api.ReleaseTensorRTProviderOptions);
@@ -251,6 +198,21 @@ Status append_providers(const ProviderContext& context, OrtSessionOptions* sessi
     if (!status.is_ok()) return status;
   }
   return Status::ok();
+}
+
+Status check_on_gpu(const OnnxOptions& options) {
+  const std::string& first = options.providers.front();
+  const auto* const provider = std::ranges::find(kProviders, first, &Provider::name);
+  if (provider == kProviders.end() || provider->is_on_gpu) return Status::ok();
+  return invalid_argument("onnx backend: option 'providers': '" + first +
+                          "' computes on the processor, and the option 'device' names a GPU; "
+                          "leave one of them out");
+}
+
+bool work_on_stream(const OnnxOptions& options) {
+  return std::ranges::all_of(options.providers, [](const std::string& name) {
+    return std::ranges::find(kProviders, name, &Provider::name) != kProviders.end();
+  });
 }
 
 Status check_providers(const Runtime& runtime, const OnnxOptions& options) {

@@ -32,4 +32,11 @@ struct ProviderContext {
 // is loaded. Failure as above.
 [[nodiscard]] Status check_providers(const Runtime& runtime, const OnnxOptions& options);
 
+// Refuses a first provider that does not compute on a GPU, for a model that is to.
+[[nodiscard]] Status check_on_gpu(const OnnxOptions& options);
+
+// Whether all that the providers do is on the stream that they are given. Those of a
+// provider_library have streams of their own.
+[[nodiscard]] bool work_on_stream(const OnnxOptions& options);
+
 }  // namespace slipstream::onnx

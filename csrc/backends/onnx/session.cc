@@ -5,9 +5,8 @@ namespace {
 
 constexpr const char* kIntraOpSpinning = "session.intra_op.allow_spinning";
 constexpr const char* kInterOpSpinning = "session.inter_op.allow_spinning";
-constexpr const char* kNoCpuFallback = "session.disable_cpu_ep_fallback";
 
-Result<Owned<OrtSessionOptions>> session_options(const ProviderContext& context, OnCpu on_cpu) {
+Result<Owned<OrtSessionOptions>> session_options(const ProviderContext& context) {
   const Api& api = context.runtime.api;
   const OnnxOptions& options = context.options;
   OrtSessionOptions* raw = nullptr;
@@ -20,9 +19,6 @@ Result<Owned<OrtSessionOptions>> session_options(const ProviderContext& context,
   if (!failed) failed = api.SetSessionGraphOptimizationLevel(raw, options.graph_optimization);
   if (!failed) failed = api.AddSessionConfigEntry(raw, kIntraOpSpinning, spinning);
   if (!failed) failed = api.AddSessionConfigEntry(raw, kInterOpSpinning, spinning);
-  if (!failed && on_cpu == OnCpu::kNone) {
-    failed = api.AddSessionConfigEntry(raw, kNoCpuFallback, "1");
-  }
   if (failed) {
     return take_status(api, failed, Phase::kLoad, "onnx backend: the options are refused");
   }
@@ -44,9 +40,8 @@ Result<Owned<OrtSession>> open_session(const Runtime& runtime, const std::string
 
 }  // namespace
 
-Result<Owned<OrtSession>> create_session(const ProviderContext& context, const std::string& path,
-                                         OnCpu on_cpu) {
-  const Result<Owned<OrtSessionOptions>> options = session_options(context, on_cpu);
+Result<Owned<OrtSession>> create_session(const ProviderContext& context, const std::string& path) {
+  const Result<Owned<OrtSessionOptions>> options = session_options(context);
   if (!options.is_ok()) return options.status();
   return open_session(context.runtime, path, options.value().get());
 }
@@ -55,7 +50,7 @@ Result<Owned<OrtSession>> create_plain_session(const Runtime& runtime, const std
   OnnxOptions plain;
   plain.providers = {"cpu"};
   plain.graph_optimization = kOptimizeNothing;
-  return create_session({.runtime = runtime, .options = plain}, path, OnCpu::kSome);
+  return create_session({.runtime = runtime, .options = plain}, path);
 }
 
 }  // namespace slipstream::onnx

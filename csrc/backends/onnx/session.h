@@ -13,15 +13,13 @@
 
 namespace slipstream::onnx {
 
-// May operators that the session's first provider does not have run on the CPU instead?
-enum class OnCpu : bool { kNone, kSome };
-
 //   kInvalidArgument     a file that is no model this library can run; a bad provider
-//   kFailedPrecondition  a provider that cannot run here, or `on_cpu` is kNone and some have to
+//   kFailedPrecondition  a provider that cannot run here
 [[nodiscard]] Result<Owned<OrtSession>> create_session(const ProviderContext& context,
-                                                       const std::string& path, OnCpu on_cpu);
+                                                       const std::string& path);
 
-// Of the same file on the CPU and as it is, for what it says of itself.
+// Of the same file on the CPU and as it is, for what it says of itself. That the CPU does not have
+// an operator in some type is a refusal here too.
 [[nodiscard]] Result<Owned<OrtSession>> create_plain_session(const Runtime& runtime,
                                                              const std::string& path);
 

@@ -153,6 +153,16 @@ def bfloat16() -> onnx.ModelProto:
     return model(nodes, [value("x", TensorProto.BFLOAT16, ["n", 3])], outputs)
 
 
+def dropout() -> onnx.ModelProto:
+    """An operator that the CPU lacks in this type, and that optimisation takes away."""
+    nodes = [
+        helper.make_node("Dropout", ["x"], ["same"]),
+        helper.make_node("Cast", ["same"], ["wide"], to=FLOAT),
+    ]
+    inputs = [value("x", TensorProto.BFLOAT16, ["n", 3])]
+    return model(nodes, inputs, [value("wide", FLOAT, ["n", 3])])
+
+
 def aliases() -> onnx.ModelProto:
     """Outputs that need no computation: the input itself, a copy of it, a constant."""
     nodes = [helper.make_node("Identity", ["x"], ["copy"])]
@@ -196,6 +206,25 @@ def open_rank() -> onnx.ModelProto:
     constants: dict[str, Array] = {"zero": np.array(0, dtype=np.float32), "one": np.array([1])}
     inputs = [value("x", FLOAT, ["n", 1, 3])]
     return model(nodes, inputs, [value("y", FLOAT, None)], constants)
+
+
+def nonzero() -> onnx.ModelProto:
+    """An output as long as the data says, and no longer than the input."""
+    nodes = [helper.make_node("NonZero", ["x"], ["where"])]
+    outputs = [value("where", INT64, [1, None])]
+    return model(nodes, [value("x", BOOL, ["n"])], outputs)
+
+
+def clipped() -> onnx.ModelProto:
+    """Rows as long as the longest of a batch, which a shape on the host is made of."""
+    nodes = [
+        helper.make_node("ReduceMax", ["lengths"], ["longest"], keepdims=0),
+        helper.make_node("Reshape", ["longest", "one"], ["end"]),
+        helper.make_node("Slice", ["x", "zero", "end", "one"], ["y"]),
+    ]
+    constants: dict[str, Array] = {"zero": np.array([0]), "one": np.array([1])}
+    inputs = [value("x", FLOAT, ["n", 8]), value("lengths", INT64, ["n", 1])]
+    return model(nodes, inputs, [value("y", FLOAT, ["n", None])], constants)
 
 
 def mixed_axes() -> onnx.ModelProto:
@@ -311,11 +340,14 @@ WITH_REFERENCE: tuple[Callable[[], onnx.ModelProto], ...] = (
     unnamed,
     overridable,
     open_rank,
+    nonzero,
 )
 WITHOUT_REFERENCE: tuple[Callable[[], onnx.ModelProto], ...] = (
     bfloat16,
+    dropout,
     mixed_axes,
     shrinks,
+    clipped,
     lookup,
     sequence,
     zipmap,

@@ -41,6 +41,10 @@ class Doubling final : public Computation {
       return internal_error("too many rows for it");
     }
     const Slot::Input& in = slot.inputs()[0];
+    if (is_on_host) {
+      const auto* const bytes = static_cast<const std::uint8_t*>(in.host);
+      seen_on_host.assign(bytes, bytes + in.shape.elements());
+    }
     const Result<void*> out = slot.place_output(0, in.shape);
     if (!out.is_ok()) return out.status();
     const auto width = static_cast<std::size_t>(in.shape.elements_per_row());
@@ -59,6 +63,7 @@ class Doubling final : public Computation {
   std::int64_t padded_rows(std::int64_t rows) const noexcept override {
     return (rows + pads_to - 1) / pads_to * pads_to;
   }
+  bool reads_on_host(std::size_t /*input*/) const noexcept override { return is_on_host; }
   void tear_down() noexcept override { stream_.reset(); }
   Status build() noexcept override {
     ++rebuilds;
@@ -74,6 +79,8 @@ class Doubling final : public Computation {
   std::atomic<bool> is_held{false};  // computations begin, and do not end
   std::int64_t pads_to = 1;          // the multiple
   std::atomic<int> odd_padding{0};   // bytes of padding that are not the last row's
+  bool is_on_host = false;           // it reads its input there as well
+  std::vector<std::uint8_t> seen_on_host;
   int enqueued = 0;
   int rebuilds = 0;
 
