@@ -16,6 +16,8 @@ from slipstream.errors import MissingDependencyError
 
 GPU = "cuda:0"
 KINDS = ("torchscript", "onnx cuda", "onnx tensorrt", "tensorrt plan")
+RECORDED_KINDS = ("torchscript", "tensorrt plan")
+"""Whose batches can be CUDA graphs: ONNX Runtime's cannot."""
 Load = Callable[..., slipstream.Model]
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gpu.conftest import KINDS, Load
+from gpu.conftest import KINDS, RECORDED_KINDS, Load
 from gpu.networks import CNN, EVERY, MLP, Array, Network
-from slipstream.api.tuning import Tuning
+from slipstream.api.tuning import UNTUNED, Tuning
 from slipstream.errors import ModelLoadError
 
 pytestmark = pytest.mark.gpu
@@ -29,7 +29,7 @@ def require_right(network: Network, rows: Array, answer: Any) -> None:
 
 
 @pytest.mark.parametrize("network", EVERY, ids=lambda network: network.name)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", RECORDED_KINDS)
 def test_every_size_of_batch(load: Load, kind: str, network: Network) -> None:
     model = load(kind, network, tuning=RECORDED)
     for _ in range(3):  # as it is, then recorded, then by the graph
@@ -49,9 +49,12 @@ def test_every_size_of_batch_as_models_run_by_default(
         require_right(network, rows, model.predict(rows))
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_shapes_that_change(load: Load, kind: str) -> None:
-    model = load(kind, CNN, tuning=RECORDED)
+@pytest.mark.parametrize(
+    ("kind", "recorded"),
+    [*((kind, False) for kind in KINDS), *((kind, True) for kind in RECORDED_KINDS)],
+)
+def test_shapes_that_change(load: Load, kind: str, recorded: bool) -> None:
+    model = load(kind, CNN, **({"tuning": RECORDED} if recorded else {}))
     for turn in range(3):
         for shape in CNN.shapes:
             for count in (1, 4, 7 + turn):
@@ -60,15 +63,17 @@ def test_shapes_that_change(load: Load, kind: str) -> None:
 
 
 @pytest.mark.timeout(600)
-def test_machine_code_of_aotinductor(load: Load) -> None:
+@pytest.mark.parametrize("tuning", [UNTUNED, RECORDED], ids=["as it is", "recorded"])
+def test_machine_code_of_aotinductor(load: Load, tuning: Tuning) -> None:
     """Compiling takes a minute. It says which number of rows it takes."""
-    model = load("aotinductor", MLP)
-    for count in BATCHES:
-        rows = MLP.rows(count)
-        require_right(MLP, rows, model.predict(rows))
+    model = load("aotinductor", MLP, tuning=tuning)
+    for _ in range(3):
+        for count in BATCHES:
+            rows = MLP.rows(count)
+            require_right(MLP, rows, model.predict(rows))
 
 
-@pytest.mark.parametrize("kind", ["torchscript", "onnx cuda"])
+@pytest.mark.parametrize("kind", RECORDED_KINDS)
 def test_with_a_graph_and_without(load: Load, kind: str) -> None:
     """Batches of up to 64 rows are recorded, those beyond are computed as they are."""
     model = load(kind, MLP, tuning=RECORDED)
