@@ -16,6 +16,14 @@ bool has_inputs(const Slot& slot, const std::vector<Shape>& shapes) noexcept {
 
 }  // namespace
 
+std::unique_ptr<Computation> recorded(std::unique_ptr<Computation> computation, std::int64_t rows,
+                                      const ModelSpec& spec) {
+  if (spec.max_rows > 0) rows = std::min(rows, spec.max_rows);
+  if (rows <= 0) return computation;
+  return std::make_unique<GraphedComputation>(std::move(computation),
+                                              GraphOptions{.max_rows = rows});
+}
+
 std::int64_t GraphedComputation::padded_rows(std::int64_t given) const noexcept {
   constexpr std::int64_t kExact = 8;  // up to so many, every number is one of the four
   const std::int64_t rows = inner_->padded_rows(given);

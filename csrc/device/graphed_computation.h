@@ -31,6 +31,14 @@ struct GraphOptions {
   std::size_t max_graphs = 32;  // of one slot
 };
 
+// The most that a model's options may ask for.
+inline constexpr std::int64_t kMostGraphRows = 4096;
+
+// The computation, with batches of at most that many rows recorded, and of no more than the model
+// takes: those could not be padded to. The computation itself where that is 0.
+[[nodiscard]] std::unique_ptr<Computation> recorded(std::unique_ptr<Computation> computation,
+                                                    std::int64_t rows, const ModelSpec& spec);
+
 class GraphedComputation final : public Computation {
  public:
   GraphedComputation(std::unique_ptr<Computation> inner, GraphOptions options)

@@ -37,6 +37,9 @@
 
 namespace slipstream::device {
 
+// The most slots that a model's options may ask for: each takes memory for a batch.
+inline constexpr std::int64_t kMostSlots = 8;
+
 struct PipelineOptions {
   std::size_t slots = 3;
   // Page-locked memory for answers, in all. Where it is all out, answers are copied once more.

@@ -5,6 +5,8 @@
 #include <utility>
 
 #include "core/option_reader.h"
+#include "device/graphed_computation.h"
+#include "device/pipeline.h"
 #include "device/places.h"
 
 namespace slipstream::onnx {
@@ -32,8 +34,8 @@ constexpr std::string_view kNoGraphs =
 GpuOptions read_gpu(OptionReader& reader, std::vector<int> devices) {
   GpuOptions gpu;
   gpu.devices = std::move(devices);
-  gpu.slots = static_cast<std::size_t>(reader.integer("slots", 3, 1, 8));
-  const std::int64_t graph_rows = reader.integer("graph_rows", 0, 0, 4096);
+  gpu.slots = static_cast<std::size_t>(reader.integer("slots", 3, 1, device::kMostSlots));
+  const std::int64_t graph_rows = reader.integer("graph_rows", 0, 0, device::kMostGraphRows);
   if (graph_rows > 0) reader.reject("graph_rows", std::to_string(graph_rows), kNoGraphs);
   gpu.memory_limit_bytes =
       static_cast<std::size_t>(reader.integer("memory_limit_mb", 0, 0, 1 << 20)) << 20U;

@@ -1,6 +1,5 @@
 #include "backends/tensorrt/model.h"
 
-#include <algorithm>
 #include <filesystem>
 #include <new>
 #include <system_error>
@@ -30,14 +29,11 @@ Result<std::unique_ptr<Instance>> TensorRtModel::create_instance() noexcept {
     std::unique_ptr<device::Computation> computation =
         std::make_unique<TensorRtComputation>(source, std::move(place), face_, file_);
     if (Status status = computation->build(); !status.is_ok()) return status;
-    const std::int64_t most = face_.spec.max_rows;
-    if (graph_rows_ > 0 && face_.min_rows == 1) {  // graphs have another way to pad
-      computation = std::make_unique<device::GraphedComputation>(
-          std::move(computation),
-          device::GraphOptions{.max_rows = most > 0 ? std::min(graph_rows_, most) : graph_rows_});
-    }
-    return device::DeviceInstance::create(source->device(), std::move(computation), face_.spec,
-                                          {.slots = slots_});
+    const std::int64_t rows =
+        face_.min_rows == 1 ? graph_rows_ : 0;  // graphs have another way to pad
+    return device::DeviceInstance::create(
+        source->device(), device::recorded(std::move(computation), rows, face_.spec), face_.spec,
+        {.slots = slots_});
   } catch (const std::bad_alloc&) {
     return resource_exhausted("out of memory");
   } catch (const std::exception& error) {

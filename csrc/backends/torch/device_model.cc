@@ -10,6 +10,7 @@
 #include "backends/torch/script_model.h"
 #include "backends/torch/shared_device.h"
 #include "device/device_instance.h"
+#include "device/graphed_computation.h"
 
 namespace slipstream::libtorch {
 namespace {
@@ -65,12 +66,6 @@ DeviceModel::~DeviceModel() {
   }
 }
 
-// More rows than the model takes are none that could be padded to.
-device::GraphOptions DeviceModel::graph_options() const noexcept {
-  const std::int64_t most = spec().max_rows;
-  return {.max_rows = most > 0 ? std::min(options_.graph_rows, most) : options_.graph_rows};
-}
-
 Result<std::unique_ptr<Instance>> DeviceModel::create_instance() noexcept {
   return guarded(
       "torch backend: no instance can be made", [this]() -> Result<std::unique_ptr<Instance>> {
@@ -83,12 +78,10 @@ Result<std::unique_ptr<Instance>> DeviceModel::create_instance() noexcept {
                         : DeviceComputation::Outputs::kHandedOver);
         const device::Entered entered(*copy.target.device);
         if (Status status = computation->build(); !status.is_ok()) return status;
-        std::unique_ptr<device::Computation> whole = std::move(computation);
-        if (is_recorded) {
-          whole = std::make_unique<device::GraphedComputation>(std::move(whole), graph_options());
-        }
-        return device::DeviceInstance::create(copy.target.device, std::move(whole), spec(),
-                                              {.slots = options_.slots});
+        return device::DeviceInstance::create(
+            copy.target.device,
+            device::recorded(std::move(computation), is_recorded ? options_.graph_rows : 0, spec()),
+            spec(), {.slots = options_.slots});
       });
 }
 

@@ -13,7 +13,6 @@
 #include "backends/torch/options.h"
 #include "backends/torch/target.h"
 #include "core/backend.h"
-#include "device/graphed_computation.h"
 #include "device/places.h"
 
 namespace slipstream::libtorch {
@@ -42,8 +41,6 @@ class DeviceModel final : public Model {
     TorchTarget target;
     std::unique_ptr<Model> model;
   };
-
-  [[nodiscard]] device::GraphOptions graph_options() const noexcept;
 
   explicit DeviceModel(TorchOptions options)
       : options_(std::move(options)), places_(options_.devices.size()) {}

@@ -6,6 +6,8 @@
 #include <utility>
 
 #include "core/option_reader.h"
+#include "device/graphed_computation.h"
+#include "device/pipeline.h"
 #include "device/places.h"
 
 namespace slipstream::libtorch {
@@ -118,8 +120,8 @@ Result<TorchOptions> TorchOptions::parse(const ModelConfig& config) {
   } else {
     reader.reject("device", device, "cpu, cuda:N, or several of those with commas");
   }
-  options.slots = static_cast<std::size_t>(reader.integer("slots", 3, 1, 8));
-  options.graph_rows = reader.integer("graph_rows", options.graph_rows, 0, 4096);
+  options.slots = static_cast<std::size_t>(reader.integer("slots", 3, 1, device::kMostSlots));
+  options.graph_rows = reader.integer("graph_rows", options.graph_rows, 0, device::kMostGraphRows);
   for (const std::string& line : read_lines(reader, "sizes")) {
     std::optional<SizeRule> rule = parse_size(line, options.inputs);
     if (rule) {
