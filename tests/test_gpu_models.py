@@ -15,12 +15,12 @@ import pytest
 
 from made_up_gpus import fake_driver, gpu_onnxruntime, gpus, write_double
 from slipstream import Engine
-from slipstream.api import gpu_options, loading, residency
+from slipstream.api import gpu_options, loading, residency, warmup
 from slipstream.api.listed import Listed, load_entry
 from slipstream.api.placement import ON_CPU
 from slipstream.api.tuning import Tuning
 from slipstream.engine import gpus as gpus_module
-from slipstream.errors import MissingDependencyError, ModelLoadError, QueueFullError
+from slipstream.errors import MissingDependencyError, ModelLoadError, QueueFullError, UnavailableError
 from slipstream.models.catalog_file import read_catalog
 
 ROWS = np.ones((3, 2), np.float32)
@@ -160,6 +160,52 @@ class TestFirstExecutions:
         self, room: dict[str, int], engine: Engine, fails: Path
     ) -> None:
         assert engine.load(fails, device="cuda:0").device == "cuda:0"
+
+    @pytest.fixture
+    def full(self, room: dict[str, int], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+        """A GPU that loads any number of models, and lets no more than so many execute."""
+        state = {"models": 1, "error": QueueFullError("out of memory on cuda:0")}
+        room["models"] = 9
+
+        def run(version: Any, *arguments: Any) -> None:
+            others = [
+                model
+                for model in state["engine"].models()
+                if not model.is_resting and model.placement.devices
+            ]
+            if version.placement.devices and len(others) >= state["models"]:
+                raise state["error"]
+
+        monkeypatch.setattr(warmup, "_run", run)
+        return state
+
+    @pytest.mark.parametrize("declared", [False, True])
+    def test_that_find_no_memory_have_another_model_leave(
+        self, full: dict[str, Any], engine: Engine, files: list[Path], declared: bool
+    ) -> None:
+        full["engine"] = engine
+        if declared:
+            text = "[warmup]\nrows = [[1.0, 2.0]]\n"
+            Path(f"{files[1]}.toml").write_text(text)
+        first = engine.load(files[0], device="cuda:0")
+        second = engine.load(files[1], device="cuda:0")
+        assert (first.state, second.state, second.device) == ("evicted", "loaded", "cuda:0")
+
+    def test_that_find_no_memory_at_all_are_a_refusal(
+        self, full: dict[str, Any], engine: Engine, files: list[Path]
+    ) -> None:
+        full |= {"engine": engine, "models": 0}
+        with pytest.raises(QueueFullError, match=r"model-0\.onnx .* does not fit on cuda:0"):
+            engine.load(files[0], device="cuda:0")
+        assert engine.models() == []
+
+    def test_on_a_gpu_that_is_lost(
+        self, full: dict[str, Any], engine: Engine, files: list[Path]
+    ) -> None:
+        full |= {"engine": engine, "models": 0, "error": UnavailableError("cuda:0 is lost")}
+        with pytest.raises(UnavailableError, match="is lost"):
+            engine.load(files[0], device="cuda:0")
+        assert engine.models() == []
 
 
 def test_a_changed_list_moves_a_model(
