@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import struct
+import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+from slipstream.engine import nvml as management
 from slipstream.engine.devices import CudaDevice, Devices
 
 FAKE = Path(__file__).resolve().parent.parent / "build" / "dev" / "tests" / "cpp" / "cuda" / "fake"
@@ -41,6 +45,13 @@ def gpus(*numbers: int) -> Devices:
             for number in numbers
         ),
     )
+
+
+def install_nvml(monkeypatch: pytest.MonkeyPatch, module: ModuleType | None) -> None:
+    """Has ``pynvml`` be this module, or not be there, and forgets the one that was begun."""
+    monkeypatch.setitem(sys.modules, "pynvml", module)
+    begin = functools.cache(management.begun.__wrapped__)
+    monkeypatch.setattr(management, "begun", begin)
 
 
 def library(*needed: str) -> bytes:

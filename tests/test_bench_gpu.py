@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 import slipstream
+from slipstream.errors import InferenceError
 
 torch = pytest.importorskip("torch")
 
@@ -130,14 +131,16 @@ def test_throughput_and_latency_of_a_driver_that_is_made_up(
     latency = bench("gpu.latency")
     (taken,) = latency.measure(context).values()
     by_name = {one.name: one for one in taken}
-    for figures in by_name["slipstream onnx"].rounds:
+    assert by_name["slipstream tensorrt, recorded"].left_out == "TensorRT needs a GPU"
+    both = ("slipstream onnx", "slipstream onnx, recorded")
+    for figures in (one for name in both for one in by_name[name].rounds):
         assert figures["added_us"] == pytest.approx(figures["p50_us"] - 1.0)
     assert "added_us" not in by_name[latency.BARE].rounds[0]
     throughput = bench("gpu.throughput")
     (taken,) = throughput.measure(context).values()
     by_name = {one.name: one for one in taken}
     assert by_name[throughput.CEILING].rounds[0]["per_s"] == pytest.approx(1e6)
-    for figures in by_name["slipstream onnx"].rounds:
+    for figures in (one for name in both for one in by_name[name].rounds):
         assert figures["of_ceiling"] == pytest.approx(figures["per_s"] / 1e6)
 
 
@@ -221,13 +224,20 @@ def test_a_part_that_fails_leaves_the_others(
     def fails(context: Any) -> Any:
         raise RuntimeError("CUDA error:\n  an illegal memory access")
 
+    def refuses(context: Any) -> Any:
+        raise InferenceError("the model failed")
+
     monkeypatch.setattr(overlap, "measure", fails)
+    monkeypatch.setattr(bench("gpu.latency"), "measure", refuses)
     monkeypatch.setattr(callers, "measure", lambda context: {"made up": [taken]})
     options = argparse.Namespace(
-        size="smoke", device="cpu", parts=["overlap", "callers"], backends=["torch"],
+        size="smoke", device="cpu", parts=["overlap", "latency", "callers"], backends=["torch"],
         output=tmp_path / "figures.json",
     )  # fmt: skip
     record = command.measure(options, lambda text: None)
-    assert record["failed"] == ["overlap: CUDA error: an illegal memory access"]
+    assert record["failed"] == [
+        "overlap: CUDA error: an illegal memory access",
+        "latency: the model failed",
+    ]
     assert list(record["scenarios"]) == ["made up"]
     assert json.loads(options.output.read_text())["scenarios"] == record["scenarios"]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from pathlib import Path
 
 import pytest
 
 from made_up_gpus import library
+from slipstream.engine import gpus, torch_library
 from slipstream.engine.cuda_libraries import preload, wheel_folders, wheel_of
 from slipstream.engine.elf import needed
 from slipstream.errors import MissingDependencyError
@@ -150,3 +152,15 @@ def test_a_real_wheel_is_found_and_loaded(tmp_path: Path) -> None:
     provider.write_bytes(library("libcudart.so.13"))
     assert "libcudart.so.13" in preload(provider)
     assert "libcudart.so.13" in Path("/proc/self/maps").read_text()
+
+
+def test_a_torch_backend_is_for_gpus_if_it_needs_torchs_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gpus, "torch_backend_folder", lambda: tmp_path)
+    file = tmp_path / torch_library.LIBRARY
+    file.write_bytes(library("libc10.so") + b"libc10_cuda.so")
+    assert "without CUDA" in (gpus.why_not("torch") or "")
+    file.write_bytes(library("libc10.so", "libc10_cuda.so"))  # compiled anew
+    os.utime(file, ns=(1, 1))
+    assert gpus.why_not("torch") is None

@@ -18,7 +18,7 @@ from slipstream.api import Body, EncodedAnswer, Model
 from slipstream.api.either import Form, lifted, unwrapped
 from slipstream.errors import InvalidInputError
 from slipstream.example.graph import onnx_bytes
-from slipstream.models.sidecar import sidecar_path
+from slipstream.models.beside import file_beside
 
 SPACE = st.text(" \t\r\n", max_size=3)
 
@@ -28,7 +28,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Model
     folder = model_folder(tmp_path_factory)
     example = tmp_path_factory.mktemp("either") / "example.onnx"
     example.write_bytes(onnx_bytes())
-    sidecar_path(example).write_text('[text]\nrows = "utf-8"\n')
+    file_beside(example).write_text('[text]\nrows = "utf-8"\n')
     with Engine() as engine:
         files = [folder / f"{name}.onnx" for name in ("pair", "whole", "words")]
         files += [folder / "penguins.pkl", example]

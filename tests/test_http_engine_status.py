@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -14,6 +13,7 @@ import pytest
 
 from http_models import fresh_folder, json_rows, rows_of
 from http_server import Server, error_of, slipstream_server
+from made_up_gpus import install_nvml
 from slipstream.api.version import Totals
 from slipstream.engine import nvml as management
 from slipstream.engine.runtime import CoreLatencies
@@ -214,6 +214,11 @@ class TestMachine:
                 raise NVMLError
             return places[place]
 
+        def by_index(index: int) -> int:
+            if index == 2:  # has fallen off the bus, and is still counted
+                raise NVMLError
+            return index
+
         places = {b"0000:0A:00.0": 1, b"0000:0B:00.0": 0}
         is_shy = False
         nvml = ModuleType("pynvml")
@@ -221,8 +226,8 @@ class TestMachine:
             NVMLError=NVMLError,
             NVML_TEMPERATURE_GPU=0,
             nvmlInit=lambda: None,
-            nvmlDeviceGetCount=lambda: 2,
-            nvmlDeviceGetHandleByIndex=lambda index: index,
+            nvmlDeviceGetCount=lambda: 3,
+            nvmlDeviceGetHandleByIndex=lambda index: by_index(index),
             nvmlDeviceGetHandleByPciBusId=lambda place: by_place(place),
             nvmlDeviceGetUtilizationRates=lambda gpu: SimpleNamespace(gpu=20 * (gpu + 1)),
             nvmlDeviceGetMemoryInfo=lambda gpu: SimpleNamespace(
@@ -230,7 +235,7 @@ class TestMachine:
             ),
             nvmlDeviceGetTemperature=heat,
         )
-        monkeypatch.setitem(sys.modules, "pynvml", nvml)
+        install_nvml(monkeypatch, nvml)
         machine = Machine(tmp_path)
         assert machine.gpus() == (2, 30.0, 200, 21, 51.0)
         is_shy = True
@@ -240,3 +245,9 @@ class TestMachine:
         assert machine.gpus([]) == (0, None, None, None, None)
         assert management.free_bytes(nvml, "0000:0A:00.0") == 89
         assert management.free_bytes(nvml, "0000:FF:00.0") is None
+
+        def no_count() -> int:
+            raise NVMLError
+
+        vars(nvml)["nvmlDeviceGetCount"] = no_count
+        assert machine.gpus() == (0, None, None, None, None)

@@ -100,7 +100,7 @@ class TestDeclared:
             ("[warmup]\nrows = 'x'\n", "wine.pkl.toml"),
             ("[warmup]\nrow = []\n", "row"),
             ("[warmup]\n", "rows"),
-            ("[warmup\n", "cannot be read"),
+            ("[warmup\n", "is not valid"),
         ],
     )
     def test_a_wrong_sidecar(

@@ -8,6 +8,9 @@ import pytest
 
 from slipstream.errors import InvalidInputError, ModelNotFoundError, UnsafeModelError
 from slipstream.models.paths import resolve_model_path
+from slipstream.models.sidecar import read_sidecar
+from slipstream.models.states_file import states_file_of
+from slipstream.models.tensorrt_table import tensorrt_table_of
 
 
 @pytest.fixture
@@ -97,3 +100,16 @@ def test_without_a_wall(wall: Path) -> None:
         resolve_model_path("absent.onnx", None)
     with pytest.raises(UnsafeModelError):
         resolve_model_path("https://example.org/x", None)
+
+
+def test_what_lies_beside_a_model_does_not_lead_out(wall: Path, tmp_path: Path) -> None:
+    """For whoever reads it: all of them read it through one function."""
+    (tmp_path / "outside.toml").write_text("[cache]\npredictions = true\n")
+    (wall / "a.onnx.toml").symlink_to(tmp_path / "outside.toml")
+    for read in (read_sidecar, states_file_of, tensorrt_table_of):
+        with pytest.raises(UnsafeModelError, match=r"a\.onnx\.toml leads outside the model's own"):
+            read(wall / "a.onnx")
+    (wall / "deep" / "within.toml").write_text("[cache]\npredictions = true\n")
+    (wall / "a.onnx.toml").unlink()
+    (wall / "a.onnx.toml").symlink_to(wall / "deep" / "within.toml")
+    assert read_sidecar(wall / "a.onnx").cache.predictions

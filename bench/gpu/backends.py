@@ -5,17 +5,19 @@ A backend that cannot is left out, with the reason that slipstream itself gives.
 
 from __future__ import annotations
 
-import inspect
 from pathlib import Path
 
 import numpy as np
 
 import slipstream
+from bench.gpu import turns
 from bench.gpu.networks import Array, Network
+from bench.gpu.plan import Context
 from bench.lib.suite import WrongError
+from bench.lib.taken import Taken
+from slipstream.api.tuning import Tuning
 from slipstream.errors import SlipstreamError
 
-BACKENDS = ("torch", "onnx", "tensorrt")
 _TENSORRT = "[tensorrt]\nmax_rows = {rows}\n"
 
 
@@ -23,9 +25,43 @@ class LeftOutError(Exception):
     """A backend cannot run a network here; says why."""
 
 
-def ours(backend: str) -> str:
-    """The contender's name."""
-    return f"slipstream {backend}"
+def ours(backend: str, *, recorded: bool = False) -> str:
+    """The contender's name; ``recorded``: with its batches as CUDA graphs, which is an option."""
+    return f"slipstream {backend}{', recorded' if recorded else ''}"
+
+
+def contenders(
+    context: Context,
+    network: Network,
+    engine: slipstream.Engine,
+    *,
+    most_rows: int = 64,
+    ways: tuple[bool, ...] = (False,),
+) -> tuple[dict[str, slipstream.Model], list[Taken]]:
+    """The network in every backend, by the contender's name; and those that cannot run it.
+
+    Args:
+        context: Of the measurement.
+        network: What is loaded.
+        engine: Loads it.
+        most_rows: Of a batch.
+        ways: Whether batches are recorded as CUDA graphs; each is a contender of its own.
+    """
+    models: dict[str, slipstream.Model] = {}
+    absent: list[Taken] = []
+    for backend in context.backends:
+        for recorded in ways:
+            name, rows = ours(backend, recorded=recorded), most_rows if recorded else 0
+            try:
+                model = load(
+                    *(engine, backend, network, context.folder, context.device, most_rows),
+                    graph_rows=rows,
+                )
+            except LeftOutError as error:
+                absent.append(turns.left_out(name, error))
+                continue
+            models[name] = model
+    return models, absent
 
 
 def load(
@@ -35,25 +71,30 @@ def load(
     folder: Path,
     device: str,
     most_rows: int = 64,
+    *,
+    graph_rows: int = 0,
 ) -> slipstream.Model:
-    """The network in slipstream, on that device.
+    """The network in slipstream, on that device; batches of ``graph_rows`` or fewer are recorded.
 
     Raises:
         LeftOutError: it cannot be.
     """
-    options: dict[str, object] = {"model_id": f"{backend}-{network.name}"}
-    if device != "cpu":
-        if "device" not in inspect.signature(engine.load).parameters:
-            raise LeftOutError("this slipstream cannot be told where to compute")
-        options["device"] = device
-    elif backend == "tensorrt":
+    if device == "cpu" and backend == "tensorrt":
         raise LeftOutError("TensorRT needs a GPU")
     file = network.script(folder) if backend == "torch" else network.onnx(folder)
+    # A file is a model once in an engine, and what is beside it is for TensorRT alone: so each has
+    # a folder of its own.
+    file = _linked(file, f"{backend}-{graph_rows}")
     if backend == "tensorrt":
-        file = _with_table(file, most_rows)
-        options["model_type"] = "tensorrt"
+        file.with_name(f"{file.name}.toml").write_text(_TENSORRT.format(rows=most_rows))
     try:
-        model = engine.load(file, **options)  # type: ignore[arg-type]
+        model = engine.load(
+            file,
+            "tensorrt" if backend == "tensorrt" else "auto",
+            model_id=f"{backend}-{network.name}-{graph_rows}",
+            device=device,
+            tuning=Tuning(gpu_graph_rows=graph_rows),
+        )
     except SlipstreamError as error:
         raise LeftOutError(error.message) from error
     if model.device != device or model.backend != backend:
@@ -61,14 +102,12 @@ def load(
     return model
 
 
-def _with_table(file: Path, most_rows: int) -> Path:
-    """A copy in a folder of its own: what is beside it is for TensorRT alone."""
-    folder = file.parent / "tensorrt"
+def _linked(file: Path, name: str) -> Path:
+    folder = file.parent / name
     folder.mkdir(exist_ok=True)
     copy = folder / file.name
     if not copy.is_file():
         copy.hardlink_to(file)
-        copy.with_name(f"{copy.name}.toml").write_text(_TENSORRT.format(rows=most_rows))
     return copy
 
 

@@ -17,8 +17,6 @@ from slipstream.engine.torch_library import torch_folder
 
 _HERE = Path(__file__).resolve().parent
 _TARGET = "gpu_bench_driver"
-_DTYPES = {"float32": 11, "float16": 9, "int64": 4}
-"""As csrc/core/dtype.h numbers them."""
 _STAGES = ("gather", "copy_in", "compute", "copy_out", "wall")
 
 
@@ -41,7 +39,7 @@ def library() -> ctypes.CDLL:
     pointer, number, size = ctypes.c_void_p, ctypes.c_int64, ctypes.c_size_t
     for name, result, *arguments in (
         ("bench_error", ctypes.c_char_p),
-        ("bench_open", pointer, ctypes.c_char_p, ctypes.c_int, ctypes.c_int, pointer, size),
+        ("bench_open", pointer, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, pointer, size),
         ("bench_close", None, pointer),
         ("bench_is_recorded", ctypes.c_bool, pointer),
         ("bench_answer", size, pointer, pointer),
@@ -77,7 +75,7 @@ class Bare:
         self._rows = np.ascontiguousarray(rows)
         dims = np.array(rows.shape, np.int64)
         self._handle = self._library.bench_open(
-            *(str(file).encode(), 0, _DTYPES[str(rows.dtype)], dims.ctypes.data, dims.size)
+            *(str(file).encode(), 0, str(rows.dtype).encode(), dims.ctypes.data, dims.size)
         )
         if not self._handle:
             raise _failed(self._library, f"libtorch and {file.name}")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import slipstream
 from bench.gpu import turns
-from bench.gpu.backends import LeftOutError, load, ours, require_same
+from bench.gpu.backends import contenders, require_same
 from bench.gpu.latency import EAGER, eager_call
 from bench.gpu.load import rate, requests_of
 from bench.gpu.networks import Array, Network, expected
@@ -42,15 +42,9 @@ def _network(
     right = expected(network, requests[0])
     eager = eager_call(network, context.device)
     require_same(EAGER, network, eager(requests[0]), right)
-    models, absent = {}, []
-    for backend in context.backends:
-        try:
-            model = load(engine, backend, network, context.folder, context.device)
-        except LeftOutError as error:
-            absent.append(turns.left_out(ours(backend), error))
-            continue
-        require_same(ours(backend), network, model.predict(requests[0]), right)
-        models[ours(backend)] = model
+    models, absent = contenders(context, network, engine)
+    for name, model in models.items():
+        require_same(name, network, model.predict(requests[0]), right)
     found = {}
     for callers in context.plan.concurrencies:
         blocks: dict[str, turns.Block] = {

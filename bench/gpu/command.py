@@ -18,8 +18,10 @@ from bench.http.generator import LoadError
 from bench.lib import environment, results, tools
 from bench.lib.goals import evaluate
 from bench.lib.goals import table as goals_table
-from bench.lib.suite import Say, WrongError
+from bench.lib.suite import Say, WrongError, add_sizes
 from bench.lib.taken import table
+from slipstream.engine.gpus import GPU_BACKENDS as BACKENDS
+from slipstream.errors import SlipstreamError
 
 SUITE = "gpu"
 PACKAGES = (
@@ -35,7 +37,8 @@ PARTS = {
     "cores": "bench.gpu.cores",
 }
 """In the order in which they are measured: what is quick, and goals name, first."""
-BACKENDS = ("torch", "onnx", "tensorrt")
+FAILURES = (tools.SetupError, WrongError, LoadError, SlipstreamError, OSError, RuntimeError)
+"""Of a part, which leave the others: a model that fails must not cost what was measured."""
 ON_CPU = "on the processor these figures mean nothing; they show that everything runs"
 
 
@@ -44,15 +47,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="python -m bench gpu", description="Measures models on a GPU, and the GPU itself."
     )
-    size = made.add_mutually_exclusive_group()
-    for word, meaning in (
-        ("quick", "few and short rounds"),
-        ("smoke", "tiny networks: shows that it runs"),
-    ):
-        size.add_argument(
-            f"--{word}", dest="size", action="store_const", const=word, default="full",
-            help=meaning,
-        )  # fmt: skip
+    add_sizes(made, quick="few and short rounds", smoke="tiny networks: shows that it runs")
     made.add_argument(
         "--parts", type=names(tuple(PARTS)), default=list(PARTS), metavar="A,B",
         help=f"only these of: {', '.join(PARTS)}",
@@ -123,7 +118,7 @@ def measure(options: argparse.Namespace, say: Say) -> dict[str, Any]:
                 record["scenarios"] |= {
                     key: [one.record() for one in taken] for key, taken in found.items()
                 }
-            except (tools.SetupError, WrongError, LoadError, OSError, RuntimeError) as error:
+            except FAILURES as error:
                 record["failed"].append(f"{part}: {' '.join(str(error).split())[:600]}")
                 say(f"  failed: {error}")
             record["seconds"][part] = round(time.monotonic() - began, 1)

@@ -2,7 +2,9 @@
 
 Bare is a loop in C++: the row, which lies in page-locked memory, is copied in, libtorch's graph is
 launched, the answer copied out, and an event waited for. Ours is `Model.predict` of an array, in
-Python. Of other backends than torch the difference holds what their kernels take more or less.
+Python; once as models run by default, and once with their batches recorded as CUDA graphs, which is
+what bare is compared with. Of other backends than torch the difference holds what their kernels
+take more or less.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import torch
 
 import slipstream
 from bench.gpu import turns
-from bench.gpu.backends import LeftOutError, load, ours, require_same
+from bench.gpu.backends import contenders, require_same
 from bench.gpu.bare import Bare
 from bench.gpu.networks import Array, Network, expected
 from bench.gpu.plan import Context, Found
@@ -62,14 +64,8 @@ def _network(
     eager = eager_call(network, context.device)
     require_same(EAGER, network, eager(x), right)
     blocks[EAGER] = lambda: figures(timed(lambda: eager(x), calls))
-    absent = []
-    for backend in context.backends:
-        name = ours(backend)
-        try:
-            model = load(engine, backend, network, context.folder, context.device)
-        except LeftOutError as error:
-            absent.append(turns.left_out(name, error))
-            continue
+    models, absent = contenders(context, network, engine, ways=(False, True))
+    for name, model in models.items():
         for _ in range(_WARMUPS):
             answer = model.predict(x)
         require_same(name, network, answer, right)

@@ -1,7 +1,8 @@
 """Many requests from host memory, against the same network computed back to back on the device.
 
 The ceiling is libtorch's graph of full batches, launched again and again without copies and without
-waiting, by the device's clock. Ours are requests in process, copies included. Of other backends
+waiting, by the device's clock. Ours are requests in process, copies included; once as models run by
+default, and once with their batches recorded too. Of other backends
 than torch the ceiling is still libtorch's: faster kernels may exceed it.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import slipstream
 from bench.gpu import turns
-from bench.gpu.backends import LeftOutError, load, ours, require_same
+from bench.gpu.backends import contenders, require_same
 from bench.gpu.bare import Bare
 from bench.gpu.load import rate, requests_of
 from bench.gpu.networks import Array, Network, expected
@@ -45,18 +46,14 @@ def _network(context: Context, network: Network, engine: slipstream.Engine) -> l
     probe = network.rows(2)
     right = expected(network, probe)
     requests = requests_of(network, _DIFFERENT, min(network.request_rows, plan.batch))
-    absent: list[Taken] = []
     with Bare(network.script(context.folder), network.rows(plan.batch)) as bare:
         bare.require_recorded(context.device)
         bare.back_to_back(plan.batches)
         blocks: dict[str, turns.Block] = {CEILING: lambda: _ceiling(context, bare)}
-        for backend in context.backends:
-            name = ours(backend)
-            try:
-                model = load(engine, backend, network, context.folder, context.device, plan.batch)
-            except LeftOutError as error:
-                absent.append(turns.left_out(name, error))
-                continue
+        models, absent = contenders(
+            context, network, engine, most_rows=plan.batch, ways=(False, True)
+        )
+        for name, model in models.items():
             require_same(name, network, model.predict(probe), right)
             blocks[name] = _block(context, model, requests)
         taken = turns.run(network.title, blocks, plan.rounds, context.say)

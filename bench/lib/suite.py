@@ -77,17 +77,19 @@ def run(name: str, measure: Measure, size: Size) -> dict[str, Any]:
     }
 
 
-def _parser(name: str, description: str) -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(prog=f"python -m bench {name}", description=description)
-    size = made.add_mutually_exclusive_group()
-    for word, meaning in (
-        ("quick", "few and short rounds"),
-        ("smoke", "shows that it runs, not how fast"),
-    ):
+def add_sizes(parser: argparse.ArgumentParser, **meanings: str) -> None:
+    """Options of these names, of which one at most is given: ``size`` is its name, or ``full``."""
+    size = parser.add_mutually_exclusive_group()
+    for word, meaning in meanings.items():
         size.add_argument(
             f"--{word}", dest="size", action="store_const", const=word, default="full",
             help=meaning,
         )  # fmt: skip
+
+
+def _parser(name: str, description: str) -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(prog=f"python -m bench {name}", description=description)
+    add_sizes(made, quick="few and short rounds", smoke="shows that it runs, not how fast")
     made.add_argument(
         "--output", type=Path, default=tools.WORK / f"{name}.json", metavar="FILE",
         help="where the figures go, as JSON (default: %(default)s)",

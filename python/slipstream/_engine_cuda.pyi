@@ -28,6 +28,8 @@ class CudaStatus(TypedDict):
 def cuda_status() -> CudaStatus:
     """Starts the driver in this process, once; children that fork afterwards cannot use CUDA."""
 
-def pinned_array(
-    shape: Sequence[int], dtype: np.dtype[Any], device: int = 0
-) -> npt.NDArray[Any]: ...
+def pinned_array(shape: Sequence[int], dtype: np.dtype[Any], device: int = 0) -> npt.NDArray[Any]:
+    """An uninitialised array, C-contiguous, in page-locked memory that lives as long as its views.
+
+    Raises what `slipstream.pinned_empty` documents.
+    """

@@ -1,4 +1,7 @@
-"""How devices are written: ``auto``, ``cpu``, ``cuda``, ``cuda:N``, ``cuda:0,cuda:1``."""
+"""How devices are written: ``auto``, ``cpu``, ``cuda``, ``cuda:N``, ``cuda:0,cuda:1``.
+
+And what else is said of the GPUs that a model computes on, within which bounds.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,16 @@ CUDA = "cuda"
 EXPECTED = "auto, cpu, cuda, cuda:N, or several GPUs separated by commas, as in cuda:0,cuda:1"
 PATTERN = r"^(auto|cpu|cuda|cuda:[0-9]{1,3}(,cuda:[0-9]{1,3}){0,63})$"
 _FORM = re.compile(PATTERN)
+
+PROVIDERS = ("cuda", "tensorrt")
+"""What computes ONNX graphs on GPUs and comes with ONNX Runtime."""
+PROVIDER_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$"
+PROVIDER_EXPECTED = "cuda, tensorrt, or a name of GPU_PROVIDER_PLUGINS"
+MOST_MEMORY_MB = 1 << 20
+MOST_BATCHES_IN_FLIGHT = 8
+MOST_GRAPH_ROWS = 4096
+"""Bounds of `gpu_memory_limit_mb`, `gpu_batches_in_flight`, `gpu_graph_rows`."""
+_PROVIDER = re.compile(PROVIDER_PATTERN)
 
 
 def parse_device(value: object) -> str:
@@ -29,6 +42,11 @@ def parse_device(value: object) -> str:
     if len(set(numbers)) < len(numbers):
         raise ValueError
     return name_of(numbers)
+
+
+def is_provider_name(text: str) -> bool:
+    """Whether an execution provider may be called so."""
+    return _PROVIDER.fullmatch(text) is not None
 
 
 def numbers_of(device: str) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from slipstream.device_names import EXPECTED, parse_device
+from slipstream.device_names import CPU, EXPECTED, PROVIDERS, is_provider_name, parse_device
 from slipstream.scopes import split_key
 
 _HOST = re.compile(r"[A-Za-z0-9._-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\]:[0-9]{1,5}|[0-9A-Fa-f:.]+")
@@ -29,6 +29,16 @@ class ModelLimit(NamedTuple):
     rps: float
     burst: int
     concurrent: int
+
+
+class ProviderPlugin(NamedTuple):
+    """A library that has an execution provider of ONNX Runtime."""
+
+    name: str
+    """As the library calls its provider."""
+    library: str
+    options: str
+    """``KEY=VALUE`` separated by commas, in the provider's own words."""
 
 
 class Kind(NamedTuple):
@@ -164,6 +174,21 @@ def _parse_model_limits(value: object) -> tuple[ModelLimit, ...]:
     return tuple(found)
 
 
+def _parse_plugins(value: object) -> tuple[ProviderPlugin, ...]:
+    if isinstance(value, list | tuple) and all(isinstance(one, ProviderPlugin) for one in value):
+        return tuple(value)
+    found = {}
+    for item in _items_of(value):
+        name, _, text = item.partition("=")
+        library, *options = [part.strip() for part in text.split(";")]
+        is_plugin = is_provider_name(name) and name not in (*PROVIDERS, CPU) and name not in found
+        is_told = all(one.partition("=")[0] and "=" in one and "," not in one for one in options)
+        if not (is_plugin and library and is_told) or "\0" in item:
+            raise ValueError
+        found[name] = ProviderPlugin(name, library, ",".join(options))
+    return tuple(found.values())
+
+
 def _parse_networks(value: object) -> tuple[Network, ...]:
     if isinstance(value, list | tuple) and all(isinstance(one, Network) for one in value):
         return tuple(value)
@@ -193,6 +218,11 @@ _MODEL_LIMITS = Kind(
     _parse_model_limits,
 )
 _NETWORKS = Kind("addresses or networks separated by commas, as in 10.0.0.0/8", _parse_networks)
+_PLUGINS = Kind(
+    "providers separated by commas, each NAME=LIBRARY or NAME=LIBRARY;KEY=VALUE;KEY=VALUE, with "
+    "the name that the library gives its provider",
+    _parse_plugins,
+)
 _DEVICE = Kind(EXPECTED, parse_device)
 _MILLISECONDS = _number(0, 86_400_000, "a number of milliseconds")
 _SECONDS = _number(0, 3600, "a number of seconds")
@@ -251,6 +281,7 @@ OPTIONS: dict[str, Option] = {
     "idle_unload_s": Option("IDLE_UNLOAD_S", _number(0, 31_536_000, "a number of seconds")),
     "prediction_cache_mb": Option("PREDICTION_CACHE_MB", _number(0, _COUNT_MAX, "mebibytes")),
     "device": Option("DEVICE", _DEVICE),
+    "gpu_provider_plugins": Option("GPU_PROVIDER_PLUGINS", _PLUGINS),
     "intra_op_threads": Option("INTRA_OP_THREADS", _whole_number(1, 256, "a number of threads")),
     "execute_timeout_ms": Option(
         "EXECUTE_TIMEOUT_MS", _number(1, 86_400_000, "a number of milliseconds")

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from slipstream.errors import SlipstreamError
-from slipstream.setting_options import OPTIONS, ModelLimit, Network
+from slipstream.setting_options import OPTIONS, ModelLimit, Network, ProviderPlugin
 
 CONFIG_FILE = "slipstream.toml"
 STORED_FILE = "settings.json"
@@ -116,6 +116,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     device: str = "auto"
     """Where models compute that name no device of their own (`slipstream.device_names`)."""
+    gpu_provider_plugins: tuple[ProviderPlugin, ...] = ()
+    """Libraries with execution providers of ONNX Runtime, which are loaded as code: the operator
+    names them, and nobody else."""
     intra_op_threads: int = 1
     """Threads that one ONNX operator may use; 1 leaves parallelism to instances."""
     execute_timeout_ms: float = 60_000.0

@@ -3,10 +3,12 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "backends/torch/failures.h"
 #include "backends/torch/target.h"
+#include "core/dtype.h"
 #include "device/graphed_computation.h"
 #include "network.h"
 #include "replay.h"
@@ -89,13 +91,17 @@ SLIPSTREAM_BENCH_API const char* bench_error() {
   return gpu::last_error().c_str();
 }
 
-// A network on the device of that number, for one input of that type (DType) and shape.
-SLIPSTREAM_BENCH_API void* bench_open(const char* path, int ordinal, int dtype,
+// A network on the device of that number, for one input of that type (NumPy's name) and shape.
+SLIPSTREAM_BENCH_API void* bench_open(const char* path, int ordinal, const char* dtype,
                                       const std::int64_t* dims, std::size_t rank) {
   using slipstream::Result;
+  const std::optional<slipstream::DType> type = slipstream::dtype_from_name(dtype);
+  if (!type) {
+    gpu::told(slipstream::invalid_argument("no tensor has the type " + std::string(dtype)));
+    return nullptr;
+  }
   const slipstream::Shape shape{std::span(dims, rank)};
-  Result<std::shared_ptr<gpu::Network>> network =
-      gpu::Network::open(path, ordinal, static_cast<slipstream::DType>(dtype), shape);
+  Result<std::shared_ptr<gpu::Network>> network = gpu::Network::open(path, ordinal, *type, shape);
   if (!gpu::told(network.status())) return nullptr;
   Result<std::unique_ptr<gpu::Replay>> replay = gpu::Replay::create(std::move(network).value());
   if (!gpu::told(replay.status())) return nullptr;

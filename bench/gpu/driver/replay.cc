@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "backends/torch/failures.h"
+#include "waiting.h"
 
 namespace slipstream::bench_gpu {
 namespace {
@@ -85,14 +86,6 @@ Status Replay::compute() {
                   to);
     return Status::ok();
   });
-}
-
-Status Replay::wait(device::Event& event) {
-  while (true) {
-    const Result<bool> is_done = event.is_done();
-    if (!is_done.is_ok()) return is_done.status();
-    if (is_done.value()) return Status::ok();
-  }
 }
 
 Status Replay::call(std::span<Nanoseconds> took) {

@@ -39,7 +39,6 @@ class Replay {
   [[nodiscard]] Status build();
   [[nodiscard]] Status allocate();
   [[nodiscard]] Status compute();
-  [[nodiscard]] Status wait(device::Event& event);
 
   const std::shared_ptr<Network> network_;
   std::unique_ptr<libtorch::ComputeStream> stream_;

@@ -5,19 +5,13 @@
 #include <utility>
 #include <vector>
 
+#include "waiting.h"
+
 namespace slipstream::bench_gpu {
 namespace {
 
 constexpr std::int64_t kWarmups = 12;
 constexpr std::size_t kSets = 4;  // of requests, in turn: one would stay in the processor's cache
-
-Status wait(device::Event& event) {
-  while (true) {
-    const Result<bool> is_done = event.is_done();
-    if (!is_done.is_ok()) return is_done.status();
-    if (is_done.value()) return Status::ok();
-  }
-}
 
 // Requests that are joined to batches.
 class Requests {

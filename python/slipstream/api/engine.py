@@ -147,7 +147,8 @@ class Engine(Unloading):
         """
         file = resolve_model_path(str(path), self.settings.model_dir if walled else None)
         model_id = checked_id(model_id, file)
-        tuning = checked_tuning(tuning or UNTUNED, device)
+        plugins = [one.name for one in self.settings.gpu_provider_plugins]
+        tuning = checked_tuning(tuning or UNTUNED, device, plugins)
         given = (model_type, compile_model, instances, walled, ensemble_method, declared)
         options = LoadOptions(*given)
         with self._turn(Load(model_id, str(path), priority), file) as promise:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from slipstream.adapters.base import distribution_version
-from slipstream.api.placement import Placement
+from slipstream.api.placement import Placement, checked_tuning
 from slipstream.api.tuning import Tuning
 from slipstream.engine import gpus
 from slipstream.engine.cuda_libraries import preload
@@ -23,9 +23,12 @@ def gpu_options(
     """The options of the model's backend; none for a model on the processor.
 
     Raises:
+        InvalidInputError: there is no such plugin.
         MissingDependencyError: a library of CUDA is not there; names the wheel.
     """
     manifest = prepared.manifest
+    if tuning.plugin is not None and manifest.backend == "onnx":
+        return _plugin_options(tuning, settings)
     if not placement.devices:
         return {}
     options = {"device": placement.device}
@@ -49,6 +52,19 @@ def gpu_options(
             "max_rows": str(min(rows, _MOST_ROWS)),
         }
     return options
+
+
+def _plugin_options(tuning: Tuning, settings: Settings) -> dict[str, str]:
+    """What the operator says of a provider; its library is code, so nobody else may name one."""
+    plugins = {one.name: one for one in settings.gpu_provider_plugins}
+    checked_tuning(tuning, plugins=plugins)
+    plugin = plugins[str(tuning.plugin)]
+    return {
+        "device": "cpu",  # where the rows are: the provider takes them on from there
+        "providers": plugin.name,
+        "provider_library": plugin.library,
+        "provider_options": plugin.options,
+    }
 
 
 def _cache_folder(prepared: Prepared, placement: Placement, settings: Settings) -> Path:

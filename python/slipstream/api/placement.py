@@ -7,26 +7,36 @@ there, or not at all.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import msgspec
 
 from slipstream.api.tuning import GPU_WORDS, Tuning
-from slipstream.device_names import AUTO, CPU, CUDA, EXPECTED, name_of, numbers_of, parse_device
+from slipstream.device_names import (
+    AUTO,
+    CPU,
+    CUDA,
+    EXPECTED,
+    MOST_BATCHES_IN_FLIGHT,
+    MOST_GRAPH_ROWS,
+    MOST_MEMORY_MB,
+    PROVIDER_EXPECTED,
+    PROVIDERS,
+    is_provider_name,
+    name_of,
+    numbers_of,
+    parse_device,
+)
 from slipstream.engine import gpus
 from slipstream.errors import InvalidInputError, MissingDependencyError, ModelLoadError
 from slipstream.models.manifest import Manifest
 
-MOST_MEMORY_MB = 1 << 20
-MOST_BATCHES_IN_FLIGHT = 8
-MOST_GRAPH_ROWS = 4096
 _RANGES = {
     "gpu_memory_limit_mb": (1, MOST_MEMORY_MB, "mebibytes, a whole number"),
     "gpu_batches_in_flight": (1, MOST_BATCHES_IN_FLIGHT, "a number of batches"),
     "gpu_graph_rows": (0, MOST_GRAPH_ROWS, "a number of rows"),
 }
-_OF_ONNX = ("gpu_memory_limit_mb", "gpu_provider")
 _CANNOT_LIMIT = {
     "torch": "libtorch has one pool of GPU memory for all models of a process",
     "tensorrt": "an engine takes what it was built to take",
@@ -57,8 +67,15 @@ class Placement(NamedTuple):
 ON_CPU = Placement()
 
 
-def checked_tuning(tuning: Tuning, device: str | None = None) -> Tuning:
+def checked_tuning(
+    tuning: Tuning, device: str | None = None, plugins: Collection[str] | None = None
+) -> Tuning:
     """The same tuning, with a device if one is given, in our spelling.
+
+    Args:
+        tuning: What was asked for.
+        device: Instead of the tuning's, where one is given.
+        plugins: Names of the providers that this server has beside its own; None: not known here.
 
     Raises:
         InvalidInputError: what it says of GPUs is not valid; names it.
@@ -68,8 +85,11 @@ def checked_tuning(tuning: Tuning, device: str | None = None) -> Tuning:
         number = getattr(tuning, key)
         if number is not None and not least <= number <= most:
             raise _invalid(key, number, f"{what} from {least} to {most}")
-    if tuning.gpu_provider not in (None, "cuda", "tensorrt"):
-        raise _invalid("gpu_provider", tuning.gpu_provider, "cuda or tensorrt")
+    name = tuning.plugin
+    if name is not None and not (is_provider_name(name) if plugins is None else name in plugins):
+        there = ", ".join((*PROVIDERS, *(plugins or ())))
+        expected = PROVIDER_EXPECTED if plugins is None else f"{PROVIDER_EXPECTED} ({there})"
+        raise _invalid("gpu_provider", name, expected)
     if asked is None:
         return tuning
     try:
@@ -101,6 +121,14 @@ def place(manifest: Manifest, name: str, tuning: Tuning, default: str) -> Placem
     _check_gpu_words(backend, name, tuning)
     asked = tuning.device or manifest.backend_options.get("device") or default
     is_own = tuning.device is not None
+    if tuning.plugin is not None:
+        if is_own and asked not in (AUTO, CPU):
+            raise _refused(
+                f"the provider {tuning.plugin} takes rows from the host's memory, and chooses its "
+                "device by its own options: leave 'device' out, or gpu_provider",
+                *(name, asked),
+            )
+        return ON_CPU
     if backend not in gpus.GPU_BACKENDS:
         if is_own and asked not in (AUTO, CPU):
             raise _refused(
@@ -125,16 +153,22 @@ def place(manifest: Manifest, name: str, tuning: Tuning, default: str) -> Placem
 
 def _check_gpu_words(backend: str, name: str, tuning: Tuning) -> None:
     for key in GPU_WORDS:
-        if getattr(tuning, key) is None or backend == "onnx":
-            continue
-        reason = f"the '{backend}' backend computes on the processor"
-        if backend in gpus.GPU_BACKENDS:
-            if key not in _OF_ONNX:
-                continue
-            reason = f"the '{backend}' backend takes none"
-            if key == "gpu_memory_limit_mb":
-                reason = f"the '{backend}' backend cannot: {_CANNOT_LIMIT[backend]}"
-        raise ModelLoadError(f"{name} takes no '{key}': {reason}; leave it out", key=key)
+        reason = None if getattr(tuning, key) is None else _why_no_word(backend, key, tuning)
+        if reason is not None:
+            raise ModelLoadError(f"{name} takes no '{key}': {reason}; leave it out", key=key)
+
+
+def _why_no_word(backend: str, key: str, tuning: Tuning) -> str | None:
+    """Why a backend takes no such word; None where it does."""
+    if backend == "onnx":
+        if tuning.plugin is None or key == "gpu_provider":
+            return None
+        return f"the provider {tuning.plugin} has options of its own (GPU_PROVIDER_PLUGINS)"
+    if backend not in gpus.GPU_BACKENDS:
+        return f"the '{backend}' backend computes on the processor"
+    if key == "gpu_memory_limit_mb":
+        return f"the '{backend}' backend cannot: {_CANNOT_LIMIT[backend]}"
+    return f"the '{backend}' backend takes none" if key == "gpu_provider" else None
 
 
 def _chosen(manifest: Manifest, tuning: Tuning) -> Placement:

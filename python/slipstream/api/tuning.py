@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
-
 import msgspec
 
+from slipstream.device_names import PROVIDERS
 from slipstream.quantize.options import QuantizeOptions
-
-GpuProvider: TypeAlias = Literal["cuda", "tensorrt"]
 
 GPU_WORDS = ("gpu_memory_limit_mb", "gpu_provider", "gpu_batches_in_flight", "gpu_graph_rows")
 """What is said of the GPUs that a model computes on, beside which they are; named alike in a
@@ -31,14 +28,20 @@ class Tuning(msgspec.Struct, frozen=True, kw_only=True):
     """Where it computes, as `slipstream.device_names` has it."""
     gpu_memory_limit_mb: int | None = None
     """The most that it takes of a GPU's memory, by instance (``onnx`` backend)."""
-    gpu_provider: GpuProvider | None = None
-    """What computes on a GPU (``onnx`` backend); None: ``"cuda"``."""
+    gpu_provider: str | None = None
+    """What computes on a GPU (``onnx`` backend): ``"cuda"``, ``"tensorrt"``, or by its name one of
+    ``settings.gpu_provider_plugins``; None: ``"cuda"``."""
     gpu_batches_in_flight: int | None = None
     """The most batches that an instance on a GPU has in progress at once; None: 3, where the
     artifact says nothing."""
     gpu_graph_rows: int | None = None
     """Batches of at most so many rows are recorded as CUDA graphs and replayed; None: none are,
     where the artifact says nothing."""
+
+    @property
+    def plugin(self) -> str | None:
+        """The name of a provider that is a plugin; None where it is none."""
+        return None if self.gpu_provider in (None, *PROVIDERS) else self.gpu_provider
 
     def backend_options(self, backend: str) -> dict[str, str]:
         """What the backend must be told, on top of what every model's is."""

@@ -83,8 +83,10 @@ def pinned_empty(
         device: Whose context keeps the memory. Every other device may copy from it, too.
 
     Raises:
-        FailedPreconditionError: there is no usable GPU.
-        ResourceExhaustedError: so much memory cannot be locked.
+        ValueError: a dtype whose values are objects.
+        InvalidInputError: no array can have that shape.
+        ModelLoadError: there is no usable GPU, or not that one.
+        QueueFullError: so much memory cannot be locked.
     """
     import numpy as np
 

@@ -7,19 +7,19 @@ driver is looked for only where one could be used, and once in a process.
 from __future__ import annotations
 
 import functools
-import mmap
 from pathlib import Path
 
 from slipstream.engine import nvml
 from slipstream.engine.cuda_libraries import PROVIDERS
 from slipstream.engine.devices import CudaDevice, Devices, devices
+from slipstream.engine.elf import needed
 from slipstream.engine.runtime import onnxruntime_library, torch_backend_folder
 from slipstream.engine.torch_library import LIBRARY
 
 GPU_BACKENDS = ("onnx", "torch", "tensorrt")
 """Those that compute on GPUs; the others are made for the processor."""
-_TORCH_ON_CUDA = b"libc10_cuda.so"
-"""Is named by a torch backend that was built for a torch with CUDA."""
+_TORCH_ON_CUDA = "libc10_cuda.so"
+"""Is needed by a torch backend that was built for a torch with CUDA."""
 
 
 @functools.cache
@@ -59,26 +59,17 @@ def _is_torch_on_cuda() -> bool:
     if folder is None:  # which the load will say
         return False
     state = (folder / LIBRARY).stat()
-    return _names_cuda(folder / LIBRARY, state.st_mtime_ns)
+    return _needs_cuda(folder / LIBRARY, state.st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=4)
-def _names_cuda(library: Path, _changed_ns: int) -> bool:
-    with (
-        library.open("rb") as stream,
-        mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data,
-    ):
-        return data.find(_TORCH_ON_CUDA) >= 0
-
-
-@functools.cache
-def _management() -> object:
-    return nvml.begun()
+def _needs_cuda(library: Path, _changed_ns: int) -> bool:
+    return _TORCH_ON_CUDA in needed(library)
 
 
 def free_bytes(device: CudaDevice) -> int | None:
     """Memory that nobody uses on a device; None where nothing tells."""
-    library = _management()
+    library = nvml.begun()
     return None if library is None else nvml.free_bytes(library, device.pci_bus_id)
 
 

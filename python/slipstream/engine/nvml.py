@@ -6,13 +6,15 @@ its own, which no ``CUDA_VISIBLE_DEVICES`` changes, so one is found by its place
 
 from __future__ import annotations
 
+import functools
 import importlib
 from collections.abc import Callable, Iterable
 from typing import Any
 
 
+@functools.cache
 def begun() -> Any:
-    """The library, begun; None where there is none, or no driver."""
+    """The library, begun once in a process; None where there is none, or no driver."""
     try:
         nvml = importlib.import_module("pynvml")
     except ImportError:
@@ -33,11 +35,16 @@ def asked(nvml: Any, function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def handles(nvml: Any, bus_ids: Iterable[str] | None = None) -> list[Any]:
-    """The GPUs at these places, as far as the library knows them; None: every one."""
+    """The GPUs at these places, as far as the library knows them; None: every one.
+
+    One that has fallen off the bus is still counted, and refuses to be found: it is left out.
+    """
     if bus_ids is None:
-        return [nvml.nvmlDeviceGetHandleByIndex(i) for i in range(nvml.nvmlDeviceGetCount())]
-    find = nvml.nvmlDeviceGetHandleByPciBusId
-    found = [asked(nvml, find, bus_id.encode()) for bus_id in bus_ids]
+        count = asked(nvml, nvml.nvmlDeviceGetCount) or 0
+        found = [asked(nvml, nvml.nvmlDeviceGetHandleByIndex, index) for index in range(count)]
+    else:
+        find = nvml.nvmlDeviceGetHandleByPciBusId
+        found = [asked(nvml, find, bus_id.encode()) for bus_id in bus_ids]
     return [one for one in found if one is not None]
 
 

@@ -12,7 +12,7 @@ from slipstream.engine.runtime import torch_backend_folder
 from slipstream.engine.torch_library import EXAMPLE_FILE
 from slipstream.errors import ModelLoadError
 from slipstream.example.graph import onnx_bytes
-from slipstream.models.sidecar import sidecar_path
+from slipstream.models.beside import file_beside
 from slipstream.settings import Settings
 
 EXAMPLE_ID = "example"
@@ -44,7 +44,7 @@ def script_file(settings: Settings) -> Path:
     folder = torch_backend_folder()
     if folder is not None and (folder / EXAMPLE_FILE).is_file():
         return _kept(file, (folder / EXAMPLE_FILE).read_bytes())
-    write_whole(sidecar_path(file), _SIDECAR)
+    write_whole(file_beside(file), _SIDECAR)
     if file.exists():
         return file
     command = [sys.executable, "-m", "slipstream.example.script", str(file)]
@@ -65,7 +65,7 @@ def script_file(settings: Settings) -> Path:
 
 
 def _kept(file: Path, data: bytes) -> Path:
-    for path, wanted in ((file, data), (sidecar_path(file), _SIDECAR)):
+    for path, wanted in ((file, data), (file_beside(file), _SIDECAR)):
         if not path.is_file() or path.read_bytes() != wanted:
             write_whole(path, wanted)
     return file

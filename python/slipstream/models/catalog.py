@@ -8,12 +8,20 @@ This module is what the file may say. How it is read, with messages that name a 
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from slipstream.device_names import EXPECTED, PATTERN
+from slipstream.device_names import (
+    EXPECTED,
+    MOST_BATCHES_IN_FLIGHT,
+    MOST_GRAPH_ROWS,
+    MOST_MEMORY_MB,
+    PATTERN,
+    PROVIDER_EXPECTED,
+    PROVIDER_PATTERN,
+)
 from slipstream.models.declared import Declared
 from slipstream.models.ensembles import EnsembleMethod
 from slipstream.models.manifest import Constant
@@ -39,11 +47,16 @@ Timeout = Annotated[
     float, Meta(gt=0, le=_DAY_MS, description="milliseconds above 0, at most a day")
 ]
 Device = Annotated[str, Meta(pattern=PATTERN, description=EXPECTED)]
-Mebibytes = Annotated[
-    int, Meta(ge=1, le=1 << 20, description="mebibytes, a whole number from 1 to 1048576")
-]
-BatchesInFlight = Annotated[int, Meta(ge=1, le=8, description="a number of batches from 1 to 8")]
-GraphRows = Annotated[int, Meta(ge=0, le=4096, description="a number of rows from 0 to 4096")]
+Provider = Annotated[str, Meta(pattern=PROVIDER_PATTERN, description=PROVIDER_EXPECTED)]
+
+
+def _whole(least: int, most: int, what: str) -> Meta:
+    return Meta(ge=least, le=most, description=f"{what} from {least} to {most}")
+
+
+Mebibytes = Annotated[int, _whole(1, MOST_MEMORY_MB, "mebibytes, a whole number")]
+BatchesInFlight = Annotated[int, _whole(1, MOST_BATCHES_IN_FLIGHT, "a number of batches")]
+GraphRows = Annotated[int, _whole(0, MOST_GRAPH_ROWS, "a number of rows")]
 Rows = Annotated[int, Meta(ge=1, le=1_000_000, description="a number of rows, 1 to 1000000")]
 
 
@@ -75,7 +88,7 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     ) = None
     device: Device | None = None
     gpu_memory_limit_mb: Mebibytes | None = None
-    gpu_provider: Literal["cuda", "tensorrt"] | None = None
+    gpu_provider: Provider | None = None
     gpu_batches_in_flight: BatchesInFlight | None = None
     gpu_graph_rows: GraphRows | None = None
     batching: bool = True

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, get_type_hints
 import msgspec
 
 from slipstream.decoding import converter
-from slipstream.device_names import EXPECTED, parse_device
+from slipstream.device_names import EXPECTED, PROVIDER_EXPECTED, parse_device
 from slipstream.errors import ModelLoadError, SlipstreamError
 from slipstream.models.catalog import EMPTY, MODELS_FILE, MOST_MODELS, Catalog, ModelEntry
 from slipstream.models.positions import Place, Placed, PlacedError, read_placed
@@ -39,6 +39,7 @@ _PATTERN = "Expected `str` matching regex"
 _PATTERNS = {
     "{64}": "the 64 lower-case digits of a SHA-256",
     "cuda": EXPECTED,
+    "{0,63}": PROVIDER_EXPECTED,
     "": "1 to 128 letters, digits, '_', '-' or '.', not beginning with '-' or '.'",
 }
 """What a key takes, by what only its pattern has."""

@@ -14,18 +14,16 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
-from slipstream.decoding import converter, foreign_toml
+from slipstream.decoding import converter
 from slipstream.errors import ModelLoadError
+from slipstream.models.beside import file_beside, read_beside
 from slipstream.models.catalog import MODELS_FILE
 from slipstream.models.declared import Declared
-
-_MOST_BYTES = 1 << 20
 
 
 class Warmup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -69,36 +67,28 @@ class Sidecar(msgspec.Struct, frozen=True):
 _tables = converter(_Tables)
 
 
-def sidecar_path(file: Path) -> Path:
-    """Where a model's sidecar is."""
-    return file.with_name(f"{file.name}.toml")
-
-
 def read_sidecar(file: Path) -> Sidecar:
     """The sidecar of a model file; an empty one where there is none.
 
     Raises:
-        ModelLoadError: it is not TOML, too large, or says something that is not known.
+        UnsafeModelError: it is a link that leads out of the model's folder.
+        ModelLoadError: it is not TOML, too long, or says something that is not known.
     """
-    path = sidecar_path(file)
-    try:
-        with path.open("rb") as stream:
-            data = stream.read(_MOST_BYTES + 1)
-        if len(data) > _MOST_BYTES:
-            raise ModelLoadError(f"{path.name} is larger than {_MOST_BYTES} bytes")
-        tables = _tables(foreign_toml(data))
-    except FileNotFoundError:
+    found, name = read_beside(file), file_beside(file).name
+    if not found:
         return Sidecar()
-    except (OSError, tomllib.TOMLDecodeError, msgspec.MsgspecError) as error:
-        raise ModelLoadError(f"{path.name} cannot be read: {error}") from error
-    return Sidecar(tables.warmup, tables.cache, path.name, tables.text)
+    try:
+        tables = _tables(found)
+    except msgspec.ValidationError as error:
+        raise ModelLoadError(f"{name} is not valid: {error}") from error
+    return Sidecar(tables.warmup, tables.cache, name, tables.text)
 
 
 def sidecar_of(file: Path, declared: Declared) -> Sidecar:
     """The same, with what ``models.json`` says of the model on top.
 
     Raises:
-        ModelLoadError: as `read_sidecar`.
+        UnsafeModelError, ModelLoadError: as `read_sidecar`.
     """
     found = msgspec.structs.replace(read_sidecar(file), batching=declared.batching)
     if declared.warmup_rows is None:

@@ -18,18 +18,17 @@ same file may have other tables, which are read elsewhere.
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
-from slipstream.decoding import converter, foreign_toml
-from slipstream.errors import ModelLoadError, UnsafeModelError
+from slipstream.decoding import converter
+from slipstream.errors import ModelLoadError
+from slipstream.models.beside import file_beside, read_beside
 from slipstream.models.inputs_table import InputTable, ToldInput, told_input
 from slipstream.models.manifest import Constant, State
 
-_MOST_BYTES = 1 << 20
 _OTHER_TABLES = frozenset(("cache", "tensorrt", "text", "warmup"))
 
 
@@ -72,22 +71,14 @@ def states_file_of(path: Path) -> StatesFile:
         UnsafeModelError: it is a link that leads out of the model's folder.
         ModelLoadError: it is not what it should be; names the place.
     """
-    file = path.with_name(path.name + ".toml")
-    if not file.is_file():
-        return StatesFile()
-    if not file.resolve().is_relative_to(path.parent.resolve()):
-        raise UnsafeModelError(f"{file.name} leads outside the model's own folder")
-    with file.open("rb") as stream:
-        data = stream.read(_MOST_BYTES + 1)
-    if len(data) > _MOST_BYTES:
-        raise ModelLoadError(f"{file.name} is longer than {_MOST_BYTES} bytes")
+    file = file_beside(path).name
+    found = read_beside(path)
+    mine = {name: table for name, table in found.items() if name not in _OTHER_TABLES}
     try:
-        found = foreign_toml(data)
-        mine = {name: table for name, table in found.items() if name not in _OTHER_TABLES}
         tables = _tables(mine)
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
-        raise ModelLoadError(f"{file.name} is not valid: {error}") from error
-    return states_of(file.name, tables.states, tables.constants, tables.inputs)
+    except msgspec.ValidationError as error:
+        raise ModelLoadError(f"{file} is not valid: {error}") from error
+    return states_of(file, tables.states, tables.constants, tables.inputs)
 
 
 def states_of(

@@ -19,18 +19,17 @@ Beside an ONNX file that is loaded as ``tensorrt`` it also says what plan is to 
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
-from slipstream.decoding import converter, foreign_toml
+from slipstream.decoding import converter
 from slipstream.errors import ModelLoadError, UnsafeModelError
+from slipstream.models.beside import file_beside, read_beside
 
 Precision = Literal["fp32", "fp16", "int8", "fp8"]
 
-_MOST_BYTES = 1 << 20
 _LARGEST_ROWS = 1 << 20
 
 
@@ -112,18 +111,10 @@ def tensorrt_table_of(path: Path) -> TensorRtTable:
         UnsafeModelError: it is a link that leads out of the model's folder.
         ModelLoadError: it is not what it should be; names the place.
     """
-    file = path.with_name(f"{path.name}.toml")
-    if not file.is_file():
-        return TensorRtTable()
-    if not file.resolve().is_relative_to(path.parent.resolve()):
-        raise UnsafeModelError(f"{file.name} leads outside the model's own folder")
-    with file.open("rb") as stream:
-        data = stream.read(_MOST_BYTES + 1)
-    if len(data) > _MOST_BYTES:
-        raise ModelLoadError(f"{file.name} is longer than {_MOST_BYTES} bytes")
+    file, found = file_beside(path), read_beside(path)
     try:
-        table = _tables(foreign_toml(data)).tensorrt
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        table = _tables(found).tensorrt
+    except msgspec.ValidationError as error:
         raise ModelLoadError(f"{file.name} is not valid: {error}") from error
     opt = table.max_rows if table.opt_rows is None else table.opt_rows
     if not 1 <= table.min_rows <= opt <= table.max_rows <= _LARGEST_ROWS:

@@ -12,8 +12,8 @@ import msgspec
 
 from slipstream.http.clock import format_time
 from slipstream.http.codec import json_response
+from slipstream.http.devices_in_use import gpus_in_use
 from slipstream.http.routes.context import Context, mebibytes
-from slipstream.http.routes.devices_in_use import gpus_in_use
 from slipstream.http.schemas.core_config import (
     BatchConfig,
     ConfigAnswer,
@@ -27,7 +27,7 @@ from slipstream.http.schemas.core_config import (
     ServerAddress,
 )
 from slipstream.http.types import Request, Response
-from slipstream.setting_options import OPTIONS, ModelLimit
+from slipstream.setting_options import OPTIONS, ModelLimit, ProviderPlugin
 from slipstream.settings import Settings
 
 _LEAST_BATCH = 1
@@ -57,7 +57,7 @@ def config(context: Context, request: Request) -> Response:
 
 def _device(context: Context) -> DeviceConfig:
     models = [model for model in context.engine.models() if not model.is_resting]
-    gpus = gpus_in_use(context)
+    gpus = gpus_in_use(context.engine)
     device_type: Literal["cpu", "cuda"] = "cuda" if gpus else "cpu"
     return DeviceConfig(
         device_type=device_type,
@@ -109,7 +109,7 @@ def shown_settings(settings: Settings) -> dict[str, Any]:
 
 
 def _plain(value: object) -> object:
-    if isinstance(value, ModelLimit):
+    if isinstance(value, ModelLimit | ProviderPlugin):
         return value._asdict()
     if isinstance(value, tuple):
         return [_plain(one) for one in value]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 
 from slipstream.http.codec import json_response
+from slipstream.http.devices_in_use import are_seen, gpus_in_use
 from slipstream.http.health import overall
 from slipstream.http.routes.assessed import assessed, lost_devices
 from slipstream.http.routes.context import Context
-from slipstream.http.routes.devices_in_use import are_seen, gpus_in_use
 from slipstream.http.routes.interfaces import NO_SCALER
 from slipstream.http.schemas.core_health import (
     AutoscalerAnswer,
@@ -35,7 +35,8 @@ def health(context: Context, request: Request) -> Response:
         checks=HealthChecks(
             inference_engine=checks["engine_status"] != "unhealthy",
             model=checks["model_loading"] == "healthy",
-            device=not lost_devices(context) and are_seen(context, gpus_in_use(context)),
+            device=not lost_devices(context)
+            and are_seen(context.machine, gpus_in_use(context.engine)),
             memory=checks["memory_usage"] == "healthy",
             performance=checks["inference_performance"] == "healthy",
         ),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 from slipstream.http.codec import json_response
+from slipstream.http.devices_in_use import gpus_in_use
 from slipstream.http.machine import Gpus
 from slipstream.http.routes.context import Context, mebibytes
-from slipstream.http.routes.devices_in_use import gpus_in_use
 from slipstream.http.routes.interfaces import SpeechFigures
 from slipstream.http.schemas.core_info import (
     DeviceInfo,
@@ -51,7 +51,7 @@ def _abilities(context: Context, speech: SpeechFigures, gpus: Gpus) -> ServerAbi
         "prediction_caching": settings.prediction_cache_mb > 0,
         "auto_optimization": settings.enable_compilation,
         "tts_synthesis": speech.status != "unavailable",
-        "gpu_acceleration": gpus.number > 0 or bool(gpus_in_use(context)),
+        "gpu_acceleration": gpus.number > 0 or bool(gpus_in_use(context.engine)),
     }
     return ServerAbilities(
         optimization_level=level,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 
 from slipstream.http.codec import json_response
+from slipstream.http.devices_in_use import gpus_in_use, utilization
 from slipstream.http.routes.context import Context, mebibytes
-from slipstream.http.routes.devices_in_use import gpus_in_use, utilization
 from slipstream.http.routes.engine import percentile_s
 from slipstream.http.schemas.core_stats import EngineStats, PerformanceReport, StatsAnswer
 from slipstream.http.types import Request, Response
@@ -42,6 +42,6 @@ def stats(context: Context, request: Request) -> Response:
 
 
 def _utilization(context: Context) -> float | None:
-    numbers = gpus_in_use(context)
-    percent = utilization(context, numbers) if numbers else context.machine.cpu_percent()
+    numbers = gpus_in_use(context.engine)
+    percent = utilization(context.machine, numbers) if numbers else context.machine.cpu_percent()
     return None if percent is None else round(percent / 100.0, 4)

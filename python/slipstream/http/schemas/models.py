@@ -21,8 +21,9 @@ class LoadRequest(msgspec.Struct):
     """`auto`, `cpu`, `cuda`, `cuda:N`, or several as in `cuda:0,cuda:1`; null: as the setting."""
     gpu_memory_limit_mb: int | None = None
     """Most of a GPU's memory that each instance takes."""
-    gpu_provider: Literal["cuda", "tensorrt"] | None = None
-    """What computes on a GPU, of an ONNX graph; null: cuda."""
+    gpu_provider: str | None = None
+    """What computes on a GPU, of an ONNX graph: `cuda`, `tensorrt`, or a plugin of the server's by
+    its name; null: `cuda`."""
     gpu_batches_in_flight: int | None = None
     """Most batches that an instance on a GPU has in progress at once; null: 3."""
     gpu_graph_rows: int | None = None
