@@ -1,4 +1,4 @@
-"""The scripts that take slipstream to a machine with a GPU, run without one and without an index."""
+"""The scripts that take slipstream to a machine with a GPU, run without one and offline."""
 
 from __future__ import annotations
 
