@@ -84,7 +84,7 @@ print(*(f"import site; site.addsitedir({path!r})" for path in paths), sep="\n")'
   "$py" scripts/requirements.py project build >"$work/requirements.txt" || return
   if ! "${pip[@]}" -r "$work/requirements.txt"; then
     while read -r line; do
-      [[ $line == nvidia-cuda-runtime* ]] && continue  # only its headers: a toolkit has them
+      [[ $line == nvidia-cuda-* ]] && continue  # only their headers: a toolkit has them
       "${pip[@]}" "$line" || missing+=("$line")
     done <"$work/requirements.txt"
   fi

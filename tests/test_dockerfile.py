@@ -46,6 +46,11 @@ def test_requirements_are_listed(command: str) -> None:
     assert "onnxruntime" not in names
 
 
+def test_what_tells_of_gpus_is_in_the_image() -> None:
+    [install] = [run for run in instruction("RUN") if "onnxruntime-gpu" in run]
+    assert {"onnxruntime-gpu", "nvidia-ml-py"} <= set(shlex.split(install))
+
+
 def test_what_is_copied_is_there() -> None:
     for copy in instruction("COPY"):
         if copy.startswith("--from"):
