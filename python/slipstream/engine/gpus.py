@@ -43,13 +43,15 @@ def why_not(backend: str, provider: str = "cuda") -> str | None:
         if not (folder / PROVIDERS[provider]).is_file():
             return (
                 f"the installed ONNX Runtime has no {PROVIDERS[provider]}: install onnxruntime-gpu "
-                "instead of onnxruntime (pip install 'slipstream[cuda]')"
+                "instead of onnxruntime, whose module it is as well (pip install "
+                "'slipstream[cuda]'; pip uninstall -y onnxruntime; pip install --force-reinstall "
+                "--no-deps onnxruntime-gpu)"
             )
     if backend == "torch" and not _is_torch_on_cuda():
         return (
             "the torch backend was built for a torch without CUDA, or without CUDA's headers: "
-            "install a torch for CUDA and nvidia-cuda-runtime, and run `slipstream build-backend "
-            "torch`"
+            "install a torch for CUDA, nvidia-cuda-runtime and nvidia-cuda-crt, and run "
+            "`slipstream build-backend torch`"
         )
     return None
 
