@@ -179,6 +179,16 @@ class TestAuto:
         machine()
         assert place(manifest(), "m", UNTUNED, "auto") == ON_CPU
 
+    def test_words_of_gpus_that_have_no_effect_are_told(self, machine: Any) -> None:
+        words = Tuning(gpu_provider="tensorrt", gpu_graph_rows=8)
+        machine(0, why={"onnx": "no libonnxruntime_providers_tensorrt.so"})
+        why = "gpu_provider, gpu_graph_rows: no libonnxruntime_providers_tensorrt.so"
+        assert place(manifest(), "m", words, "auto") == Placement(reason=why)
+        machine()
+        told = place(manifest(), "m", Tuning(gpu_memory_limit_mb=9), "auto")
+        assert told == Placement(reason=f"gpu_memory_limit_mb: {NO_DRIVER}")
+        assert place(manifest(), "m", words, "cpu") == ON_CPU, "which was asked for"
+
     def test_code_that_was_compiled_for_the_processor(self, machine: Any) -> None:
         machine(0)
         assert place(manifest("torch", kind="package"), "m", UNTUNED, "auto") == ON_CPU

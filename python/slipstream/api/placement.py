@@ -51,7 +51,8 @@ class Placement(NamedTuple):
     is_chosen: bool = False
     """Whether ``auto`` chose them, so that the processor will do as well."""
     reason: str | None = None
-    """Why it is on the processor though ``auto`` had chosen a GPU; None where it had not."""
+    """Why it is on the processor though ``auto`` had chosen a GPU, or words of GPUs were said for
+    it; None where neither was."""
 
     @property
     def device(self) -> str:
@@ -173,12 +174,21 @@ def _why_no_word(backend: str, key: str, tuning: Tuning) -> str | None:
 
 def _chosen(manifest: Manifest, tuning: Tuning) -> Placement:
     """By ``auto``; of files first, so that a driver is looked for only where one could be used."""
-    if manifest.backend_options.get("kind") == "package":  # compiled to code for the processor
-        return ON_CPU
-    if gpus.why_not(manifest.backend, tuning.gpu_provider or "cuda") is not None:
-        return ON_CPU
+    if manifest.backend_options.get("kind") == "package":
+        return _without_gpu("it is compiled to code for the processor", tuning)
+    why_not = gpus.why_not(manifest.backend, tuning.gpu_provider or "cuda")
+    if why_not is not None:
+        return _without_gpu(why_not, tuning)
     best = best_gpu()
-    return ON_CPU if best is None else Placement((best,), is_chosen=True)
+    if best is None:
+        return _without_gpu(gpus.survey().reason or "there is no GPU", tuning)
+    return Placement((best,), is_chosen=True)
+
+
+def _without_gpu(why_not: str, tuning: Tuning) -> Placement:
+    """On the processor, which is said aloud where somebody said how a GPU is to be used."""
+    said = [key for key in GPU_WORDS if getattr(tuning, key) is not None]
+    return ON_CPU._replace(reason=f"{', '.join(said)}: {why_not}") if said else ON_CPU
 
 
 def best_gpu() -> int | None:
