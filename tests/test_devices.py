@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +11,7 @@ import pytest
 import made_up_gpus
 import slipstream
 import slipstream.errors
+from cli_runs import run_code
 from cli_runs import slipstream as command
 
 KEYS = ["cuda_available", "reason", "driver_cuda_version", "cuda"]
@@ -138,15 +136,7 @@ for bad in ((lambda: slipstream.pinned_empty(4, object), ValueError),
     else:
         raise AssertionError(bad)
 """
-    run = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "LD_LIBRARY_PATH": fake_driver},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr
-    assert len(run.stdout.splitlines()) == 4
+    assert len(run_code(code, LD_LIBRARY_PATH=fake_driver).splitlines()) == 4
 
 
 def test_importing_asks_no_driver(fake_driver: str) -> None:
@@ -155,11 +145,4 @@ def test_importing_asks_no_driver(fake_driver: str) -> None:
         "is_open = lambda: 'libcuda.so' in open('/proc/self/maps').read()\n"
         "before = is_open(); slipstream.devices(); print(before, is_open())"
     )
-    run = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "LD_LIBRARY_PATH": fake_driver},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert run.stdout == "False True\n"
+    assert run_code(code, LD_LIBRARY_PATH=fake_driver) == "False True\n"

@@ -129,7 +129,7 @@ class TestNames:
 
     def test_a_provider_that_is_none(self) -> None:
         with pytest.raises(InvalidInputError, match="'gpu_provider' is not valid: 'dml'"):
-            checked_tuning(Tuning(gpu_provider="dml"), plugins=["other"])
+            checked_tuning(Tuning(gpu_provider="dml"), plugins=())
 
     def test_what_is_given_replaces_what_was_chosen(self) -> None:
         tuning = Tuning(device="CUDA:0", instances=2)

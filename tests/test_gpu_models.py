@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cli_runs import run_code
 from made_up_gpus import fake_driver, gpu_onnxruntime, gpus, write_double
 from slipstream import Engine
 from slipstream.api import gpu_options, loading, residency, warmup
@@ -339,17 +337,9 @@ class TestEnsembles:
         assert engine.models() == []
 
 
-def run(code: str, **environment: str) -> Any:
+def answer(code: str, **environment: str) -> Any:
     """What a process of its own prints, as JSON."""
-    ended = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr
-    return json.loads(ended.stdout)
+    return json.loads(run_code(code, **environment))
 
 
 LOAD = """
@@ -374,7 +364,7 @@ print(json.dumps([found, "libcuda.so" in maps, "torch" in sys.modules, "pynvml" 
 def test_with_a_driver_and_a_package_for_gpus(tmp_path: Path) -> None:
     """The driver is made up, and so is the look of the package: auto chooses, and falls back."""
     code = LOAD.format(state=str(tmp_path / "s"), file=str(write_double(tmp_path / "m.onnx")))
-    (auto, cpu, first, second, some), is_open, has_torch, _ = run(
+    (auto, cpu, first, second, some), is_open, has_torch, _ = answer(
         code,
         LD_LIBRARY_PATH=fake_driver(),
         PYTHONPATH=gpu_onnxruntime(tmp_path / "packages"),
@@ -394,7 +384,7 @@ def test_with_a_driver_and_a_package_for_gpus(tmp_path: Path) -> None:
 
 def test_a_missing_wheel_is_named(tmp_path: Path) -> None:
     code = LOAD.format(state=str(tmp_path / "s"), file=str(write_double(tmp_path / "m.onnx")))
-    (auto, _, first, _, _), *_ = run(
+    (auto, _, first, _, _), *_ = answer(
         code,
         LD_LIBRARY_PATH=fake_driver(),
         PYTHONPATH=gpu_onnxruntime(tmp_path / "packages", ["libcublas.so.97", "libc.so.6"]),
@@ -411,7 +401,7 @@ def test_a_machine_without_the_package_looks_for_no_driver(tmp_path: Path) -> No
     if (found / "libonnxruntime_providers_cuda.so").is_file():
         pytest.skip("onnxruntime-gpu is installed")
     code = LOAD.format(state=str(tmp_path / "s"), file=str(write_double(tmp_path / "m.onnx")))
-    (auto, cpu, *refused), is_open, has_torch, has_nvml = run(code)
+    (auto, cpu, *refused), is_open, has_torch, has_nvml = answer(code)
     assert auto == cpu == ["cpu", None]
     assert (is_open, has_torch, has_nvml) == (False, False, False)
     for kind, message in refused:

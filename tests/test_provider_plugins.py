@@ -24,7 +24,7 @@ from slipstream.setting_options import ProviderPlugin
 from slipstream.settings import Settings, SettingsError, load_settings
 
 PLUGIN = Tuning(gpu_provider="Sample")
-SAMPLE = ProviderPlugin("Sample", "/opt/sample.so", "level=2,cache=/tmp/a")
+SAMPLE = ProviderPlugin("Sample", "lib/sample.so", "level=2,cache=/tmp/a")
 
 
 @pytest.fixture
@@ -34,11 +34,11 @@ def prepared(tmp_path: Path) -> Prepared:
 
 class TestSettings:
     def test_names_libraries_and_options(self, tmp_path: Path) -> None:
-        text = "Sample=/opt/sample.so; level=2;cache=/tmp/a, Other=lib/other.so"
+        text = "Sample=lib/sample.so; level=2;cache=/tmp/a, Other=lib/other.so"
         found = load_settings(environ={"GPU_PROVIDER_PLUGINS": text}).gpu_provider_plugins
         assert found == (SAMPLE, ProviderPlugin("Other", "lib/other.so", ""))
         file = tmp_path / "slipstream.toml"
-        file.write_text('gpu_provider_plugins = ["Sample=/opt/sample.so;level=2;cache=/tmp/a"]')
+        file.write_text('gpu_provider_plugins = ["Sample=lib/sample.so;level=2;cache=/tmp/a"]')
         assert load_settings(config=file, environ={}).gpu_provider_plugins == (SAMPLE,)
         shown = shown_settings(Settings(gpu_provider_plugins=(SAMPLE,)))
         assert shown["gpu_provider_plugins"] == [SAMPLE._asdict()]
@@ -61,9 +61,9 @@ class TestSettings:
 
 class TestChoice:
     def test_only_names_that_the_operator_gave(self) -> None:
-        assert checked_tuning(PLUGIN, plugins=["Sample"]) is PLUGIN
+        assert checked_tuning(PLUGIN, plugins=[SAMPLE]) is PLUGIN
         with pytest.raises(InvalidInputError) as raised:
-            checked_tuning(Tuning(gpu_provider="/tmp/x.so"), plugins=["Sample"])
+            checked_tuning(Tuning(gpu_provider="/tmp/x.so"), plugins=[SAMPLE])
         assert raised.value.message == (
             "'gpu_provider' is not valid: '/tmp/x.so'; it takes cuda, tensorrt, or a name of "
             "GPU_PROVIDER_PLUGINS (cuda, tensorrt, Sample)"
@@ -90,7 +90,7 @@ class TestChoice:
         assert gpu_options(prepared, PLUGIN, ON_CPU, settings) == {
             "device": "cpu",
             "providers": "Sample",
-            "provider_library": "/opt/sample.so",
+            "provider_library": "lib/sample.so",
             "provider_options": "level=2,cache=/tmp/a",
         }
         with pytest.raises(InvalidInputError, match="'gpu_provider' is not valid: 'Sample'"):

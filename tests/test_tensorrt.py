@@ -7,21 +7,39 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from made_up_gpus import NO_DRIVER, gpus, write_double
+from slipstream.api.loading import prepared_of
+from slipstream.api.model import LoadOptions
+from slipstream.api.placement import place
+from slipstream.api.tuning import UNTUNED, Tuning
 from slipstream.cli.build_backend import BuildError, build_tensorrt
-from slipstream.convert.tensorrt import require_gpu
+from slipstream.convert import tensorrt_child
+from slipstream.convert.tensorrt import plan_job, require_gpu
 from slipstream.convert.tensorrt_shapes import profile_of
 from slipstream.convert.tensorrt_words import Fault, Progress, refusal_of
-from slipstream.engine import tensorrt_library
+from slipstream.engine import gpus as gpus_module
+from slipstream.engine import runtime, tensorrt_library
 from slipstream.errors import MissingDependencyError, ModelLoadError, UnsafeModelError
+from slipstream.models import tensorrt_files
+from slipstream.models.manifest import encode
 from slipstream.models.prepare import PrepareOptions, prepare
 from slipstream.models.states_file import states_file_of
-from slipstream.models.tensorrt_files import PlanSource, machine, plan_version, timing_name
+from slipstream.models.tensorrt_files import (
+    BuildGpu,
+    PlanSource,
+    machine,
+    plan_manifest,
+    plan_version,
+    timing_name,
+)
 from slipstream.models.tensorrt_table import (
     BuildTable,
     ShapeRange,
@@ -29,6 +47,7 @@ from slipstream.models.tensorrt_table import (
     calibration_file,
     tensorrt_table_of,
 )
+from slipstream.settings import Settings
 
 FOLDERS = ("CUDA_INCLUDE_DIR", "TENSORRT_DIR")
 PLAN = b"ftrt" + bytes(20) + bytes((10, 16, 1, 11)) + b"the rest"
@@ -66,10 +85,13 @@ def test_a_plan_is_kept_with_what_its_header_and_the_file_beside_it_say(
     assert made.artifact_path.read_bytes() == PLAN
     table(plan, "[tensorrt]\nslots = 1\n")
     again = prepare(plan, tmp_path / "cache", PrepareOptions())
-    assert again.folder != made.folder and again.manifest.backend_options == {
-        "device": "cuda:0",
-        "slots": "1",
-    }
+    assert again.folder != made.folder and again.manifest.backend_options == {"slots": "1"}
+
+
+def test_a_table_names_a_device_as_loads_do_or_none(plan: Path) -> None:
+    assert table(plan, "[tensorrt]\n").device is None
+    assert table(plan, '[tensorrt]\ndevice = "auto"\n').device is None
+    assert table(plan, '[tensorrt]\ndevice = "CUDA:01, cuda:0"\n').device == "cuda:1,cuda:0"
 
 
 def test_what_only_a_build_takes_is_refused_beside_a_plan(plan: Path, tmp_path: Path) -> None:
@@ -96,6 +118,9 @@ def test_a_header_of_another_layout_tells_no_version(plan: Path) -> None:
         ("[tensorrt]\nopt_rows = 64\n", "in that order"),
         ('[tensorrt]\nprecision = "int8"\n', "calibration"),
         ("[tensorrt", "not valid"),
+        ('[tensorrt]\ndevice = "gpu"\n', "device 'gpu' is not valid: it takes auto, cpu, cuda"),
+        ('[tensorrt]\ndevice = "cuda:0,cuda:0"\n', "is not valid"),
+        ('[tensorrt]\ndevice = "cpu"\n', "computes on GPUs only"),
     ],
 )
 def test_a_table_that_is_wrong_is_refused_by_name(plan: Path, text: str, told: str) -> None:
@@ -199,14 +224,136 @@ def test_measurements_are_kept_by_graph_precision_and_machine(tmp_path: Path) ->
     assert name() == name(table=TensorRtTable(max_rows=64)), "other sizes reuse what was measured"
 
 
-def test_the_machine_is_its_tensorrt_and_its_gpus(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
-    (tmp_path / "0000:01:00.0").mkdir()
-    text = "Model: \t\t NVIDIA H100 PCIe\nIRQ:   \t\t 120\n"
-    (tmp_path / "0000:01:00.0" / "information").write_text(text)
-    assert machine(tmp_path).endswith("; NVIDIA H100 PCIe; 1")
+def test_the_machine_is_its_tensorrt_and_the_kind_of_gpu() -> None:
+    first, second = (machine(BuildGpu(number, "NVIDIA H100 PCIe")) for number in (0, 1))
+    assert first == second and first.endswith("; NVIDIA H100 PCIe")
+    assert machine(BuildGpu(0, "NVIDIA L4")) != first != machine(None)
+
+
+class TestBuilding:
+    """All but the child, which needs TensorRT and a GPU."""
+
+    @pytest.fixture
+    def jobs(self, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+        """What children were told; they leave measurements and a manifest."""
+        jobs: list[dict[str, Any]] = []
+
+        def run_child(job: dict[str, Any], *_: object) -> None:
+            jobs.append(job)
+            file = Path(job["timing_cache"])
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(b"measured")
+            made = plan_manifest("11.1", job["backend_options"], job["sha256"], "Made-up 1")
+            (Path(job["out"]) / "model.plan").write_bytes(PLAN)
+            (Path(job["out"]) / "manifest.json").write_bytes(encode(made))
+
+        monkeypatch.setattr(tensorrt_files, "run_child", run_child)
+        monkeypatch.setattr(gpus_module, "survey", lambda: gpus(0, 1, 2))
+        monkeypatch.setattr(gpus_module, "free_bytes", lambda one: 100 - one.index)
+        return jobs
+
+    def prepared(self, folder: Path, tuning: Tuning, text: str = "", default: str = "auto") -> Any:
+        file = write_double(folder / "m.onnx")
+        file.with_name("m.onnx.toml").write_text(f"[tensorrt]\n{text}")
+        settings = Settings(state_dir=folder / "state", device=default)
+        return prepared_of(settings, file, LoadOptions("tensorrt", True, None, False), tuning)
+
+    @pytest.mark.parametrize(
+        ("asked", "text", "default", "gpu"),
+        [
+            (None, "", "auto", 0),
+            (None, "", "cuda:1", 1),
+            (None, 'device = "cuda:2,cuda:1"', "cuda:1", 2),
+            ("cuda:1", 'device = "cuda:2"', "auto", 1),
+            ("auto", 'device = "cuda:2"', "cpu", 2),
+            ("auto", "", "cpu", 0),
+        ],
+    )
+    def test_is_done_on_the_gpu_that_is_to_run_it(
+        self,
+        jobs: list[dict[str, Any]],
+        tmp_path: Path,
+        asked: str | None,
+        text: str,
+        default: str,
+        gpu: int,
+    ) -> None:
+        self.prepared(tmp_path, Tuning(device=asked), text, default)
+        (job,) = jobs
+        assert plan_job(job).gpu == gpu
+
+    def test_is_for_one_kind_of_gpu_where_the_plan_then_runs(
+        self, jobs: list[dict[str, Any]], tmp_path: Path
+    ) -> None:
+        made = self.prepared(tmp_path, UNTUNED)
+        assert made.manifest.gpu == "Made-up 1"
+        assert place(made.manifest, "m", UNTUNED, "auto").devices == (1,)
+        unknown = plan_manifest(None, {}, "", "another")  # TensorRT will say what it thinks of it
+        assert place(unknown, "m", UNTUNED, "cuda").devices == (0,)
+
+    @pytest.mark.parametrize(("asked", "told"), [("cuda:7", "no cuda:7 here"), ("cpu", "only")])
+    def test_is_not_begun_for_a_gpu_that_is_not_there(
+        self, jobs: list[dict[str, Any]], tmp_path: Path, asked: str, told: str
+    ) -> None:
+        with pytest.raises(ModelLoadError, match=told):
+            self.prepared(tmp_path, Tuning(device=asked))
+        with pytest.raises(ModelLoadError, match=told):
+            self.prepared(tmp_path, UNTUNED, default=asked)
+        assert jobs == []
+
+    def test_measurements_do_not_pile_up(self, jobs: list[dict[str, Any]], tmp_path: Path) -> None:
+        timing = tmp_path / "state" / "timing"
+        timing.mkdir(parents=True)
+        for number in range(tensorrt_files.MOST_TIMINGS + 3):
+            file = timing / f"{number}.cache"
+            file.write_bytes(b"old")
+            os.utime(file, ns=(number, number))
+        self.prepared(tmp_path, UNTUNED)
+        left = sorted(timing.iterdir())
+        assert len(left) == tensorrt_files.MOST_TIMINGS
+        assert Path(jobs[0]["timing_cache"]) in left
+        assert not (timing / "0.cache").exists()
+
+    @pytest.mark.parametrize(
+        ("visible", "number", "left"),
+        [
+            (None, 1, "1"),
+            ("3,5", 1, "5"),
+            ("GPU-8932f937, MIG-5c0f", 1, "MIG-5c0f"),
+            ("", 0, ""),
+            ("4", 1, "4"),
+        ],
+    )
+    def test_the_child_sees_one_gpu(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        tmp_path: Path,
+        visible: str | None,
+        number: int,
+        left: str,
+    ) -> None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible or "")
+        if visible is None:
+            monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+        seen: list[str] = []
+
+        def stop() -> None:
+            seen.append(os.environ["CUDA_VISIBLE_DEVICES"])
+            raise MissingDependencyError("no backend")
+
+        monkeypatch.setattr(runtime, "require_tensorrt_backend", stop)
+        job = {
+            "source": "",
+            "sha256": "",
+            "wanted": {},
+            "timing_cache": "",
+            "out": "",
+            "timeout_s": 1.0,
+            "gpu": number,
+        }
+        with pytest.raises(MissingDependencyError):
+            tensorrt_child._build(job, lambda text: None)
+        assert seen == [left]
 
 
 def test_a_backend_that_is_not_there_is_named_with_a_remedy(tmp_path: Path) -> None:
@@ -230,11 +377,12 @@ def test_the_runtime_is_found_in_a_wheel_the_full_one_first(
         assert tensorrt_library.runtime_library() == tmp_path / package / library
 
 
-def test_without_a_driver_nothing_of_tensorrt_is_started() -> None:
-    with pytest.raises(ModelLoadError, match="driver is not here"):
-        require_gpu("libcuda.so.no-such")
-    with pytest.raises(ModelLoadError, match="driver is not here"):
-        require_gpu("libc.so.6")  # a library without cuInit
+def test_without_a_driver_nothing_of_tensorrt_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpus_module, "survey", gpus)
+    with pytest.raises(ModelLoadError, match=f"needs a GPU of NVIDIA's: {re.escape(NO_DRIVER)}"):
+        require_gpu()
+    monkeypatch.setattr(gpus_module, "survey", lambda: gpus(2))
+    assert require_gpu() == "Made-up 2"
 
 
 def test_headers_that_are_not_there_are_told_before_anything_is_compiled(tmp_path: Path) -> None:

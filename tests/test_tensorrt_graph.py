@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from plan_graphs import write_two_layers
 from slipstream.convert.tensorrt_graph import inputs_of, read_rows, typed_graph
 from slipstream.convert.tensorrt_proof import difference, judged
 from slipstream.errors import ModelLoadError
@@ -26,29 +27,7 @@ ROWS = RNG.standard_normal((64, 8)).astype(np.float32)
 @pytest.fixture(scope="module")
 def graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A network of two layers."""
-    helper = onnx.helper
-    weights = {
-        "w1": RNG.standard_normal((8, 16)).astype(np.float32),
-        "b1": RNG.standard_normal(16).astype(np.float32),
-        "w2": RNG.standard_normal((16, 4)).astype(np.float32),
-        "b2": RNG.standard_normal(4).astype(np.float32),
-    }
-    nodes = [
-        helper.make_node("Gemm", ["x", "w1", "b1"], ["h"]),
-        helper.make_node("Relu", ["h"], ["r"]),
-        helper.make_node("Gemm", ["r", "w2", "b2"], ["y"]),
-    ]
-    x = helper.make_tensor_value_info("x", 1, ["rows", 8])
-    y = helper.make_tensor_value_info("y", 1, ["rows", 4])
-    stored = [onnx.numpy_helper.from_array(array, name) for name, array in weights.items()]
-    model = helper.make_model(
-        helper.make_graph(nodes, "net", [x], [y], stored),
-        opset_imports=[helper.make_opsetid("", 17)],
-    )
-    model.ir_version = 10
-    file = tmp_path_factory.mktemp("graph") / "net.onnx"
-    onnx.save(model, file)
-    return file
+    return write_two_layers(tmp_path_factory.mktemp("graph") / "net.onnx", RNG)
 
 
 def answers(file: Path) -> Any:

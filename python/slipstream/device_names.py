@@ -14,6 +14,9 @@ EXPECTED = "auto, cpu, cuda, cuda:N, or several GPUs separated by commas, as in 
 PATTERN = r"^(auto|cpu|cuda|cuda:[0-9]{1,3}(,cuda:[0-9]{1,3}){0,63})$"
 _FORM = re.compile(PATTERN)
 
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+"""The variable by which the driver hides and orders GPUs."""
+
 PROVIDERS = ("cuda", "tensorrt")
 """What computes ONNX graphs on GPUs and comes with ONNX Runtime."""
 PROVIDER_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$"
@@ -42,6 +45,19 @@ def parse_device(value: object) -> str:
     if len(set(numbers)) < len(numbers):
         raise ValueError
     return name_of(numbers)
+
+
+def narrowed(visible: str | None, number: int) -> str:
+    """`VISIBLE` for a process that is to see one GPU alone, which is its first.
+
+    Args:
+        visible: What the variable says now; None: nothing, which shows every GPU.
+        number: Of the GPU, among those that are shown now.
+    """
+    if visible is None:
+        return str(number)
+    shown = [one.strip() for one in visible.split(",")]
+    return shown[number] if number < len(shown) else visible
 
 
 def is_provider_name(text: str) -> bool:

@@ -10,11 +10,14 @@ import pytest
 
 from gpu.conftest import KINDS, Load
 from gpu.networks import CNN, EVERY, MLP, Array, Network
+from slipstream.api.tuning import Tuning
 from slipstream.errors import ModelLoadError
 
 pytestmark = pytest.mark.gpu
 
 BATCHES = (1, 2, 3, 5, 8, 13, 16, 31, 32, 33, 64)
+RECORDED = Tuning(gpu_graph_rows=64)
+"""Batches of up to so many rows as CUDA graphs, which they are not unless that is asked for."""
 APART = 2e-3
 """Of the largest value: convolutions of float32 have ten bits of mantissa in some libraries."""
 
@@ -28,16 +31,27 @@ def require_right(network: Network, rows: Array, answer: Any) -> None:
 @pytest.mark.parametrize("network", EVERY, ids=lambda network: network.name)
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_size_of_batch(load: Load, kind: str, network: Network) -> None:
-    model = load(kind, network)
+    model = load(kind, network, tuning=RECORDED)
     for _ in range(3):  # as it is, then recorded, then by the graph
         for count in BATCHES:
             rows = network.rows(count)
             require_right(network, rows, model.predict(rows))
 
 
+@pytest.mark.parametrize("network", EVERY, ids=lambda network: network.name)
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_size_of_batch_as_models_run_by_default(
+    load: Load, kind: str, network: Network
+) -> None:
+    model = load(kind, network)
+    for count in BATCHES:
+        rows = network.rows(count)
+        require_right(network, rows, model.predict(rows))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_shapes_that_change(load: Load, kind: str) -> None:
-    model = load(kind, CNN)
+    model = load(kind, CNN, tuning=RECORDED)
     for turn in range(3):
         for shape in CNN.shapes:
             for count in (1, 4, 7 + turn):
@@ -57,7 +71,7 @@ def test_machine_code_of_aotinductor(load: Load) -> None:
 @pytest.mark.parametrize("kind", ["torchscript", "onnx cuda"])
 def test_with_a_graph_and_without(load: Load, kind: str) -> None:
     """Batches of up to 64 rows are recorded, those beyond are computed as they are."""
-    model = load(kind, MLP)
+    model = load(kind, MLP, tuning=RECORDED)
     rows = MLP.rows(65)
     without = model.predict(rows)[:64]
     for _ in range(4):

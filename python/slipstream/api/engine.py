@@ -148,14 +148,14 @@ class Engine(Unloading):
         """
         file = resolve_model_path(str(path), self.settings.model_dir if walled else None)
         model_id = checked_id(model_id, file)
-        plugins = [one.name for one in self.settings.gpu_provider_plugins]
-        tuning = checked_tuning(tuning or UNTUNED, device, plugins)
-        given = (model_type, compile_model, instances, walled, ensemble_method, declared)
-        options = LoadOptions(*given)
+        tuning = checked_tuning(tuning or UNTUNED, device, self.settings.gpu_provider_plugins)
+        options = LoadOptions(
+            *(model_type, compile_model, instances, walled, ensemble_method, declared)
+        )
         with self._turn(Load(model_id, str(path), priority), file) as promise:
-            loaded = self._load_version(model_id, file, options, promise, tuning=tuning)
+            version, size = self._load_version(model_id, file, options, promise, tuning=tuning)
             model = Model(
-                *(model_id, str(path), file, loaded[0], self._completions, time.time(), loaded[1]),
+                *(model_id, str(path), file, version, self._completions, time.time(), size),
                 wake=self._wake,
             )
             model.is_extra = is_extra

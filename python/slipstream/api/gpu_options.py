@@ -56,9 +56,8 @@ def gpu_options(
 
 def _plugin_options(tuning: Tuning, settings: Settings) -> dict[str, str]:
     """What the operator says of a provider; its library is code, so nobody else may name one."""
-    plugins = {one.name: one for one in settings.gpu_provider_plugins}
-    checked_tuning(tuning, plugins=plugins)
-    plugin = plugins[str(tuning.plugin)]
+    checked_tuning(tuning, plugins=settings.gpu_provider_plugins)
+    plugin = next(one for one in settings.gpu_provider_plugins if one.name == tuning.plugin)
     return {
         "device": "cpu",  # where the rows are: the provider takes them on from there
         "providers": plugin.name,

@@ -13,11 +13,12 @@ from slipstream.api.gpu_options import gpu_options
 from slipstream.api.loads import Load
 from slipstream.api.memory import resident_bytes, worker_bytes
 from slipstream.api.model import LoadOptions
-from slipstream.api.placement import ON_CPU, Placement
+from slipstream.api.placement import ON_CPU, Placement, gpu_to_build_on
 from slipstream.api.plan_check import require_runnable
 from slipstream.api.tuning import Tuning
 from slipstream.api.version import Version, version_of
 from slipstream.api.warmup import warm_up
+from slipstream.engine import provider_cache
 from slipstream.engine.runtime import CoreEngine, backend_options
 from slipstream.errors import InvalidInputError, ModelLoadError, QuantizationError, SlipstreamError
 from slipstream.ids import require_id
@@ -87,6 +88,7 @@ def prepared_of(
             states=options.declared.states,
             progress=None if load is None else load.tell,
             is_stopped=is_stopped,
+            gpu=lambda own: gpu_to_build_on(own, file.name, tuning, settings.device),
         ),
     )
     if options.compile_model and not settings.enable_compilation:
@@ -134,6 +136,11 @@ def _options(
     )
 
 
+def _engines_of(options: dict[str, str]) -> Path | None:
+    folder = options.get("cache_folder")
+    return None if folder is None else Path(folder)
+
+
 def started(
     core: CoreEngine,
     settings: Settings,
@@ -171,19 +178,22 @@ def started(
     artifacts = [prepared.artifact_path] if manifest.backend == "process" else []
     others = worker_bytes(artifacts)  # of a version that this one is to replace
     before_bytes = resident_bytes(with_children=False)
+    options = _options(prepared, settings, instances, tuning, placement)
     try:
-        model = core.load(
-            name=model_id,
-            backend=manifest.backend,
-            path=path,
-            options=_options(prepared, settings, instances, tuning, placement),
-            instances=instances,
-            max_instances=max(instances, settings.max_workers),
-            max_batch_rows=tuning.max_batch_rows or settings.max_batch_size,
-            batching=sidecar.batching,
-            queue_capacity=QUEUE_CAPACITY,
-            worker_nice=settings.worker_nice,
-        )
+        with provider_cache.used(_engines_of(options)) as keep:
+            model = core.load(
+                name=model_id,
+                backend=manifest.backend,
+                path=path,
+                options=options,
+                instances=instances,
+                max_instances=max(instances, settings.max_workers),
+                max_batch_rows=tuning.max_batch_rows or settings.max_batch_size,
+                batching=sidecar.batching,
+                queue_capacity=QUEUE_CAPACITY,
+                worker_nice=settings.worker_nice,
+            )
+            keep(model)
     except InvalidInputError as error:  # of the artifact, whose path is nobody's business
         raise ModelLoadError(error.message.replace(path, file.name)) from error
     except ModelLoadError as error:
@@ -195,14 +205,17 @@ def started(
     except SlipstreamError:
         model.close(0.0)
         raise
+    grown_bytes = _grown(before_bytes, artifacts, others)
+    return version._replace(load_time_s=time.monotonic() - began, memory_usage_bytes=grown_bytes)
+
+
+def _grown(before_bytes: int, artifacts: list[Path], others: dict[int, int]) -> int | None:
+    """Memory that came with a version, of its workers where it has some; None: none was seen."""
     grown_bytes = resident_bytes(with_children=False) - before_bytes
     if artifacts:
         own = worker_bytes(artifacts)
         grown_bytes = sum(size for worker, size in own.items() if worker not in others)
-    return version._replace(
-        load_time_s=time.monotonic() - began,
-        memory_usage_bytes=grown_bytes if grown_bytes > 0 else None,
-    )
+    return grown_bytes if grown_bytes > 0 else None
 
 
 def _with_reason(prepared: Prepared, reason: str) -> Prepared:

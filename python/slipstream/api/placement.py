@@ -7,7 +7,7 @@ there, or not at all.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -31,6 +31,8 @@ from slipstream.device_names import (
 from slipstream.engine import gpus
 from slipstream.errors import InvalidInputError, MissingDependencyError, ModelLoadError
 from slipstream.models.manifest import Manifest
+from slipstream.models.tensorrt_files import BuildGpu
+from slipstream.setting_options import ProviderPlugin
 
 _RANGES = {
     "gpu_memory_limit_mb": (1, MOST_MEMORY_MB, "mebibytes, a whole number"),
@@ -69,14 +71,14 @@ ON_CPU = Placement()
 
 
 def checked_tuning(
-    tuning: Tuning, device: str | None = None, plugins: Collection[str] | None = None
+    tuning: Tuning, device: str | None = None, plugins: Sequence[ProviderPlugin] | None = None
 ) -> Tuning:
     """The same tuning, with a device if one is given, in our spelling.
 
     Args:
         tuning: What was asked for.
         device: Instead of the tuning's, where one is given.
-        plugins: Names of the providers that this server has beside its own; None: not known here.
+        plugins: The providers that this server has beside its own; None: not known here.
 
     Raises:
         InvalidInputError: what it says of GPUs is not valid; names it.
@@ -86,17 +88,25 @@ def checked_tuning(
         number = getattr(tuning, key)
         if number is not None and not least <= number <= most:
             raise _invalid(key, number, f"{what} from {least} to {most}")
-    name = tuning.plugin
-    if name is not None and not (is_provider_name(name) if plugins is None else name in plugins):
-        there = ", ".join((*PROVIDERS, *(plugins or ())))
-        expected = PROVIDER_EXPECTED if plugins is None else f"{PROVIDER_EXPECTED} ({there})"
-        raise _invalid("gpu_provider", name, expected)
+    if tuning.plugin is not None:
+        _check_plugin(tuning.plugin, plugins)
     if asked is None:
         return tuning
     try:
         return msgspec.structs.replace(tuning, device=parse_device(asked))
     except ValueError:
         raise _invalid("device", asked, EXPECTED) from None
+
+
+def _check_plugin(name: str, plugins: Sequence[ProviderPlugin] | None) -> None:
+    if plugins is None:
+        if not is_provider_name(name):
+            raise _invalid("gpu_provider", name, PROVIDER_EXPECTED)
+        return
+    there = [one.name for one in plugins]
+    if name not in there:
+        known = ", ".join((*PROVIDERS, *there))
+        raise _invalid("gpu_provider", name, f"{PROVIDER_EXPECTED} ({known})")
 
 
 def _invalid(key: str, value: object, expected: str) -> InvalidInputError:
@@ -139,17 +149,43 @@ def place(manifest: Manifest, name: str, tuning: Tuning, default: str) -> Placem
             )
         return ON_CPU
     if backend == "tensorrt":
-        if asked == CPU:
-            raise _refused(
-                "an engine of TensorRT computes on GPUs only: leave 'device' out, or name one",
-                *(name, asked),
-            )
-        asked = manifest.backend_options.get("device", CUDA) if asked == AUTO else asked
+        own = manifest.backend_options.get("device")
+        return Placement(_of_plan(own, name, tuning, default, manifest.gpu))
     if asked == CPU:
         return ON_CPU
     if asked == AUTO:
         return _chosen(manifest, tuning)
     return Placement(_asked_for(backend, name, asked, tuning))
+
+
+def gpu_to_build_on(own: str | None, name: str, tuning: Tuning, default: str) -> BuildGpu:
+    """The GPU that a plan of TensorRT is built on: the first that it is to compute on.
+
+    Args:
+        own: The device that the file beside the model names.
+        name: Of the model's file, for messages.
+        tuning: What was asked for this model.
+        default: The device of all models that ask for none.
+
+    Raises:
+        ModelLoadError: there is none, or not that one.
+    """
+    number = _of_plan(own, name, tuning, default, None)[0]
+    names = {one.index: one.name for one in gpus.survey().cuda}
+    return BuildGpu(number, names[number])
+
+
+def _of_plan(
+    own: str | None, name: str, tuning: Tuning, default: str, kind: str | None
+) -> tuple[int, ...]:
+    """The GPUs of an engine of TensorRT, for which there is no processor to fall back to."""
+    asked = tuning.device or own or default
+    if asked == CPU:
+        raise _refused(
+            "an engine of TensorRT computes on GPUs only: name one as its 'device', or cuda",
+            *(name, asked),
+        )
+    return _asked_for("tensorrt", name, (own or CUDA) if asked == AUTO else asked, tuning, kind)
 
 
 def _check_gpu_words(backend: str, name: str, tuning: Tuning) -> None:
@@ -191,9 +227,14 @@ def _without_gpu(why_not: str, tuning: Tuning) -> Placement:
     return ON_CPU._replace(reason=f"{', '.join(said)}: {why_not}") if said else ON_CPU
 
 
-def best_gpu() -> int | None:
-    """The GPU with the most free memory; None where there is none."""
-    found = gpus.survey().cuda
+def best_gpu(kind: str | None = None) -> int | None:
+    """The GPU with the most free memory; None where there is none.
+
+    Args:
+        kind: Its name, if there is one of that name.
+    """
+    every = gpus.survey().cuda
+    found = [one for one in every if one.name == kind] or every
     if len(found) <= 1:
         return found[0].index if found else None
     return most_free([(one.index, gpus.free_bytes(one)) for one in found])
@@ -205,7 +246,9 @@ def most_free(found: Sequence[tuple[int, int | None]]) -> int:
     return -max(known)[1] if known else found[0][0]
 
 
-def _asked_for(backend: str, name: str, asked: str, tuning: Tuning) -> tuple[int, ...]:
+def _asked_for(
+    backend: str, name: str, asked: str, tuning: Tuning, kind: str | None = None
+) -> tuple[int, ...]:
     reason = gpus.why_not(backend, tuning.gpu_provider or "cuda")
     if reason is not None:
         raise MissingDependencyError(
@@ -217,7 +260,7 @@ def _asked_for(backend: str, name: str, asked: str, tuning: Tuning) -> tuple[int
             raise _refused(f"engines of TensorRT need a GPU: {found.reason}", name, asked)
         raise _refused(f"{found.reason}; or load it with device=cpu", name, asked)
     if asked == CUDA:
-        best = best_gpu()
+        best = best_gpu(kind)
         assert best is not None, "there is one where there is no reason why not"
         return (best,)
     numbers, there = numbers_of(asked), [one.index for one in found.cuda]

@@ -40,7 +40,10 @@ def start_placed(
     if not placement.devices:
         return start(placement)
     try:
-        return _with_room(placement, prepared, name, start, make_room)
+        return _with_room(
+            *(placement, start, make_room),
+            refuse=lambda error: _too_large(placement, prepared, name, error),
+        )
     except LoadCancelledError:
         raise
     except SlipstreamError as error:
@@ -55,16 +58,15 @@ def start_placed(
 
 def _with_room(
     placement: Placement,
-    prepared: Prepared,
-    name: str,
     start: Callable[[Placement], T],
     make_room: Callable[[Placement], bool],
+    refuse: Callable[[QueueFullError], QueueFullError],
 ) -> T:
     while True:
         try:
             return start(placement)
         except QueueFullError as error:
-            refusal = _too_large(placement, prepared, name, error)
+            refusal = refuse(error)
         if not make_room(placement):
             raise refusal
 

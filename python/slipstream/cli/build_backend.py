@@ -1,7 +1,7 @@
 """``slipstream build-backend NAME``: compiles a backend against what is installed here.
 
 It takes a minute or two, a C++20 compiler and CMake, and does nothing where there is a library of
-the same sources for the same torch, or the same headers of TensorRT, already.
+the same sources for the same torch and the same headers, of CUDA and of TensorRT, already.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from slipstream.engine import tensorrt_library
 from slipstream.engine.torch_library import (
@@ -29,6 +29,8 @@ from slipstream.engine.torch_library import (
 from slipstream.errors import MissingDependencyError, SlipstreamError
 
 _SHOWN_LINES = 30
+_VERSIONS = ("cuda.h", "NvInferVersion.h")
+"""Headers that have the version of what they belong to."""
 
 
 class BuildError(SlipstreamError):
@@ -64,6 +66,20 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+class _Backend(NamedTuple):
+    """One that is compiled here."""
+
+    name: str
+    parts: tuple[str, ...]
+    """Folders of ``csrc`` that it is made of."""
+    defines: tuple[str, ...]
+    folders: list[Path]
+    """Where it may be, best first."""
+    library: str
+    sources_file: str
+    example_file: str | None = None
+
+
 def build_torch(*, force: bool = False, jobs: int | None = None) -> Path:
     """The torch backend's library, compiled now unless it is there.
 
@@ -82,23 +98,14 @@ def build_torch(*, force: bool = False, jobs: int | None = None) -> Path:
         raise MissingDependencyError(
             "the torch backend needs torch: pip install 'slipstream[torch]'", package="torch"
         )
-    sources = module_folder() / "_sources"
-    digest = _digest_of(sources, "core", "device", "cuda", "backends/torch")
-    folders = library_folders(module_folder())
-    for folder in folders:
-        stamp = folder / SOURCES_FILE
-        is_there = all((folder / name).is_file() for name in (LIBRARY, EXAMPLE_FILE, SOURCES_FILE))
-        if is_there and stamp.read_text().strip() == digest and not force:
-            return folder / LIBRARY
-    target = _writable(folders)
-    print(f"compiling the torch backend for torch {torch_version()} …", file=sys.stderr)
-    with tempfile.TemporaryDirectory(prefix="slipstream-torch-") as scratch:
-        defines = ("-DSLIPSTREAM_ONLY=torch", f"-DSLIPSTREAM_TORCH_DIR={torch}")
-        built = _compile(sources, LIBRARY, defines, Path(scratch), jobs)
-        _put(built, target / LIBRARY)
-        _make_example(target / EXAMPLE_FILE)
-        (target / SOURCES_FILE).write_text(f"{digest}\n")
-    return target / LIBRARY
+    backend = _Backend(
+        f"torch backend for torch {torch_version()}",
+        ("core", "device", "cuda", "backends/torch"),
+        ("-DSLIPSTREAM_ONLY=torch", f"-DSLIPSTREAM_TORCH_DIR={torch}"),
+        library_folders(module_folder()),
+        *(LIBRARY, SOURCES_FILE, EXAMPLE_FILE),
+    )
+    return _built(backend, module_folder() / "_sources", force, jobs)
 
 
 def build_tensorrt(
@@ -118,29 +125,45 @@ def build_tensorrt(
     from slipstream.engine.runtime import module_folder  # here: it loads the compiled module
 
     defines = ["-DSLIPSTREAM_ONLY=tensorrt"]
-    version = "found by CMake"
     if include is not None:
-        header = include.resolve() / "NvInferVersion.h"
-        if not header.is_file():
+        folder = include.resolve()
+        if not (folder / "NvInferVersion.h").is_file():
             raise BuildError(f"{include} has no NvInferVersion.h: name the folder with NvInfer.h")
-        version = hashlib.sha256(header.read_bytes()).hexdigest()
-        defines.append(f"-DSLIPSTREAM_TENSORRT_DIR={header.parent}")
-    sources = module_folder() / "_sources"
-    used = _digest_of(sources, "core", "device", "cuda", "backends/tensorrt")
-    digest = f"{used} {version}"
-    folders = tensorrt_library.library_folders(module_folder())
-    for folder in folders:
-        library, stamp = folder / tensorrt_library.LIBRARY, folder / tensorrt_library.SOURCES_FILE
-        is_there = library.is_file() and stamp.is_file()
-        if is_there and stamp.read_text().strip() == digest and not force:
-            return library
-    target = _writable(folders)
-    print("compiling the tensorrt backend …", file=sys.stderr)
-    with tempfile.TemporaryDirectory(prefix="slipstream-tensorrt-") as scratch:
-        built = _compile(sources, tensorrt_library.LIBRARY, defines, Path(scratch), jobs)
-        _put(built, target / tensorrt_library.LIBRARY)
-        (target / tensorrt_library.SOURCES_FILE).write_text(f"{digest}\n")
-    return target / tensorrt_library.LIBRARY
+        defines.append(f"-DSLIPSTREAM_TENSORRT_DIR={folder}")
+    backend = _Backend(
+        "tensorrt backend",
+        ("core", "device", "cuda", "backends/tensorrt"),
+        tuple(defines),
+        tensorrt_library.library_folders(module_folder()),
+        *(tensorrt_library.LIBRARY, tensorrt_library.SOURCES_FILE),
+    )
+    return _built(backend, module_folder() / "_sources", force, jobs)
+
+
+def _built(backend: _Backend, sources: Path, force: bool, jobs: int | None) -> Path:
+    """The library that is there, if it was made of the same; else a new one.
+
+    CMake looks first: whether there are headers of CUDA, and of which TensorRT, decides what is
+    compiled, and nobody but CMake knows where it finds them.
+    """
+    digest = _digest_of(sources, *backend.parts)
+    with tempfile.TemporaryDirectory(prefix="slipstream-build-") as folder:
+        scratch = Path(folder).resolve()
+        cmake = _configure(sources, backend.defines, scratch)
+        stamp = f"{digest} {_found(scratch)}"
+        needed = (backend.library, backend.sources_file, backend.example_file)
+        for place in backend.folders:
+            is_there = all((place / name).is_file() for name in needed if name is not None)
+            is_same = is_there and (place / backend.sources_file).read_text().strip() == stamp
+            if is_same and not force:
+                return place / backend.library
+        target = _writable(backend.folders)
+        print(f"compiling the {backend.name} …", file=sys.stderr)
+        _put(_compile(cmake, backend.library, scratch, jobs), target / backend.library)
+    if backend.example_file is not None:
+        _make_example(target / backend.example_file)
+    (target / backend.sources_file).write_text(f"{stamp}\n")
+    return target / backend.library
 
 
 def _digest_of(sources: Path, *folders: str) -> str:
@@ -174,14 +197,12 @@ def _writable(folders: list[Path]) -> Path:
     raise BuildError(f"no folder for the library can be written to: {', '.join(refusals)}")
 
 
-def _compile(
-    sources: Path, library: str, defines: Sequence[str], scratch: Path, jobs: int | None
-) -> Path:
-    """The compiled library, in the scratch folder.
+def _configure(sources: Path, defines: Sequence[str], scratch: Path) -> str:
+    """Has CMake look for what is needed, into the scratch folder; returns the program.
 
     Raises:
         MissingDependencyError: no CMake.
-        BuildError: it does not compile.
+        BuildError: something is not there.
     """
     beside_python = Path(sys.executable).parent
     search = os.pathsep.join([str(beside_python), os.environ.get("PATH", os.defpath)])
@@ -192,19 +213,45 @@ def _compile(
         )
     configure = [
         *(cmake, "-S", str(sources), "-B", str(scratch), "-DCMAKE_BUILD_TYPE=Release"),
+        "-DCMAKE_EXPORT_COMPILE_COMMANDS=ON",
         # Through it CUDA's headers are looked for, where they are in a wheel.
         *(f"-DPython_EXECUTABLE={sys.executable}", *defines),
     ]
     ninja = shutil.which("ninja", path=search)
     if ninja is not None:
         configure += ["-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={ninja}"]
+    _run(configure)
+    return cmake
+
+
+def _found(scratch: Path) -> str:
+    """A digest of what CMake has found: files to compile, and headers, with their versions."""
+    commands = (scratch / "compile_commands.json").read_text(encoding="utf-8")
+    digest = hashlib.sha256(commands.replace(str(scratch), "").encode())
+    for line in (scratch / "CMakeCache.txt").read_text(encoding="utf-8").splitlines():
+        name, _, folder = line.partition("=")
+        if name.endswith("Headers_INCLUDE_DIR:PATH"):
+            for file in (Path(folder, header) for header in _VERSIONS):
+                digest.update(file.read_bytes() if file.is_file() else b"")
+    return digest.hexdigest()
+
+
+def _compile(cmake: str, library: str, scratch: Path, jobs: int | None) -> Path:
+    """The compiled library, in the scratch folder, which is configured.
+
+    Raises:
+        BuildError: it does not compile.
+    """
     cores = str(jobs or len(os.sched_getaffinity(0)))
-    for command in (configure, [cmake, "--build", str(scratch), "--parallel", cores]):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            said = "\n".join((done.stdout + done.stderr).splitlines()[-_SHOWN_LINES:])
-            raise BuildError(f"the backend does not compile (CMake's last words):\n{said}")
+    _run([cmake, "--build", str(scratch), "--parallel", cores])
     return next(scratch.rglob(library))
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        said = "\n".join((done.stdout + done.stderr).splitlines()[-_SHOWN_LINES:])
+        raise BuildError(f"the backend does not compile (CMake's last words):\n{said}")
 
 
 def _make_example(file: Path) -> None:

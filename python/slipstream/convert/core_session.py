@@ -10,7 +10,7 @@ import numpy as np
 
 from slipstream.engine.inputs import inputs_from
 from slipstream.engine.runtime import start_core
-from slipstream.engine.signature import Signature
+from slipstream.engine.signature import Signature, Spec
 
 _MOST_ROWS = 4096
 _MOST_REQUESTS = 4
@@ -19,7 +19,7 @@ _MOST_REQUESTS = 4
 class CoreSession:
     """One loaded artifact; a context manager."""
 
-    def __init__(self, path: Path, options: dict[str, str], backend: str = "torch") -> None:
+    def __init__(self, path: Path, options: dict[str, str], backend: str) -> None:
         """Loads it.
 
         Args:
@@ -45,12 +45,12 @@ class CoreSession:
         return self
 
     @property
-    def inputs(self) -> Sequence[tuple[str, str, Sequence[int]]]:
+    def inputs(self) -> list[Spec]:
         """Name, dtype and dims, -1 for any size, in the artifact's order."""
         return self._model.inputs
 
     @property
-    def outputs(self) -> Sequence[tuple[str, str, Sequence[int]]]:
+    def outputs(self) -> list[Spec]:
         """The same, of what `run` answers."""
         return self._model.outputs
 

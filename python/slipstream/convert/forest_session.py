@@ -1,19 +1,14 @@
-"""A forest file run as it will be served: by the engine's own backend, for the proof."""
+"""A forest file run as it will be served, with its outputs by name, as the proof takes sessions."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from slipstream.adapters.base import Array
-from slipstream.engine.inputs import inputs_from
-from slipstream.engine.runtime import start_core
-from slipstream.engine.signature import Signature, Spec
+from slipstream.convert.core_session import CoreSession
+from slipstream.engine.signature import Spec
 
 BACKEND = "forest"
-_MOST_ROWS = 4096
-_MOST_REQUESTS = 4
 
 
 class ForestSession:
@@ -29,24 +24,15 @@ class ForestSession:
         Raises:
             ModelLoadError: The backend is not there, or refuses the file.
         """
-        self._engine = start_core(_MOST_REQUESTS)
-        self._model = self._engine.load(
-            name="proof",
-            backend=BACKEND,
-            path=str(path),
-            options=options or {},
-            instances=1,
-            max_batch_rows=_MOST_ROWS,
-        )
-        self.inputs: list[Spec] = self._model.inputs
-        self.outputs: list[Spec] = self._model.outputs
-        self._signature = Signature("tensors", self.inputs, self.outputs, (), True)
+        self._session = CoreSession(path, options or {}, BACKEND)
+        self.inputs: list[Spec] = self._session.inputs
+        self.outputs: list[Spec] = self._session.outputs
 
     def __enter__(self) -> ForestSession:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._model.close(0.0)
+    def __exit__(self, *error: object) -> None:
+        self._session.__exit__(*error)
 
     def run(self, inputs: list[Array]) -> dict[str, Array]:
         """Outputs by name; ``inputs`` in the order of the file's.
@@ -54,9 +40,5 @@ class ForestSession:
         Raises:
             SlipstreamError: The file refuses these rows.
         """
-        names = [name for name, _, _ in self.inputs]
-        given = inputs_from(self._signature, dict(zip(names, inputs, strict=True)))
-        result = self._model.run(given)
-        result.raise_for_status()
-        arrays = zip(self.outputs, result.outputs(), strict=True)
-        return {spec[0]: np.array(array) for spec, array in arrays}
+        names = (name for name, _, _ in self.outputs)
+        return dict(zip(names, self._session.run(inputs), strict=True))

@@ -6,12 +6,11 @@ is asked for, in 11 there is no other), and precision is made in the graph (`ten
 
 from __future__ import annotations
 
-import ctypes
 import os
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -19,11 +18,12 @@ from slipstream.convert.tensorrt_graph import inputs_of, typed_graph
 from slipstream.convert.tensorrt_shapes import Profile, profile_of
 from slipstream.convert.tensorrt_words import Fault, Progress, refusal_of, said
 from slipstream.decoding import converter
+from slipstream.engine import gpus
 from slipstream.errors import MissingDependencyError, ModelLoadError
 from slipstream.models.manifest import Manifest
+from slipstream.models.tensorrt_files import PLAN, plan_manifest
 from slipstream.models.tensorrt_table import BuildTable
 
-ARTIFACT = "model.plan"
 _OLDEST = (10, 1)
 
 
@@ -41,15 +41,24 @@ class PlanJob(msgspec.Struct, kw_only=True):
     out: str
     """An existing folder that receives the plan and its manifest."""
     timeout_s: float
-    memory_limit_mb: int | None = None
+    gpu: int | None = None
+    """The one to build on, of those that the server sees; None: the first."""
 
 
 plan_job = converter(PlanJob)
 """From plain data; raises ``msgspec.ValidationError``."""
 
 
-def build_plan(job: PlanJob, scratch: Path, say: Callable[[str], None]) -> Manifest:
-    """Writes the plan into ``job.out``; returns its manifest.
+class Built(NamedTuple):
+    """What was built."""
+
+    manifest: Manifest
+    profile: Mapping[str, Profile]
+    """Shapes that the plan takes, of inputs that take several."""
+
+
+def build_plan(job: PlanJob, scratch: Path, say: Callable[[str], None]) -> Built:
+    """Writes the plan into ``job.out``.
 
     Args:
         job: What to build.
@@ -61,7 +70,7 @@ def build_plan(job: PlanJob, scratch: Path, say: Callable[[str], None]) -> Manif
         MissingDependencyError: a package is not installed.
     """
     trt = _tensorrt()
-    require_gpu()
+    gpu = require_gpu()
     source = Path(job.source)
     inputs = inputs_of(source)
     profile = profile_of(inputs, job.wanted)
@@ -74,45 +83,23 @@ def build_plan(job: PlanJob, scratch: Path, say: Callable[[str], None]) -> Manif
         source, folder, job.wanted.precision, calibration, is_batchable=is_batchable
     )
     plan = _built(trt, graph, profile, job, say)
-    (Path(job.out) / ARTIFACT).write_bytes(plan)
+    (Path(job.out) / PLAN).write_bytes(plan)
     options = dict(job.backend_options)
     if job.wanted.version_compatible:
         options["host_code"] = "true"  # it brings some, and was compiled here
-    return Manifest(
-        model_type="tensorrt",
-        framework=f"tensorrt {trt.__version__}",
-        backend="tensorrt",
-        artifact=ARTIFACT,
-        backend_options=options,
-        compiled=True,
-        source_sha256=job.sha256,
-        task="tensors",
-        layout="tensors",
-        inputs=(),
-        outputs=(),
-    )
+    return Built(plan_manifest(trt.__version__, options, job.sha256, gpu), profile)
 
 
-def require_gpu(driver: str = "libcuda.so.1") -> None:
-    """Refuses where CUDA does not start: TensorRT's own answer to that may be a crash.
-
-    Args:
-        driver: The library of NVIDIA's driver.
+def require_gpu() -> str:
+    """The name of the GPU to build on, the first; TensorRT's own answer to none may be a crash.
 
     Raises:
         ModelLoadError: there is no driver, or it has no GPU.
     """
-    try:
-        status = ctypes.CDLL(driver).cuInit(0)
-    except (OSError, AttributeError) as error:
-        raise ModelLoadError(
-            f"building a TensorRT plan needs a GPU of NVIDIA's, and its driver is not here: {error}"
-        ) from error
-    if status != 0:
-        raise ModelLoadError(
-            f"building a TensorRT plan needs a GPU of NVIDIA's: the driver does not start (cuInit "
-            f"answers {status}; 100 is no GPU)"
-        )
+    found = gpus.survey()
+    if found.reason is not None:
+        raise ModelLoadError(f"building a TensorRT plan needs a GPU of NVIDIA's: {found.reason}")
+    return found.cuda[0].name
 
 
 def _tensorrt() -> Any:

@@ -16,7 +16,7 @@ import numpy as np
 
 from slipstream.errors import MissingDependencyError, ModelLoadError
 from slipstream.models.tensorrt_table import Precision
-from slipstream.quantize.rows import Array, split
+from slipstream.quantize.rows import Array, calibration_reader
 
 _CALIBRATION_BATCH = 32
 _LARGEST_WHOLE_BYTES = 1 << 30
@@ -70,8 +70,11 @@ def typed_graph(
     if precision == "fp16":
         return _to_half(source, folder)
     assert calibration is not None, "the table was checked"
-    rows = read_rows(calibration, list(inputs_of(source)))
-    return _to_int8(source, folder, rows, is_batchable)
+    names = list(inputs_of(source))
+    reader = calibration_reader(
+        names, read_rows(calibration, names), _CALIBRATION_BATCH, is_batchable=is_batchable
+    )
+    return _to_int8(source, folder / "int8.onnx", reader)
 
 
 def read_rows(file: Path, names: Sequence[str]) -> list[Array]:
@@ -125,34 +128,14 @@ def _to_half(source: Path, folder: Path) -> Path:
     return _saved(model, folder / "half.onnx")
 
 
-def _to_int8(source: Path, folder: Path, rows: Sequence[Array], is_batchable: bool) -> Path:
-    _onnx()
-    try:
-        from onnxruntime.quantization import (
-            CalibrationDataReader,
-            QuantFormat,
-            QuantType,
-            quantize_static,
-        )
-    except ImportError as error:
-        raise _needs("onnxruntime") from error
+def _to_int8(source: Path, target: Path, reader: Any) -> Path:
+    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
-    names = list(inputs_of(source))
-
-    class Reader(CalibrationDataReader):  # type: ignore[misc]
-        def __init__(self) -> None:
-            self._pieces = split(rows, _CALIBRATION_BATCH, is_batchable=is_batchable)
-
-        def get_next(self) -> dict[str, Array] | None:
-            piece = next(self._pieces, None)
-            return None if piece is None else dict(zip(names, piece, strict=True))
-
-    target = folder / "int8.onnx"
     try:
         quantize_static(
             source,
             target,
-            Reader(),
+            reader,
             quant_format=QuantFormat.QDQ,
             activation_type=QuantType.QInt8,
             weight_type=QuantType.QInt8,

@@ -56,7 +56,7 @@ def prove(
     """
     import torch
 
-    with CoreSession(artifact, options) as session:
+    with CoreSession(artifact, options, backend="torch") as session:
         for _ in range(2):  # what it remembers in secret shows when it is asked again
             for seed, (values, expected) in enumerate(zip(found.examples, answers, strict=True)):
                 torch.manual_seed(seed)
@@ -87,7 +87,7 @@ def prove_stream(
     import torch
 
     state: Any = np.zeros(0, np.uint8)
-    with CoreSession(artifact, options) as session:
+    with CoreSession(artifact, options, backend="torch") as session:
         for seed, expected in enumerate(answers):
             torch.manual_seed(seed)
             *got, state = session.run([*map(_as_array, values), state])

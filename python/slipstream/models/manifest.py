@@ -90,6 +90,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """File name of what the backend loads, relative to the manifest's folder."""
     backend_options: dict[str, str] = {}
     """Options the artifact needs whatever the operator configures (see each backend)."""
+    gpu: str | None = None
+    """The kind of GPU that it was built for, by its name; None: any, or nobody knows."""
     compiled: bool
     reason: str | None = None
     """Why ``compiled`` is false; None when it is true."""

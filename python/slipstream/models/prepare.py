@@ -30,7 +30,13 @@ from slipstream.models.manifest import MANIFEST_VERSION, Manifest, encode
 from slipstream.models.onnx_files import companions
 from slipstream.models.processor import processor_digest
 from slipstream.models.states_file import StatesFile, states_file_of, with_constants
-from slipstream.models.tensorrt_files import PlanSource, build_plan, keep_plan, plan_parts
+from slipstream.models.tensorrt_files import (
+    BuildGpu,
+    PlanSource,
+    build_plan,
+    keep_plan,
+    plan_parts,
+)
 from slipstream.models.tensorrt_table import tensorrt_table_of
 
 CONVERTER_VERSION = 6
@@ -91,6 +97,9 @@ class PrepareOptions(msgspec.Struct, kw_only=True, frozen=True):
     """The only content that the file may have; None: any."""
     states: StatesFile | None = None
     """Instead of what the file beside a graph says."""
+    gpu: Callable[[str | None], BuildGpu] | None = None
+    """Tells on which GPU a plan is built, of the device that the file beside the model names; None:
+    on the first. It raises `ModelLoadError` where there is none."""
 
 
 class Prepared(msgspec.Struct, kw_only=True, frozen=True):
@@ -258,7 +267,9 @@ def _plan_of(
     """What a TensorRT artifact is made of; None where it is to be none."""
     if options.model_type != "tensorrt" and found.kind != "tensorrt":
         return None
-    return PlanSource(path, digest, weights, tensorrt_table_of(path))
+    table = tensorrt_table_of(path)
+    gpu = options.gpu(table.device) if options.gpu is not None and found.kind == "onnx" else None
+    return PlanSource(path, digest, weights, table, gpu)
 
 
 def _beside(path: Path, found: Detected) -> list[tuple[str, Path]]:

@@ -8,7 +8,6 @@ other sizes say, measures only what is new.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +21,7 @@ from slipstream.models.containers import PLAN_HEADER_BYTES, PLAN_MARK
 from slipstream.models.converter import Child, run_child
 from slipstream.models.copies import copy_checked
 from slipstream.models.manifest import Manifest, decode, encode
+from slipstream.models.newest import beyond_newest
 from slipstream.models.states_file import StatesFile
 from slipstream.models.tensorrt_table import TensorRtTable, calibration_file, tensorrt_table_of
 
@@ -32,10 +32,19 @@ BUILDER = Child(
     "ask for fewer rows or a smaller range of sizes in the file beside the model",
     environment=("NVIDIA_TF32_OVERRIDE",),
 )
-_PLAN = "model.plan"
+PLAN = "model.plan"
+MOST_TIMINGS = 64
+"""Files of measurements that are kept; each is a few megabytes at most."""
 _TENSORRT = ("tensorrt", "tensorrt-cu13", "tensorrt-cu12")
-_GPUS = Path("/proc/driver/nvidia/gpus")
 _LAYOUT_AT, _VERSION_AT = 4, 24
+
+
+class BuildGpu(NamedTuple):
+    """The GPU that a plan is built on, and good for."""
+
+    number: int
+    """As CUDA counts them in this process."""
+    name: str
 
 
 class PlanSource(NamedTuple):
@@ -46,6 +55,8 @@ class PlanSource(NamedTuple):
     weights: dict[str, str]
     """Files beside an ONNX file, by name, with their digests."""
     table: TensorRtTable
+    gpu: BuildGpu | None = None
+    """That it is to be built on; None where it is built already."""
 
 
 def plan_parts(source: PlanSource) -> dict[str, str]:
@@ -58,18 +69,40 @@ def plan_parts(source: PlanSource) -> dict[str, str]:
     return {
         "table": msgspec.json.encode(source.table).decode(),
         "calibration": "" if rows is None else hashlib.sha256(rows.read_bytes()).hexdigest(),
-        "machine": machine(),
+        "machine": machine(source.gpu),
     }
 
 
-def machine(gpus: Path = _GPUS) -> str:
-    """The TensorRT that is installed, and the GPUs that this process may use."""
-    names = []
-    for file in sorted(gpus.glob("*/information")):
-        lines = file.read_text(errors="replace").splitlines()
-        names += [line.partition(":")[2].strip() for line in lines if line.startswith("Model")]
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "all")
-    return f"tensorrt {distribution_version(*_TENSORRT)}; {', '.join(names)}; {visible}"
+def machine(gpu: BuildGpu | None) -> str:
+    """The TensorRT that is installed, and the kind of GPU that it builds for."""
+    return f"tensorrt {distribution_version(*_TENSORRT)}; {'any GPU' if gpu is None else gpu.name}"
+
+
+def plan_manifest(
+    version: str | None, options: dict[str, str], sha256: str, gpu: str | None = None
+) -> Manifest:
+    """Of a plan.
+
+    Args:
+        version: Of the TensorRT that built it, where that is known.
+        options: Of the backend.
+        sha256: Of the file that it was made of, or is.
+        gpu: The kind of GPU that it was built for, where it was built here.
+    """
+    return Manifest(
+        model_type="tensorrt",
+        framework=f"tensorrt {version or ''}".strip(),
+        backend="tensorrt",
+        artifact=PLAN,
+        backend_options=options,
+        gpu=gpu,
+        compiled=True,
+        source_sha256=sha256,
+        task="tensors",
+        layout="tensors",
+        inputs=(),
+        outputs=(),
+    )
 
 
 def keep_plan(source: PlanSource, out: Path) -> None:
@@ -85,25 +118,10 @@ def keep_plan(source: PlanSource, out: Path) -> None:
             "say how one is to be built: leave out all but device, slots, profile and batchable, "
             "or load the ONNX file with model_type 'tensorrt'"
         )
-    copy_checked(source.path, source.sha256, out / _PLAN)
-    (out / MANIFEST_FILE).write_bytes(encode(plan_manifest(source)))
-
-
-def plan_manifest(source: PlanSource) -> Manifest:
-    """What is known of a plan without TensorRT."""
-    return Manifest(
-        model_type="tensorrt",
-        framework=f"tensorrt {plan_version(source.path) or ''}".strip(),
-        backend="tensorrt",
-        artifact=_PLAN,
-        backend_options=source.table.backend_options(),
-        compiled=True,
-        source_sha256=source.sha256,
-        task="tensors",
-        layout="tensors",
-        inputs=(),
-        outputs=(),
-    )
+    copy_checked(source.path, source.sha256, out / PLAN)
+    version, options = plan_version(source.path), source.table.backend_options()
+    manifest = plan_manifest(version, options, source.sha256)
+    (out / MANIFEST_FILE).write_bytes(encode(manifest))
 
 
 def unprepared_manifest(path: Path) -> Manifest:
@@ -112,7 +130,7 @@ def unprepared_manifest(path: Path) -> Manifest:
     Raises:
         UnsafeModelError, ModelLoadError: see `tensorrt_table_of`.
     """
-    return plan_manifest(PlanSource(path, "", {}, tensorrt_table_of(path)))
+    return plan_manifest(plan_version(path), tensorrt_table_of(path).backend_options(), "")
 
 
 def is_plan(path: Path) -> bool:
@@ -167,12 +185,15 @@ def build_plan(
         "sha256": source.sha256,
         "wanted": msgspec.to_builtins(source.table.build()),
         "calibration": None if rows is None else str(rows.resolve()),
-        "timing_cache": str((timing / timing_name(source, machine())).resolve()),
+        "timing_cache": str((timing / timing_name(source, machine(source.gpu))).resolve()),
+        "gpu": None if source.gpu is None else source.gpu.number,
         "backend_options": source.table.backend_options(),
         "out": str(out.resolve()),
         "timeout_s": timeout_s,
     }
     run_child(job, scratch, timeout_s, progress, BUILDER, is_stopped)
+    for file in beyond_newest(timing.glob("*"), MOST_TIMINGS):
+        file.unlink(missing_ok=True)
     if beside.states or beside.constants:
         file = out / MANIFEST_FILE
         made = decode(file.read_bytes())

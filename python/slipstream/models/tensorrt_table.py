@@ -25,6 +25,7 @@ from typing import Literal
 import msgspec
 
 from slipstream.decoding import converter
+from slipstream.device_names import AUTO, CPU, EXPECTED, parse_device
 from slipstream.errors import ModelLoadError, UnsafeModelError
 from slipstream.models.beside import file_beside, read_beside
 
@@ -67,7 +68,8 @@ class BuildTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class TensorRtTable(BuildTable, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``[tensorrt]``."""
 
-    device: str = "cuda:0"
+    device: str | None = None
+    """The GPU that it computes on, or several; None: as the load or the setting says."""
     slots: int | None = None
     """Batches on their way through the GPU at once, for each instance."""
     profile: int | None = None
@@ -77,7 +79,7 @@ class TensorRtTable(BuildTable, frozen=True, kw_only=True, forbid_unknown_fields
     batchable: Literal["auto", "true", "false"] = "auto"
 
     def backend_options(self) -> dict[str, str]:
-        """Options of the ``tensorrt`` backend: the device, and what is not as it is anyway."""
+        """Options of the ``tensorrt`` backend, as far as they are not as they are anyway."""
         given = {
             "device": self.device,
             "slots": self.slots,
@@ -127,7 +129,24 @@ def tensorrt_table_of(path: Path) -> TensorRtTable:
             f"{file.name}: precision 'int8' finds the ranges of activations on rows of yours: name "
             "a file with some hundred as calibration"
         )
-    return table
+    return msgspec.structs.replace(table, device=_device(file.name, table.device))
+
+
+def _device(file: str, said: str | None) -> str | None:
+    """In our spelling; None where it is said to be none in particular."""
+    if said is None:
+        return None
+    try:
+        device = parse_device(said)
+    except ValueError:
+        raise ModelLoadError(
+            f"{file}: device {said[:100]!r} is not valid: it takes {EXPECTED}"
+        ) from None
+    if device == CPU:
+        raise ModelLoadError(
+            f"{file}: an engine of TensorRT computes on GPUs only: leave device out, or name one"
+        )
+    return None if device == AUTO else device
 
 
 def calibration_file(path: Path, table: TensorRtTable) -> Path | None:

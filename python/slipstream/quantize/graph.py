@@ -14,7 +14,7 @@ from typing import Any
 
 from slipstream.errors import MissingDependencyError, QuantizationError
 from slipstream.quantize.options import QuantizeOptions
-from slipstream.quantize.rows import Array, split
+from slipstream.quantize.rows import Array, calibration_reader
 from slipstream.quantize.single import narrow
 
 _LARGEST_WHOLE_BYTES = 1 << 30
@@ -210,21 +210,13 @@ def _static(
     is_batchable: bool,
 ) -> Any:
     import onnx
-    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
-
-    class Reader(CalibrationDataReader):  # type: ignore[misc]
-        def __init__(self) -> None:
-            self._pieces = split(rows, _CALIBRATION_BATCH, is_batchable=is_batchable)
-
-        def get_next(self) -> dict[str, Array] | None:
-            piece = next(self._pieces, None)
-            return None if piece is None else dict(zip(names, piece, strict=True))
+    from onnxruntime.quantization import QuantFormat, quantize_static
 
     def make(per_channel: bool) -> Any:
         quantize_static(
             tidied,
             target,
-            Reader(),
+            calibration_reader(names, rows, _CALIBRATION_BATCH, is_batchable=is_batchable),
             quant_format=QuantFormat.QDQ,
             activation_type=_weight_type(options),
             weight_type=_weight_type(options),

@@ -17,7 +17,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from slipstream.errors import InvalidInputError
+from slipstream.errors import InvalidInputError, MissingDependencyError
+from slipstream.models.newest import beyond_newest
 
 Array: TypeAlias = npt.NDArray[Any]
 Spec: TypeAlias = tuple[str, str, Sequence[int]]
@@ -60,8 +61,7 @@ def forget(folder: Path, in_use: Collection[str], most: int) -> None:
         most: How many may stay, beside those in use.
     """
     found = [file for file in folder.glob("*.npz") if file.stem not in in_use]
-    found.sort(key=lambda file: file.stat().st_mtime_ns, reverse=True)
-    for file in found[most:]:
+    for file in beyond_newest(found, most):
         file.unlink(missing_ok=True)
 
 
@@ -99,6 +99,40 @@ def split(arrays: Sequence[Array], size: int, *, is_batchable: bool) -> Iterator
         return
     for start in range(0, len(arrays[0]), size):
         yield [array[start : start + size] for array in arrays]
+
+
+def calibration_reader(
+    names: Sequence[str], arrays: Sequence[Array], size: int, *, is_batchable: bool
+) -> Any:
+    """Rows as ONNX Runtime's quantizer reads them, once.
+
+    Args:
+        names: Of the model's inputs.
+        arrays: One for each.
+        size: Rows of a piece, as of `split`.
+        is_batchable: As of `split`.
+
+    Raises:
+        MissingDependencyError: onnxruntime is not installed.
+    """
+    try:
+        from onnxruntime.quantization import CalibrationDataReader
+    except ImportError as error:
+        raise MissingDependencyError(
+            "calibration needs the packages onnx and onnxruntime: pip install "
+            f"'slipstream[quantization]' ({error})",
+            package="onnxruntime",
+        ) from error
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self._pieces = split(arrays, size, is_batchable=is_batchable)
+
+        def get_next(self) -> dict[str, Array] | None:
+            piece = next(self._pieces, None)
+            return None if piece is None else dict(zip(names, piece, strict=True))
+
+    return Reader()
 
 
 def count(specs: Sequence[Spec], arrays: Sequence[Array]) -> int:

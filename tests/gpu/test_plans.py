@@ -1,6 +1,6 @@
 """Plans of a real TensorRT, built and served: only where there is a GPU, TensorRT and the backend.
 
-``pytest tests/test_tensorrt_gpu.py -rs`` says what is missing where they are skipped.
+``pytest tests/gpu/test_plans.py -rs`` says what is missing where they are skipped.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from plan_graphs import write_two_layers
 from slipstream import Engine
 from slipstream.convert.tensorrt import require_gpu
 from slipstream.engine.runtime import require_tensorrt_backend
 from slipstream.errors import InvalidInputError, ModelLoadError
 from slipstream.settings import Settings
 
-onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 
 RNG = np.random.default_rng(11)
@@ -39,33 +40,15 @@ def what_is_missing() -> str | None:
 
 
 MISSING = what_is_missing()
-pytestmark = pytest.mark.skipif(MISSING is not None, reason=str(MISSING))
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(MISSING is not None, reason=str(MISSING))]
 
 
 @pytest.fixture
 def graph(tmp_path: Path) -> Path:
     """A network of two layers, with calibration rows beside it."""
-    helper = onnx.helper
-    shapes = {"w1": (8, 16), "b1": (16,), "w2": (16, 4), "b2": (4,)}
-    stored = [
-        onnx.numpy_helper.from_array(RNG.standard_normal(shape).astype(np.float32), name)
-        for name, shape in shapes.items()
-    ]
-    nodes = [
-        helper.make_node("Gemm", ["x", "w1", "b1"], ["h"]),
-        helper.make_node("Relu", ["h"], ["r"]),
-        helper.make_node("Gemm", ["r", "w2", "b2"], ["y"]),
-    ]
-    x = helper.make_tensor_value_info("x", 1, ["rows", 8])
-    y = helper.make_tensor_value_info("y", 1, ["rows", 4])
-    model = helper.make_model(
-        helper.make_graph(nodes, "net", [x], [y], stored),
-        opset_imports=[helper.make_opsetid("", 17)],
-    )
-    model.ir_version = 10
-    onnx.save(model, tmp_path / "net.onnx")
+    file = write_two_layers(tmp_path / "net.onnx", RNG)
     np.savez(tmp_path / "rows.npz", x=RNG.standard_normal((256, 8)).astype(np.float32))
-    return tmp_path / "net.onnx"
+    return file
 
 
 @pytest.fixture
