@@ -320,6 +320,19 @@ class TestEnsembles:
         assert engine.reload("shared").device == "cpu"  # the ensemble is made again with it
         assert model.device == "cuda:1"
 
+    @pytest.mark.parametrize("words", [{"device": "cpu"}, {"gpu_graph_rows": 8}])
+    def test_words_that_would_hold_for_no_member(
+        self, room: dict[str, int], engine: Engine, files: list[Path], tmp_path: Path,
+        words: dict[str, Any],
+    ) -> None:  # fmt: skip
+        for number, file in enumerate(files[:2]):
+            engine.load(file, model_id=f"m{number}", device="cpu")
+        file = self.ensemble(tmp_path, {"model_id": "m0"}, {"model_id": "m1"})
+        with pytest.raises(ModelLoadError, match=f"both.json takes no '{next(iter(words))}': it"):
+            engine.load(file, tuning=Tuning(**words))
+        assert engine.load(file).device == "cpu"
+        assert engine.reload("m0").device == "cpu"
+
     def test_a_member_that_fell_back(
         self, two_gpus: None, engine: Engine, files: list[Path], tmp_path: Path
     ) -> None:
