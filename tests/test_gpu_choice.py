@@ -87,7 +87,7 @@ class TestNames:
             (" cuda ", "cuda"),
             ("cuda:3", "cuda:3"),
             ("cuda:00", "cuda:0"),
-            ("cuda:1, cuda:0", "cuda:1,cuda:0"),
+            ("cuda:1, CUDA:0", "cuda:1,cuda:0"),
         ],
     )
     def test_good_ones(self, text: str, device: str) -> None:
@@ -98,7 +98,7 @@ class TestNames:
         "text",
         [
             *("gpu", "cuda:", "cuda:-1", "cuda:0,", "cuda:0,cuda:0", "cuda:0,cpu", "cuda,cuda:1"),
-            *("cuda:1000", "cuda:0\0", "auto,cpu", "cuda:٣", "rocm:0"),
+            *("C P U", "cuda: 0", "cpu\n", "cuda:1000", "cuda:0\0", "auto,cpu", "cuda:٣", "rocm:0"),
         ],
     )
     def test_bad_ones(self, text: str) -> None:

@@ -245,7 +245,7 @@ def _of_ranges(entry: ModelEntry, keys: dict[str, Placed], path: str) -> Iterato
         try:
             parse_device(entry.device)
         except ValueError as error:
-            message = f"{entry.device!r} {error}".strip() + f"; it takes {EXPECTED}"
+            message = f"{entry.device!r} {str(error) or f'is not valid: it takes {EXPECTED}'}"
             yield Problem(keys["device"].place, f"{path}.device", message)
     try:
         entry.declared()
