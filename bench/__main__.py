@@ -24,6 +24,7 @@ SUITES = {
     "micro": "bench.micro.suite",
     "torch": "bench.torch_calls",
     "gpu": "bench.gpu.command",
+    "overlap": "bench.overlap.suite",
     "autoscale": "bench.autoscale",
     "http": "bench.http.command",
     "stages": "bench.stages",

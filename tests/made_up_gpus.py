@@ -12,8 +12,8 @@ from types import ModuleType
 
 import pytest
 
-from slipstream.engine import nvml as management
 from slipstream.engine.devices import CudaDevice, Devices
+from slipstream.gpu import nvml as management
 
 FAKE = Path(__file__).resolve().parent.parent / "build" / "dev" / "tests" / "cpp" / "cuda" / "fake"
 NO_DRIVER = "no NVIDIA driver: libcuda.so.1 is not found (as this test has it)"

@@ -45,3 +45,16 @@ def test_single_parts_are_timed_beside_their_rivals(root: Path, tmp_path: Path) 
     assert {"batcher", "completion", "encode", "in process, one row"} <= set(found)
     for taken in scenarios.values():
         assert all(one["medians"]["median_ns"] > 0 for one in taken)
+
+
+def test_policies_of_overlap_take_turns(root: Path, tmp_path: Path) -> None:
+    file = tmp_path / "overlap.json"
+    command = [sys.executable, "-m", "bench", "overlap", "--smoke", "--output", str(file)]
+    ended = subprocess.run(command, cwd=root, capture_output=True, timeout=600, check=False)
+    assert ended.returncode == 0, ended.stderr.decode()
+    scenarios = json.loads(file.read_text(encoding="utf-8"))["scenarios"]
+    assert len(scenarios) == 4
+    for policies in scenarios.values():
+        assert [one["name"] for one in policies][-1] == "full or worth it"
+        assert all(one["medians"]["requests_per_s"] > 0 for one in policies)
+        assert all(1 <= one["medians"]["rows_a_batch"] <= 64 for one in policies)

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from made_up_gpus import library
-from slipstream.engine import gpus, torch_library
-from slipstream.engine.cuda_libraries import preload, wheel_folders, wheel_of
-from slipstream.engine.elf import needed
+from slipstream.engine import torch_library
 from slipstream.errors import MissingDependencyError
+from slipstream.gpu import gpus
+from slipstream.gpu.cuda_libraries import preload, wheel_folders, wheel_of
+from slipstream.gpu.elf import needed
 
 
 class Opened:

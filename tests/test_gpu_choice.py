@@ -22,7 +22,6 @@ from slipstream.api.placement import (
 from slipstream.api.placing import start_placed
 from slipstream.api.tuning import GPU_WORDS, UNTUNED, Tuning
 from slipstream.device_names import name_of, numbers_of, parse_device
-from slipstream.engine import gpus as gpus_module
 from slipstream.errors import (
     InvalidInputError,
     LoadCancelledError,
@@ -30,6 +29,7 @@ from slipstream.errors import (
     ModelLoadError,
     QueueFullError,
 )
+from slipstream.gpu import gpus as gpus_module
 from slipstream.models.manifest import Manifest, Quantized
 from slipstream.models.prepare import Prepared
 from slipstream.settings import Settings, SettingsError, load_settings

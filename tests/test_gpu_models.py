@@ -17,13 +17,13 @@ from slipstream.api import gpu_options, loading, residency, warmup
 from slipstream.api.listed import Listed, load_entry
 from slipstream.api.placement import ON_CPU
 from slipstream.api.tuning import Tuning
-from slipstream.engine import gpus as gpus_module
 from slipstream.errors import (
     MissingDependencyError,
     ModelLoadError,
     QueueFullError,
     UnavailableError,
 )
+from slipstream.gpu import gpus as gpus_module
 from slipstream.models.catalog_file import read_catalog
 
 ROWS = np.ones((3, 2), np.float32)

@@ -11,7 +11,7 @@ import pytest
 from http_server import eventually, slipstream_server
 from made_up_gpus import gpus, install_nvml
 from slipstream.api.placement import ON_CPU, Placement
-from slipstream.engine import gpus as gpus_module
+from slipstream.gpu import gpus as gpus_module
 from slipstream.http.devices_in_use import are_seen, gpus_in_use, utilization
 from slipstream.http.gpu_watch import STALE_S, GpuWatch
 from slipstream.http.machine import Machine

@@ -15,8 +15,8 @@ from http_models import fresh_folder, json_rows, rows_of
 from http_server import Server, error_of, slipstream_server
 from made_up_gpus import install_nvml
 from slipstream.api.version import Totals
-from slipstream.engine import nvml as management
 from slipstream.engine.runtime import CoreLatencies
+from slipstream.gpu import nvml as management
 from slipstream.http.machine import Machine, container_limit
 from slipstream.http.window import SlidingWindow
 

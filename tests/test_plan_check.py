@@ -13,9 +13,9 @@ import pytest
 from made_up_gpus import gpus
 from slipstream import Engine
 from slipstream.api import plan_check
-from slipstream.engine import gpus as gpus_module
 from slipstream.engine import tensorrt_library
 from slipstream.errors import MissingDependencyError, ModelLoadError, QueueFullError
+from slipstream.gpu import gpus as gpus_module
 from slipstream.models import tensorrt_files
 from slipstream.models.artifacts import MANIFEST_FILE, artifact, forget
 from slipstream.models.detect import detect

@@ -11,7 +11,7 @@ import pytest
 from http_server import eventually
 from made_up_gpus import write_double
 from slipstream import Engine
-from slipstream.engine import provider_cache
+from slipstream.gpu import provider_cache
 
 
 class Model:

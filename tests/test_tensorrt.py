@@ -25,9 +25,9 @@ from slipstream.convert import tensorrt_child
 from slipstream.convert.tensorrt import plan_job, require_gpu
 from slipstream.convert.tensorrt_shapes import profile_of
 from slipstream.convert.tensorrt_words import Fault, Progress, refusal_of
-from slipstream.engine import gpus as gpus_module
 from slipstream.engine import runtime, tensorrt_library
 from slipstream.errors import MissingDependencyError, ModelLoadError, UnsafeModelError
+from slipstream.gpu import gpus as gpus_module
 from slipstream.models import tensorrt_files
 from slipstream.models.manifest import encode
 from slipstream.models.prepare import PrepareOptions, prepare

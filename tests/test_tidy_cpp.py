@@ -16,7 +16,7 @@ MAY_INCLUDE = {
     "wire": {"core", "wire"},
     "device": {"core", "device"},
     "cuda": {"core", "device", "cuda"},
-    "bindings": {"core", "wire", "cuda", "bindings"},
+    "bindings": {"core", "wire", "cuda", "device", "bindings"},
 }
 """Folders of csrc/ that a folder may include from; a backend has core, device, cuda and itself."""
 

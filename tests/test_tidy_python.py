@@ -13,7 +13,7 @@ LAYERS = (
     {"http"},
     {"tasks", "streams", "tune", "audio", "auth", "autoscale", "example", "downloads"},
     {"api"},
-    {"engine", "models", "adapters", "convert", "quantize", "worker"},
+    {"engine", "gpu", "models", "adapters", "convert", "quantize", "worker"},
     {"settings"},
     {"setting_options"},
     {"ids"},

@@ -230,6 +230,15 @@ def test_a_constant_of_a_trace_that_changes_is_refused(engine, tmp_path):
         engine.load(tmp_path / "total.pt")
 
 
+def test_infinity_and_nan_are_numbers_like_others(engine, tmp_path):
+    module = mlp()
+    rows = np.full((2, 16), np.nan, dtype=np.float32)
+    rows[1] = np.inf
+    model = engine.load(save_script(module, tmp_path / "m.pt"))
+    want = module(torch.from_numpy(rows)).detach().numpy()
+    np.testing.assert_array_equal(model.predict(rows), want)
+
+
 def test_numbers_of_bfloat16_are_compared(engine, tmp_path):
     network = Halves().eval()
     model = engine.load(save_script(network, tmp_path / "halves.pt"))

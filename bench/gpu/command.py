@@ -20,8 +20,8 @@ from bench.lib.goals import evaluate
 from bench.lib.goals import table as goals_table
 from bench.lib.suite import Say, WrongError, add_sizes
 from bench.lib.taken import table
-from slipstream.engine.gpus import GPU_BACKENDS as BACKENDS
 from slipstream.errors import SlipstreamError
+from slipstream.gpu.gpus import GPU_BACKENDS as BACKENDS
 
 SUITE = "gpu"
 PACKAGES = (

@@ -10,6 +10,7 @@
 
 #include "bindings/errors.h"
 #include "cuda/cuda_device.h"
+#include "device/device.h"
 
 namespace py = pybind11;
 
@@ -75,9 +76,11 @@ py::array make_pinned_array(const std::vector<py::ssize_t>& shape, const py::dty
   }
   Result<std::unique_ptr<PinnedMemory>> memory = lock_memory(bytes == 0 ? 1 : bytes, device);
   if (!memory.is_ok()) raise_status(memory.status());
-  PinnedMemory* const held = std::move(memory).value().release();
-  const py::capsule keeper(held, [](void* object) { delete static_cast<PinnedMemory*>(object); });
-  return {dtype, shape, held->begin(), keeper};
+  const py::capsule keeper(memory.value().get(), [](void* object) {
+    const py::gil_scoped_release release;  // it may wait for what is in progress on the device
+    delete static_cast<PinnedMemory*>(object);
+  });
+  return {dtype, shape, std::move(memory).value().release()->begin(), keeper};
 }
 
 bool is_pinned(const void* data, std::size_t bytes) noexcept {

@@ -58,7 +58,7 @@ struct Execution {
   std::span<const Tensor> inputs;
   // Bit i set: somebody wants output i. An unwanted output may be left as an empty Tensor{}.
   std::uint64_t outputs_wanted = ~std::uint64_t{0};
-  // Where outputs should be allocated (pinned memory for CUDA models, pooled host memory else).
+  // Where outputs on the host should be allocated; those of devices come in memory of their own.
   std::pmr::memory_resource* memory = std::pmr::new_delete_resource();
 
   [[nodiscard]] bool wants(std::size_t output) const noexcept {
@@ -83,7 +83,8 @@ struct Launch {
   std::uint64_t outputs_wanted = ~std::uint64_t{0};
   std::pmr::memory_resource* memory = std::pmr::new_delete_resource();
   // Where it is not null: called from any thread once this execution has ended, and not called at
-  // all where that cannot be told. The instance calls it before it is destroyed, or never.
+  // all where that cannot be told. The instance calls it before it is destroyed, or never; only a
+  // call that was in progress when a device was lost may end a little later.
   void (*wake)(void* context) noexcept = nullptr;
   void* wake_context = nullptr;
 };
@@ -126,6 +127,9 @@ class PipelinedInstance : public Instance {
 
   // The most executions that may be in progress at once.
   [[nodiscard]] virtual std::size_t depth() const noexcept = 0;
+  // Executions will have no more rows than that, unless told otherwise: what they need may be made
+  // beforehand. While none is in progress.
+  virtual void expect_rows(std::int64_t /*rows*/) noexcept {}
   // Begins one, and returns before it is done; fewer than depth() are in progress. What cannot be
   // begun ends like any other, with the reason. The inputs stay as they are until it has ended.
   virtual void begin(const Launch& launch) noexcept = 0;

@@ -59,6 +59,7 @@ HelperPool& HelperPool::shared() noexcept {
 }
 
 HelperPool::Crew HelperPool::hire(std::size_t wanted) noexcept {
+  if (wanted == 0) return {*this, 0};
   const std::scoped_lock lock(mutex_);
   wanted = std::min(wanted, max_helpers_ - hired_);
   while (started_ - hired_ < wanted && start_helper()) ++started_;

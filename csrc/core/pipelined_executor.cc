@@ -6,22 +6,18 @@
 namespace slipstream {
 namespace {
 
-constexpr Nanoseconds kWeight = 8;  // of the past, in averages
-constexpr std::int64_t kMostReserved =
-    1024;  // parts of a batch, for which there is room beforehand
+constexpr int kWeight = 8;  // of the past, in averages
 
 }  // namespace
 
 PipelinedExecutor::PipelinedExecutor(ExecutionContext& context, PipelinedInstance& instance,
                                      std::int64_t max_batch_rows)
     : context_(context), instance_(instance), flights_(std::max<std::size_t>(instance.depth(), 1)) {
-  const auto parts = static_cast<std::size_t>(std::min(max_batch_rows, kMostReserved));
   for (Flight& each : flights_) {
-    each.batch.parts.reserve(parts);
-    each.batch.late.reserve(64);
-    each.pieces.reserve(parts);
+    each.batch.reserve(max_batch_rows);
+    each.pieces.reserve(each.batch.parts.capacity());
+    again_.reserve(again_.capacity() + each.batch.parts.capacity());
   }
-  again_.reserve(parts * flights_.size());
 }
 
 void PipelinedExecutor::begin(Wake wake, Nanoseconds wake_above_ns) noexcept {

@@ -212,7 +212,7 @@ Status ServedModel::enqueue(std::vector<Tensor>&& inputs, const RequestOptions& 
 
 void ServedModel::notify_of_work() noexcept {
   work_.notify_one();
-  if (is_pipelined_.load(std::memory_order_relaxed) && batcher_.approx_fills_batch()) {
+  if (is_pipelined_.value() && batcher_.approx_fills_batch()) {
     full_.notify_one();
   }
 }

@@ -195,7 +195,7 @@ class ServedModel final : public Servable {
   Batcher batcher_;
   EventCount work_;  // something waits
   EventCount full_;  // as much as one execution takes: for workers that have begun another
-  std::atomic<bool> is_pipelined_{false};             // there are such workers
+  RelaxedGauge<bool> is_pipelined_{false};            // there are such workers
   std::vector<std::unique_ptr<InstanceSlot>> slots_;  // as many as there may be instances
   std::atomic<std::size_t> running_{0};               // those of the first slots
   mutable std::mutex instances_mutex_;                // short: no execution waits for it

@@ -43,6 +43,9 @@ Status ServedModel::start_instance(std::size_t number) {
   InstanceSlot& slot = *slots_[number];
   Result<std::unique_ptr<Instance>> made = model_->create_instance();
   if (!made.is_ok()) return made.status();
+  if (PipelinedInstance* const pipelined = made.value()->pipelined()) {
+    pipelined->expect_rows(batcher_.max_batch_rows());
+  }
   const Nanoseconds until_ns = now_ns() + kWarmUpNs;
   for (const WarmRequest& request : warm_requests_) {
     // One that fails now has succeeded before: requests will show what is wrong.

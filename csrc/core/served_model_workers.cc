@@ -1,5 +1,4 @@
 // The workers of a served model: threads that take batches for their instances.
-#include <algorithm>
 #include <mutex>
 #include <string>
 
@@ -13,7 +12,7 @@ void ServedModel::run_worker(InstanceSlot& slot, std::size_t number) noexcept {
   set_current_thread_name("slip-" + std::to_string(number) + "-" + options_.name);
   yield_precedence(options_.worker_nice);
   if (PipelinedInstance* const pipelined = slot.instance->pipelined()) {
-    is_pipelined_.store(true, std::memory_order_relaxed);
+    is_pipelined_.set(true);
     run_pipelined_worker(slot, *pipelined);
   } else {
     run_blocking_worker(slot);
@@ -23,9 +22,7 @@ void ServedModel::run_worker(InstanceSlot& slot, std::size_t number) noexcept {
 void ServedModel::run_blocking_worker(InstanceSlot& slot) noexcept {
   ExecutionContext context{model_->spec(), pool_, batcher_, latency_, stats_, options_.memory};
   Batch batch;
-  batch.parts.reserve(
-      static_cast<std::size_t>(std::min<std::int64_t>(options_.batcher.max_batch_rows, 1024)));
-  batch.late.reserve(64);
+  batch.reserve(options_.batcher.max_batch_rows);
   while (!leaves_when_asked(slot)) {
     std::unique_lock lock(slot.in_use, std::defer_lock);
     take_back(lock);

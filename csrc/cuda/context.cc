@@ -127,7 +127,7 @@ CUresult Context::try_out() const noexcept {
   CUstream stream = nullptr;
   CUresult result = call().mem_alloc(&block, sent.size());
   if (result != CUDA_SUCCESS) return result;
-  result = call().stream_create(&stream, CU_STREAM_NON_BLOCKING, 0);
+  result = call().stream_create(&stream, CU_STREAM_NON_BLOCKING);
   if (result == CUDA_SUCCESS) {
     result = call().memcpy_to_device(block, sent.data(), sent.size(), stream);
     if (result == CUDA_SUCCESS) {

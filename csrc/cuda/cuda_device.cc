@@ -17,10 +17,8 @@ namespace {
 
 class DriverDevice final : public CudaDevice {
  public:
-  DriverDevice(std::shared_ptr<Context> context, CudaProperties properties, int urgent_priority)
-      : context_(std::move(context)),
-        properties_(std::move(properties)),
-        urgent_priority_(urgent_priority) {}
+  DriverDevice(std::shared_ptr<Context> context, CudaProperties properties)
+      : context_(std::move(context)), properties_(std::move(properties)) {}
 
   [[nodiscard]] std::string name() const noexcept override {
     return properties_.name + " (cuda:" + std::to_string(properties_.index) + ")";
@@ -28,10 +26,7 @@ class DriverDevice final : public CudaDevice {
   [[nodiscard]] const CudaProperties& properties() const noexcept override { return properties_; }
 
   [[nodiscard]] Result<std::unique_ptr<device::Stream>> create_stream() noexcept override {
-    return CudaStream::create(context_, 0);  // 0 is the least urgent one everywhere
-  }
-  [[nodiscard]] Result<std::unique_ptr<device::Stream>> create_urgent_stream() noexcept override {
-    return CudaStream::create(context_, urgent_priority_);
+    return CudaStream::create(context_);
   }
   [[nodiscard]] Result<std::unique_ptr<device::Event>> create_event(
       device::Timing timing) noexcept override {
@@ -66,7 +61,6 @@ class DriverDevice final : public CudaDevice {
  private:
   std::shared_ptr<Context> context_;
   CudaProperties properties_;
-  int urgent_priority_;
 };
 
 std::mutex devices_mutex;
@@ -89,16 +83,8 @@ Result<std::shared_ptr<CudaDevice>> open_device(const Driver& driver, int index)
       Context::retain(driver, handle, "cuda:" + std::to_string(index));
   if (!retained.is_ok()) return retained.status();
   std::shared_ptr<Context> context = std::move(retained).value();
-  int least = 0;
-  int greatest = 0;
-  {
-    const InContext entered(*context);
-    Status status = context->check(context->call().ctx_get_stream_priority_range(&least, &greatest),
-                                   "cuCtxGetStreamPriorityRange");
-    if (!status.is_ok()) return status;
-  }
   return std::shared_ptr<CudaDevice>(
-      std::make_shared<DriverDevice>(std::move(context), std::move(properties).value(), greatest));
+      std::make_shared<DriverDevice>(std::move(context), std::move(properties).value()));
 }
 
 }  // namespace

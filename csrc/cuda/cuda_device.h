@@ -30,8 +30,6 @@ class CudaDevice : public device::Device {
   [[nodiscard]] static Result<std::shared_ptr<CudaDevice>> open(int index) noexcept;
 
   [[nodiscard]] virtual const CudaProperties& properties() const noexcept = 0;
-  // A stream whose work the device begins before that of others.
-  [[nodiscard]] virtual Result<std::unique_ptr<device::Stream>> create_urgent_stream() noexcept = 0;
 
   // What is lost is the primary context, and other libraries have handles in it that they believe
   // to be good: resetting it under them (cuDevicePrimaryCtxReset) would turn an error into a crash.

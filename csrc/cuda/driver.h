@@ -41,8 +41,7 @@ inline constexpr int kOldestCuda = 12000;
   FUNCTION(ctx_push_current, cuCtxPushCurrent, 4000)                          \
   FUNCTION(ctx_pop_current, cuCtxPopCurrent, 4000)                            \
   FUNCTION(ctx_synchronize, cuCtxSynchronize, 2000)                           \
-  FUNCTION(ctx_get_stream_priority_range, cuCtxGetStreamPriorityRange, 5050)  \
-  FUNCTION(stream_create, cuStreamCreateWithPriority, 5050)                   \
+  FUNCTION(stream_create, cuStreamCreate, 2000)                               \
   FUNCTION(stream_destroy, cuStreamDestroy, 4000)                             \
   FUNCTION(stream_wait_event, cuStreamWaitEvent, 3020)                        \
   FUNCTION(launch_host_func, cuLaunchHostFunc, 10000)                         \

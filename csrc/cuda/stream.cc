@@ -18,13 +18,12 @@ Status foreign_event() {
 
 }  // namespace
 
-Result<std::unique_ptr<device::Stream>> CudaStream::create(const std::shared_ptr<Context>& context,
-                                                           int priority) {
+Result<std::unique_ptr<device::Stream>> CudaStream::create(
+    const std::shared_ptr<Context>& context) {
   if (Status status = context->usable(); !status.is_ok()) return status;
   CUstream handle = nullptr;
-  Status status =
-      context->check(context->call().stream_create(&handle, CU_STREAM_NON_BLOCKING, priority),
-                     "cuStreamCreateWithPriority");
+  Status status = context->check(context->call().stream_create(&handle, CU_STREAM_NON_BLOCKING),
+                                 "cuStreamCreate");
   if (!status.is_ok()) return status;
   return std::unique_ptr<device::Stream>(std::make_unique<CudaStream>(context, handle));
 }

@@ -13,9 +13,8 @@ namespace slipstream::cuda {
 
 class CudaStream final : public device::Stream {
  public:
-  // Smaller numbers go first; the driver takes what is out of its range as the nearest one in it.
   [[nodiscard]] static Result<std::unique_ptr<device::Stream>> create(
-      const std::shared_ptr<Context>& context, int priority);
+      const std::shared_ptr<Context>& context);
   // With create(), which is the one to call.
   CudaStream(const std::shared_ptr<Context>& context, CUstream handle) noexcept
       : context_(context), handle_(handle) {}

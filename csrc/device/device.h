@@ -98,6 +98,9 @@ struct DeviceMemory {
   std::size_t total_bytes = 0;
 };
 
+// Looks until the event is done, and blocks for that. Not for the hot path.
+[[nodiscard]] Status wait_for(Event& event) noexcept;
+
 enum class Timing : bool { kNone, kTimed };
 
 class Device {

@@ -49,6 +49,11 @@ Status DeviceInstance::execute(const Execution& execution, std::vector<Tensor>& 
   return status;
 }
 
+void DeviceInstance::expect_rows(std::int64_t rows) noexcept {
+  const Entered entered(*device_);
+  pipeline_->expect_rows(rows);
+}
+
 void DeviceInstance::begin(const Launch& launch) noexcept {
   const Entered entered(*device_);
   if (pipeline_->is_lost() && pipeline_->in_flight() == 0) bring_back();

@@ -35,6 +35,7 @@ class DeviceInstance final : public PipelinedInstance {
   [[nodiscard]] Status health() const noexcept override { return device_->health(); }
 
   [[nodiscard]] std::size_t depth() const noexcept override { return pipeline_->slots(); }
+  void expect_rows(std::int64_t rows) noexcept override;
   void begin(const Launch& launch) noexcept override;
   [[nodiscard]] bool poll(Status& status, std::vector<Tensor>& outputs) noexcept override;
   [[nodiscard]] Nanoseconds computed_ns() const noexcept override {

@@ -28,13 +28,14 @@ std::size_t Gatherer::helpers_worth(std::size_t bytes) noexcept {
 }
 
 Gatherer::Gatherer(std::byte* host, std::byte* device, Stream& stream, HelperPool::Crew crew,
-                   std::vector<Part>& parts) noexcept
+                   std::vector<Part>& parts, bool& has_sent) noexcept
     : host_(host),
       device_(device),
       stream_(stream),
       crew_(std::move(crew)),
       parts_(parts),
-      window_bytes_(kWindowBytes * (1 + crew_.size())) {
+      window_bytes_(kWindowBytes * (1 + crew_.size())),
+      has_sent_(has_sent) {
   parts_.clear();
 }
 

@@ -5,8 +5,8 @@
 // what is page-locked already may be copied from where it lies. One thread gathers far slower than
 // a device copies (about 10 GB/s against 50 over PCIe 5), so large inputs are shared with helpers.
 //
-// Threads: one. Ownership: refers to memory, stream and parts, which outlive it. Failure: what the
-// stream refuses; what was sent before is on the device (has_sent()).
+// Threads: one. Ownership: refers to what it is made of, which outlives it. Failure: what the
+// stream refuses, and std::bad_alloc; what was sent before is on the device.
 #pragma once
 
 #include <cstddef>
@@ -30,9 +30,9 @@ class Gatherer {
   [[nodiscard]] static std::size_t helpers_worth(std::size_t bytes) noexcept;
 
   // `host` and `device` have room for all that is added. `parts` is only lent, so that no batch
-  // allocates.
+  // allocates. `has_sent` is set before the device is asked to copy anything.
   Gatherer(std::byte* host, std::byte* device, Stream& stream, HelperPool::Crew crew,
-           std::vector<Part>& parts) noexcept;
+           std::vector<Part>& parts, bool& has_sent) noexcept;
 
   // Adds bytes that stay as they are until flush() or the next add_direct().
   [[nodiscard]] Status add(const std::byte* from, std::size_t bytes);
@@ -40,9 +40,6 @@ class Gatherer {
   [[nodiscard]] Status add_direct(const std::byte* from, std::size_t bytes);
   // Sends what was added and not yet sent.
   [[nodiscard]] Status flush();
-
-  // Whether the device was asked to copy anything.
-  [[nodiscard]] bool has_sent() const noexcept { return has_sent_; }
 
  private:
   [[nodiscard]] Status send(const std::byte* from, std::size_t bytes) noexcept;
@@ -55,7 +52,7 @@ class Gatherer {
   const std::size_t window_bytes_;
   std::size_t added_ = 0;
   std::size_t sent_ = 0;
-  bool has_sent_ = false;
+  bool& has_sent_;
 };
 
 }  // namespace slipstream::device

@@ -26,14 +26,22 @@ std::int64_t GraphedComputation::padded_rows(std::int64_t given) const noexcept 
 }
 
 Status GraphedComputation::enqueue(Slot& slot) noexcept {
+  is_new_ = false;
   try {
     if (Recorded* const recorded = find(slot)) return launch(*recorded, slot);
-    Status status = inner_->enqueue(slot);
-    const bool is_small = slot.padded_rows() <= options_.max_rows;
-    if (status.is_ok() && gave_up_.is_ok() && is_small) record(slot);
-    return status;
+    is_new_ = gave_up_.is_ok() && slot.padded_rows() <= options_.max_rows;
+    return inner_->enqueue(slot);
   } catch (const std::bad_alloc&) {
     return resource_exhausted("out of memory");
+  }
+}
+
+void GraphedComputation::after_launch(Slot& slot) noexcept {
+  if (!std::exchange(is_new_, false)) return;
+  try {
+    record(slot);
+  } catch (const std::bad_alloc&) {
+    return;  // it is recorded another time
   }
 }
 

@@ -4,10 +4,10 @@
 // Graphs are for fixed addresses and shapes, so there is one for each slot and each number of rows;
 // to keep them few, batches are padded to four numbers of rows to a doubling, by a quarter at most.
 // Batches of more than `max_rows` are computed as they are: of those, launching is little. A graph
-// is recorded behind the execution that it records: that one pays for it, and everything which
-// happens only the first time has happened. What cannot be recorded is computed as it is, for good
-// after a few attempts. Graphs of a slot whose memory moved are dropped; so is the slot's that was
-// not used for longest where it has too many.
+// is recorded behind the execution that it records: everything which happens only the first time
+// has happened, and that one is answered no later. What cannot be recorded is computed as it is,
+// for good after a few attempts. Graphs of a slot whose memory moved are dropped; so is the slot's
+// that was not used for longest where it has too many.
 //
 // When to use: where all that the inner computation does is put on its stream, into memory of the
 // slot, in the same way for every batch of a shape (CUDA Graphs, CUDA C++ Programming Guide,
@@ -38,6 +38,7 @@ class GraphedComputation final : public Computation {
 
   [[nodiscard]] Stream& stream() noexcept override { return inner_->stream(); }
   [[nodiscard]] Status enqueue(Slot& slot) noexcept override;
+  void after_launch(Slot& slot) noexcept override;
   [[nodiscard]] std::int64_t padded_rows(std::int64_t given) const noexcept override;
   void tear_down() noexcept override;
   [[nodiscard]] Status build() noexcept override { return inner_->build(); }
@@ -68,6 +69,7 @@ class GraphedComputation final : public Computation {
   std::uint64_t uses_ = 0;
   int failures_ = 0;  // in a row
   Status gave_up_;
+  bool is_new_ = false;  // what was put on the stream last is to be recorded
 };
 
 }  // namespace slipstream::device

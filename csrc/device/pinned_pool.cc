@@ -99,9 +99,24 @@ std::unique_ptr<Block> PinnedPool::lock_block(Class& kind) {
   return std::move(made).value();
 }
 
+void PinnedPool::close() noexcept {
+  const std::scoped_lock lock(mutex_);
+  is_closed_ = true;
+  for (Class& kind : classes_) {
+    kind.blocks -= kind.free.size();
+    locked_bytes_ -= kind.free.size() * kind.block_bytes;
+    kind.free.clear();
+  }
+}
+
 void PinnedPool::give_back(std::unique_ptr<Block> block) noexcept {
   const std::scoped_lock lock(mutex_);
   const auto kind = std::ranges::lower_bound(classes_, block->bytes(), {}, &Class::block_bytes);
+  if (is_closed_) {
+    --kind->blocks;
+    locked_bytes_ -= kind->block_bytes;
+    return;
+  }
   kind->free.push_back(std::move(block));
 }
 

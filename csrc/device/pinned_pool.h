@@ -25,18 +25,18 @@ namespace slipstream::device {
 
 class PinnedPool : public std::enable_shared_from_this<PinnedPool> {
  public:
-  // The device outlives the pool.
   [[nodiscard]] static std::shared_ptr<PinnedPool> create(std::shared_ptr<Device> device,
                                                           std::size_t limit_bytes);
 
   // At least that many bytes, aligned to 256; given back when the last owner goes. Null: there are
   // none.
   [[nodiscard]] std::shared_ptr<void> take(std::size_t bytes) noexcept;
+  // What is free now, and what is given back later, is not kept any more.
+  void close() noexcept;
   // Locks so many blocks of that size beforehand, as far as the limit goes.
   void reserve(std::size_t bytes, std::size_t count) noexcept;
 
   [[nodiscard]] std::size_t locked_bytes() const noexcept;
-  [[nodiscard]] std::size_t limit_bytes() const noexcept { return limit_bytes_; }
 
  private:
   struct Class {
@@ -58,6 +58,7 @@ class PinnedPool : public std::enable_shared_from_this<PinnedPool> {
   // With the mutex.
   std::vector<Class> classes_;  // those that were needed, smallest first
   std::size_t locked_bytes_ = 0;
+  bool is_closed_ = false;
 };
 
 }  // namespace slipstream::device

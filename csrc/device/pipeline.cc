@@ -91,7 +91,7 @@ Pipeline::Pipeline(std::shared_ptr<Device> device, Computation& computation, con
 }
 
 Pipeline::~Pipeline() {
-  device_->drain();  // something of a batch that was finished by a loss may go on
+  drain();  // something of a batch that was finished by a loss may go on
   tear_down();
 }
 
@@ -103,23 +103,85 @@ Status Pipeline::build() {
     *stream = std::move(made).value();
   }
   for (const auto& slot : slots_) {
-    for (std::unique_ptr<Event>* const event :
-         {&slot->copied_in_, &slot->computed_, &slot->done_}) {
-      const bool is_timed = event != &slot->done_;
-      Result<std::unique_ptr<Event>> made =
-          device_->create_event(is_timed ? Timing::kTimed : Timing::kNone);
+    for (const auto& [event, timing] : {std::pair{&slot->copied_in_, Timing::kNone},
+                                        {&slot->computed_, Timing::kNone},
+                                        {&slot->done_, Timing::kNone},
+                                        {&slot->timed_begin_, Timing::kTimed},
+                                        {&slot->timed_end_, Timing::kTimed}}) {
+      Result<std::unique_ptr<Event>> made = device_->create_event(timing);
       if (!made.is_ok()) return made.status();
       *event = std::move(made).value();
     }
   }
+  Result<std::unique_ptr<Event>> drained = device_->create_event();
+  if (!drained.is_ok()) return drained.status();
+  drained_ = std::move(drained).value();
   return Status::ok();
 }
 
 void Pipeline::tear_down() noexcept {
   for (const auto& slot : slots_) slot->tear_down();
+  drained_.reset();
   copy_out_.reset();
   copy_in_.reset();
+  if (answers_ != nullptr) answers_->close();
   answers_.reset();
+}
+
+// What is its own, and not the whole device: others may be recording on theirs meanwhile, which
+// waiting for everything would break.
+void Pipeline::drain() noexcept {
+  if (drained_ != nullptr && !is_lost()) {
+    for (Stream* const stream : {copy_in_.get(), &computation_.stream(), copy_out_.get()}) {
+      Status status = stream->record(*drained_);
+      if (status.is_ok()) status = wait_for(*drained_);
+      if (!status.is_ok()) lost_ = std::move(status);
+    }
+  }
+  if (is_lost()) device_->drain();
+}
+
+void Pipeline::expect_rows(std::int64_t rows) noexcept {
+  try {
+    if (spec_.batchable) make_room(computation_.padded_rows(rows));
+  } catch (const std::bad_alloc&) {
+    return;  // it grows with the batches that come, then
+  }
+}
+
+void Pipeline::make_room(std::int64_t rows) {
+  constexpr std::size_t kMostBytes = std::size_t{256} << 20U;  // on either side, of all slots
+  std::size_t bytes = 0;
+  const auto shapes_of = [&](const std::vector<TensorSpec>& specs) {
+    std::vector<Shape> shapes;
+    for (const TensorSpec& spec : specs) {
+      const bool is_fixed =
+          !spec.dims.empty() && std::ranges::none_of(spec.dims.begin() + 1, spec.dims.end(),
+                                                     [](std::int64_t dim) { return dim < 0; });
+      if (!is_fixed) return std::vector<Shape>{};
+      shapes.push_back(Shape(spec.dims).with_rows(rows));
+      bytes += static_cast<std::size_t>(shapes.back().elements()) * dtype_size(spec.dtype);
+    }
+    return shapes;
+  };
+  const std::vector<Shape> inputs = shapes_of(spec_.inputs);
+  const std::vector<Shape> outputs = shapes_of(spec_.outputs);
+  if (inputs.empty() || outputs.empty() || bytes > kMostBytes / slots_.size()) return;
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    const std::size_t output_bytes =
+        static_cast<std::size_t>(outputs[i].elements()) * dtype_size(spec_.outputs[i].dtype);
+    answers_->reserve(output_bytes, slots_.size() + 1);  // one is on its way to who asked
+  }
+  for (const auto& slot : slots_) {
+    // What finds no memory now is refused when a batch needs it.
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      if (!slot->place_input(i, inputs[i]).is_ok()) return;
+    }
+    for (std::size_t i = 0; i < outputs.size(); ++i) {
+      if (!slot->place_output(i, outputs[i]).is_ok()) return;
+    }
+    slot->clear();
+  }
 }
 
 void Pipeline::launch(const Launch& launch) noexcept {
@@ -144,9 +206,17 @@ void Pipeline::launch(const Launch& launch) noexcept {
   in_flight_.push_back(&slot);
   if (launch.wake == nullptr) return;
   // An end that was put on no stream is told here.
-  const bool is_told = slot.status_.is_ok() && !is_lost() &&
-                       out_of(slot).call(launch.wake, launch.wake_context).is_ok();
+  const bool is_told =
+      slot.status_.is_ok() && slot.is_on_device_ && !is_lost() && tell_end(slot, launch).is_ok();
   if (!is_told) launch.wake(launch.wake_context);
+}
+
+// From the stream of copies out, whatever the batch ran on: what is put on a stream after a call
+// waits for the host to have made it.
+Status Pipeline::tell_end(Slot& slot, const Launch& launch) noexcept {
+  Status status = slot.is_alone_ ? copy_out_->wait(*slot.done_) : Status::ok();
+  if (status.is_ok()) status = copy_out_->call(launch.wake, launch.wake_context);
+  return status;
 }
 
 Status Pipeline::put(Slot& slot, const Launch& launch) {
@@ -160,25 +230,24 @@ Status Pipeline::put(Slot& slot, const Launch& launch) {
     if (Status status = put_input(slot, i, launch); !status.is_ok()) return status;
   }
   slot.is_on_device_ = true;
-  Status status = pass_on(slot, in_of(slot), *slot.copied_in_, computation_.stream());
+  Status status = pass_on(in_of(slot), *slot.copied_in_, computation_.stream());
+  if (status.is_ok() && slot.is_timed_) status = computation_.stream().record(*slot.timed_begin_);
   if (status.is_ok()) status = computation_.enqueue(slot);
-  if (status.is_ok()) {
-    status = pass_on(slot, computation_.stream(), *slot.computed_, out_of(slot));
-  }
+  if (status.is_ok() && slot.is_timed_) status = computation_.stream().record(*slot.timed_end_);
+  if (status.is_ok()) status = pass_on(computation_.stream(), *slot.computed_, out_of(slot));
   for (std::size_t i = 0; status.is_ok() && i < spec_.outputs.size(); ++i) {
     if (slot.wants(i)) status = put_output(slot, i);
   }
   if (status.is_ok()) status = out_of(slot).record(*slot.done_);
+  if (status.is_ok()) computation_.after_launch(slot);
   return status;
 }
 
-// What comes on the second stream begins after what is on the first. On one stream it does anyway,
-// and the event only tells the time.
-Status Pipeline::pass_on(Slot& slot, Stream& from, Event& event, Stream& to) noexcept {
-  const bool is_same = &from == &to;
-  if (is_same && !slot.is_timed_) return Status::ok();
+// What comes on the second stream begins after what is on the first. On one stream it does anyway.
+Status Pipeline::pass_on(Stream& from, Event& event, Stream& to) noexcept {
+  if (&from == &to) return Status::ok();
   Status status = from.record(event);
-  if (status.is_ok() && !is_same) status = to.wait(event);
+  if (status.is_ok()) status = to.wait(event);
   return status;
 }
 
@@ -202,10 +271,9 @@ Status Pipeline::put_input(Slot& slot, std::size_t input, const Launch& launch) 
   }
   Gatherer gatherer(static_cast<std::byte*>(host.value()),
                     static_cast<std::byte*>(slot.inputs_[input].address), in_of(slot),
-                    HelperPool::shared().hire(Gatherer::helpers_worth(gathered_bytes)), parts_);
-  Status status = gather(gatherer, slot, input, launch);
-  slot.is_on_device_ |= gatherer.has_sent();
-  return status;
+                    HelperPool::shared().hire(Gatherer::helpers_worth(gathered_bytes)), parts_,
+                    slot.is_on_device_);
+  return gather(gatherer, slot, input, launch);
 }
 
 Status Pipeline::gather(Gatherer& gatherer, const Slot& slot, std::size_t input,
@@ -236,9 +304,9 @@ Status Pipeline::put_output(Slot& slot, std::size_t number) {
   // Rows that were only padding are not the requests'.
   const bool is_padded = slot.padded_rows_ != slot.rows_ && output.shape.rank() > 0 &&
                          output.shape[0] == slot.padded_rows_;
-  if (is_padded) output.shape.set_dim(0, slot.rows_);
+  output.host_shape = is_padded ? output.shape.with_rows(slot.rows_) : output.shape;
   const std::size_t bytes =
-      static_cast<std::size_t>(output.shape.elements()) * dtype_size(output.dtype);
+      static_cast<std::size_t>(output.host_shape.elements()) * dtype_size(output.dtype);
   if (bytes == 0) return Status::ok();
   output.host_owner = answers_->take(bytes);
   output.host = output.host_owner.get();
@@ -254,10 +322,8 @@ Status Pipeline::put_output(Slot& slot, std::size_t number) {
 // that part is done, on whichever of the streams it is. The device refuses what it has no means
 // for, and a mark needs next to none: where even that is refused, the device counts as lost.
 void Pipeline::abandon(Slot& slot) noexcept {
-  Status status = pass_on(slot, in_of(slot), *slot.copied_in_, computation_.stream());
-  if (status.is_ok()) {
-    status = pass_on(slot, computation_.stream(), *slot.computed_, out_of(slot));
-  }
+  Status status = pass_on(in_of(slot), *slot.copied_in_, computation_.stream());
+  if (status.is_ok()) status = pass_on(computation_.stream(), *slot.computed_, out_of(slot));
   if (status.is_ok()) status = out_of(slot).record(*slot.done_);
   if (!status.is_ok()) lost_ = device_->health().is_ok() ? status : device_->health();
 }
@@ -277,7 +343,7 @@ bool Pipeline::finished(Status& how, std::vector<Tensor>& outputs) noexcept {
   how = std::exchange(slot.status_, Status());
   computed_ns_ = 0;
   if (how.is_ok() && slot.is_timed_ && slot.is_on_device_ && !is_lost()) {
-    const Result<Nanoseconds> computed = slot.computed_->since(*slot.copied_in_);
+    const Result<Nanoseconds> computed = slot.timed_end_->since(*slot.timed_begin_);
     if (computed.is_ok()) computed_ns_ = computed.value();
   }
   if (how.is_ok() && is_lost()) how = lost_;
@@ -297,17 +363,17 @@ bool Pipeline::finished(Status& how, std::vector<Tensor>& outputs) noexcept {
 Tensor Pipeline::take_output(Slot& slot, std::size_t number) const {
   Slot::Output& output = slot.outputs_[number];
   if (output.host_owner != nullptr) {
-    return Tensor::wrap(output.dtype, std::move(output.shape), output.host,
+    return Tensor::wrap(output.dtype, std::move(output.host_shape), output.host,
                         std::move(output.host_owner));
   }
-  Tensor copy = Tensor::allocate(output.dtype, std::move(output.shape), slot.memory_);
+  Tensor copy = Tensor::allocate(output.dtype, std::move(output.host_shape), slot.memory_);
   if (output.host != nullptr) std::memcpy(copy.data(), output.host, copy.bytes());
   return copy;
 }
 
 Status Pipeline::recover() noexcept {
   assert(in_flight_.empty());
-  device_->drain();
+  drain();
   tear_down();
   computation_.tear_down();
   Status status = device_->recover();

@@ -56,6 +56,9 @@ class Computation {
   // Puts the computation of a slot's rows on its stream, from the slot's inputs to outputs that it
   // sets in the slot, all that are wanted, and returns at once.
   [[nodiscard]] virtual Status enqueue(Slot& slot) noexcept = 0;
+  // All of the slot's batch is on the streams, answers too: what need not be done before that is
+  // done now.
+  virtual void after_launch(Slot& /*slot*/) noexcept {}
   // How many rows it computes where so many are given: more, where only some numbers are cheap. The
   // rows that are too many are the last one again, and what comes of them is left out.
   [[nodiscard]] virtual std::int64_t padded_rows(std::int64_t rows) const noexcept { return rows; }
@@ -80,6 +83,10 @@ class Pipeline {
 
   [[nodiscard]] std::size_t slots() const noexcept { return slots_.size(); }
   [[nodiscard]] std::size_t in_flight() const noexcept { return in_flight_.size(); }
+
+  // Makes room for batches of that many rows, where their size is known beforehand and not large.
+  // With nothing in flight.
+  void expect_rows(std::int64_t rows) noexcept;
 
   // Sends a batch, while fewer are in flight than there are slots. Its inputs stay as they are
   // until it is finished.
@@ -111,7 +118,10 @@ class Pipeline {
   [[nodiscard]] Status gather(Gatherer& gatherer, const Slot& slot, std::size_t input,
                               const Launch& launch) const;
   [[nodiscard]] Status put_output(Slot& slot, std::size_t output);
-  [[nodiscard]] static Status pass_on(Slot& slot, Stream& from, Event& event, Stream& to) noexcept;
+  void drain() noexcept;
+  void make_room(std::int64_t rows);
+  [[nodiscard]] static Status pass_on(Stream& from, Event& event, Stream& to) noexcept;
+  [[nodiscard]] Status tell_end(Slot& slot, const Launch& launch) noexcept;
   // A batch that is alone goes all the way on the computation's stream.
   [[nodiscard]] Stream& in_of(const Slot& slot) noexcept;
   [[nodiscard]] Stream& out_of(const Slot& slot) noexcept;
@@ -125,6 +135,7 @@ class Pipeline {
   std::shared_ptr<PinnedPool> answers_;
   std::unique_ptr<Stream> copy_in_;
   std::unique_ptr<Stream> copy_out_;
+  std::unique_ptr<Event> drained_;
   std::vector<std::unique_ptr<Slot>> slots_;
   std::vector<Slot*> free_;
   std::vector<Slot*> in_flight_;       // the first launched first; no more than slots

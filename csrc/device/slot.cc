@@ -96,6 +96,8 @@ void Slot::tear_down() noexcept {
   copied_in_.reset();
   computed_.reset();
   done_.reset();
+  timed_begin_.reset();
+  timed_end_.reset();
   ++moves_;
 }
 

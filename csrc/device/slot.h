@@ -83,6 +83,7 @@ class Slot {
     void* address = nullptr;  // on the device
     bool is_set = false;      // by the computation, for the batch in it
     std::shared_ptr<void> owner;
+    Shape host_shape;                  // of what is copied to the host: without padding
     void* host = nullptr;              // where it is copied to, page-locked
     std::shared_ptr<void> host_owner;  // null: it is the slot's, and is copied once more
   };
@@ -110,6 +111,8 @@ class Slot {
   std::unique_ptr<Event> copied_in_;
   std::unique_ptr<Event> computed_;
   std::unique_ptr<Event> done_;
+  std::unique_ptr<Event> timed_begin_;  // of the computation, these tell the time
+  std::unique_ptr<Event> timed_end_;
   bool is_alone_ = false;      // nothing else was in flight when it was launched
   bool is_timed_ = false;      // its computation is
   bool is_on_device_ = false;  // something of it: it must not be reused before done_

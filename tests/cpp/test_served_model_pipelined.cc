@@ -112,7 +112,7 @@ TEST(a_worker_that_may_begin_nothing_sleeps) {
   const Nanoseconds begin = now_ns();
   std::this_thread::sleep_for(std::chrono::milliseconds(100));
   const Nanoseconds naps = (now_ns() - begin) / 1'000'000 + 2;
-  CHECK(fixture.control.polls.load() - before <= 2 * naps);
+  CHECK(fixture.control.polls.load() - before <= 10 * naps);
   CHECK_EQ(fixture.control.begun.load(), 1);
   fixture.end_all();
   REQUIRE(fixture.sink->wait_for(2));

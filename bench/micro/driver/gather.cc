@@ -59,7 +59,8 @@ struct Images {
 bool gather(Images& images, HelperPool& pool, std::size_t helpers,
             std::vector<Gatherer::Part>& parts) {
   NowhereStream stream;
-  Gatherer gatherer(images.gathered.data(), nullptr, stream, pool.hire(helpers), parts);
+  bool has_sent = false;
+  Gatherer gatherer(images.gathered.data(), nullptr, stream, pool.hire(helpers), parts, has_sent);
   for (const auto& row : images.rows) {
     if (!gatherer.add(row.data(), row.size()).is_ok()) return false;
   }

@@ -1,6 +1,8 @@
 // Batch: row ranges of requests that one execution will answer.
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -28,6 +30,11 @@ struct Batch {
   std::int64_t row_limit = 0;  // what its requests' limits and deadlines leave; the batcher's
   std::uint64_t outputs_wanted = 0;
 
+  // So that filling it allocates nothing, but for very large batches of single rows.
+  void reserve(std::int64_t max_rows) {
+    parts.reserve(static_cast<std::size_t>(std::min<std::int64_t>(max_rows, 1024)));
+    late.reserve(64);
+  }
   void clear() noexcept {
     parts.clear();
     late.clear();

@@ -98,6 +98,7 @@ class Batcher {
   void set_instances(std::int64_t instances) noexcept { instances_.set(instances); }
 
   // From now on at least 1. Requests that wait and were not split run whole, as they were accepted.
+  [[nodiscard]] std::int64_t max_batch_rows() const noexcept { return max_batch_rows_.value(); }
   void set_max_batch_rows(std::int64_t rows) noexcept {
     max_batch_rows_.set(std::max<std::int64_t>(rows, 1));
   }

@@ -7,9 +7,9 @@ from pathlib import Path
 from slipstream.adapters.base import distribution_version
 from slipstream.api.placement import Placement, checked_tuning
 from slipstream.api.tuning import Tuning
-from slipstream.engine import gpus
-from slipstream.engine.cuda_libraries import preload
-from slipstream.engine.provider_cache import cache_folder
+from slipstream.gpu import gpus
+from slipstream.gpu.cuda_libraries import preload
+from slipstream.gpu.provider_cache import cache_folder
 from slipstream.models.manifest import Quantized
 from slipstream.models.prepare import Prepared
 from slipstream.settings import Settings

@@ -18,9 +18,9 @@ from slipstream.api.plan_check import require_runnable
 from slipstream.api.tuning import Tuning
 from slipstream.api.version import Version, version_of
 from slipstream.api.warmup import warm_up
-from slipstream.engine import provider_cache
 from slipstream.engine.runtime import CoreEngine, backend_options
 from slipstream.errors import InvalidInputError, ModelLoadError, QuantizationError, SlipstreamError
+from slipstream.gpu import provider_cache
 from slipstream.ids import require_id
 from slipstream.models.artifacts import sha256_of
 from slipstream.models.declared import Declared

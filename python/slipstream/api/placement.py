@@ -28,8 +28,8 @@ from slipstream.device_names import (
     numbers_of,
     parse_device,
 )
-from slipstream.engine import gpus
 from slipstream.errors import InvalidInputError, MissingDependencyError, ModelLoadError
+from slipstream.gpu import gpus
 from slipstream.models.manifest import Manifest
 from slipstream.models.tensorrt_files import BuildGpu
 from slipstream.setting_options import ProviderPlugin

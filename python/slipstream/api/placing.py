@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from slipstream.api.placement import ON_CPU, Placement
-from slipstream.engine import gpus
 from slipstream.errors import LoadCancelledError, QueueFullError, SlipstreamError
+from slipstream.gpu import gpus
 from slipstream.models.prepare import Prepared
 
 T = TypeVar("T")

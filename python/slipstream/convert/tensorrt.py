@@ -18,8 +18,8 @@ from slipstream.convert.tensorrt_graph import inputs_of, typed_graph
 from slipstream.convert.tensorrt_shapes import Profile, profile_of
 from slipstream.convert.tensorrt_words import Fault, Progress, refusal_of, said
 from slipstream.decoding import converter
-from slipstream.engine import gpus
 from slipstream.errors import MissingDependencyError, ModelLoadError
+from slipstream.gpu import gpus
 from slipstream.models.manifest import Manifest
 from slipstream.models.tensorrt_files import PLAN, plan_manifest
 from slipstream.models.tensorrt_table import BuildTable

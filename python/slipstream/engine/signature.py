@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
 Spec = tuple[str, str, tuple[int, ...]]
 
+_NETWORKS = frozenset({"onnx", "pytorch", "tensorflow", "tensorrt"})
+"""Types of models that compute with NaN and infinity as with any number. Estimators refuse them, so
+what was compiled of those must; to look for them costs more than a small network takes."""
+
 
 class Signature(NamedTuple):
     """Immutable; made once per loaded version of a model."""
@@ -62,7 +66,7 @@ def signature_of(
         inputs=core_model.inputs if recurrence is None else recurrence.given,
         outputs=core_model.outputs,
         column_names=tuple(column.name for column in manifest.columns or ()),
-        accepts_missing=manifest.accepts_missing or manifest.model_type == "onnx",
+        accepts_missing=manifest.accepts_missing or manifest.model_type in _NETWORKS,
         ignored=tuple(at for at, column in enumerate(manifest.columns or ()) if column.ignored),
         kept_outputs=frozenset() if recurrence is None else recurrence.kept_outputs,
         takes_text=takes_text,

@@ -34,6 +34,6 @@ def utilization(machine: Machine, numbers: list[int]) -> float | None:
 
 def bus_ids(numbers: list[int]) -> list[str]:
     """Places on the PCI bus of GPUs that models were put on."""
-    from slipstream.engine.gpus import survey  # here: it loads the compiled module
+    from slipstream.gpu.gpus import survey  # here: it loads the compiled module
 
     return [one.pci_bus_id for one in survey().cuda if one.index in numbers]

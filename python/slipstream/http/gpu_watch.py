@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from slipstream.engine import nvml as management
+from slipstream.gpu import nvml as management
 
 _PERIOD_S = 1.0
 STALE_S = 5.0
@@ -78,7 +78,7 @@ class GpuWatch:
         """Looks now, for as long as NVML takes; False: there is none, and nothing more to see."""
         nvml = management.begun()
         if nvml is None:
-            from slipstream.engine.gpus import survey  # here: it loads the compiled module
+            from slipstream.gpu.gpus import survey  # here: it loads the compiled module
 
             self._seen = Look(driver_count=len(survey().cuda)), self._clock()
             return False

@@ -40,16 +40,6 @@ inline void must(const Status& status) {
   REQUIRE(status.is_ok());
 }
 
-// Until the event is done, or has failed.
-inline Status wait_for(device::Event& event) {
-  while (true) {
-    const Result<bool> is_done = event.is_done();
-    if (!is_done.is_ok()) return is_done.status();
-    if (is_done.value()) return Status::ok();
-    std::this_thread::yield();
-  }
-}
-
 // Whether that says that the device is lost, and by what.
 inline bool tells_loss(const Status& status, std::string_view cause) {
   if (status.code() == StatusCode::kUnavailable &&

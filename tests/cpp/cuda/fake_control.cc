@@ -103,9 +103,9 @@ int fake_cuda_entered() {
   return static_cast<int>(fake::thread_stack().size());
 }
 
-int fake_cuda_stream_priority(CUstream stream) {
+std::uint64_t fake_cuda_pageable_copies() {
   const Lock lock(state().mutex);
-  return stream->priority;
+  return state().pageable_copies;
 }
 
 unsigned int fake_cuda_stream_flags(CUstream stream) {

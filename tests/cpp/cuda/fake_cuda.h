@@ -41,6 +41,9 @@ FAKE_CUDA_API CUresult fake_cuda_launch(CUstream stream, void (*kernel)(void*), 
 
 // Calls so far that a real driver may wait in for what is in progress.
 FAKE_CUDA_API std::uint64_t fake_cuda_blocking_calls();
+// Copies so far from or to memory of the host that is not page-locked: a real driver makes the
+// caller wait for those.
+FAKE_CUDA_API std::uint64_t fake_cuda_pageable_copies();
 // Primary contexts of that device made so far; how often it is retained now.
 FAKE_CUDA_API int fake_cuda_contexts(int device);
 FAKE_CUDA_API int fake_cuda_retained(int device);
@@ -48,5 +51,4 @@ FAKE_CUDA_API int fake_cuda_retained(int device);
 FAKE_CUDA_API int fake_cuda_objects();
 // Contexts on the calling thread's stack.
 FAKE_CUDA_API int fake_cuda_entered();
-FAKE_CUDA_API int fake_cuda_stream_priority(CUstream stream);
 FAKE_CUDA_API unsigned int fake_cuda_stream_flags(CUstream stream);

@@ -163,27 +163,20 @@ CUresult ctx_synchronize() {
   ++state().blocking_calls;
   CUcontext context = nullptr;
   if (const CUresult result = state().current(context); result != CUDA_SUCCESS) return result;
-  if (const CUresult result = state().break_captures(); result != CUDA_SUCCESS) return result;
+  if (const CUresult result = state().break_captures(context); result != CUDA_SUCCESS) {
+    return result;
+  }
   state().changed.wait(lock, [&] { return state().is_idle(context); });
   return state().current(context);
 }
 
-CUresult ctx_get_stream_priority_range(int* least, int* greatest) {
-  const Lock lock(state().mutex);
-  CUcontext context = nullptr;
-  *least = 0;
-  *greatest = -5;
-  return state().current(context);
-}
-
-CUresult stream_create(CUstream* stream, unsigned int flags, int priority) {
+CUresult stream_create(CUstream* stream, unsigned int flags) {
   const Lock lock(state().mutex);
   CUcontext context = nullptr;
   if (const CUresult result = state().current(context); result != CUDA_SUCCESS) return result;
   auto made = std::make_unique<CUstream_st>();
   made->context = context;
   made->flags = flags;
-  made->priority = std::clamp(priority, -5, 0);
   *stream = made.get();
   state().streams.push_back(std::move(made));
   return CUDA_SUCCESS;
@@ -235,12 +228,14 @@ CUresult event_record(CUevent event, CUstream stream) {
   if (const CUresult result = state().usable(stream); result != CUDA_SUCCESS) return result;
   if (event->context != stream->context) return CUDA_ERROR_INVALID_HANDLE;
   event->point = std::make_shared<FakePoint>();
+  event->is_captured = stream->captured != nullptr;
   return state().put(stream, {.work = {}, .point = event->point});
 }
 
 CUresult event_query(CUevent event) {
   const Lock lock(state().mutex);
   if (const CUresult result = state().usable(event); result != CUDA_SUCCESS) return result;
+  if (event->is_captured) return CUDA_ERROR_CAPTURED_EVENT;
   const bool is_done = event->point == nullptr || event->point->is_done;
   return is_done ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY;
 }
@@ -265,8 +260,8 @@ CUresult mem_alloc(CUdeviceptr* address, std::size_t bytes) {
 }
 
 CUresult mem_free(CUdeviceptr address) {
-  const Lock lock(state().mutex);
-  return state().free(reinterpret_cast<char*>(address), false);
+  std::unique_lock lock(state().mutex);
+  return state().free(reinterpret_cast<char*>(address), false, lock);
 }
 
 CUresult mem_host_alloc(void** address, std::size_t bytes, unsigned int flags) {
@@ -279,8 +274,8 @@ CUresult mem_host_alloc(void** address, std::size_t bytes, unsigned int flags) {
 }
 
 CUresult mem_free_host(void* address) {
-  const Lock lock(state().mutex);
-  return state().free(static_cast<char*>(address), true);
+  std::unique_lock lock(state().mutex);
+  return state().free(static_cast<char*>(address), true, lock);
 }
 
 CUresult mem_get_info(std::size_t* free_bytes, std::size_t* total_bytes) {
@@ -296,7 +291,9 @@ CUresult copy(const char* on_device, char* to, const char* from, std::size_t byt
               CUstream stream) {
   const Lock lock(state().mutex);
   if (const CUresult result = state().usable(stream); result != CUDA_SUCCESS) return result;
-  if (!state().is_on_device(on_device, bytes)) return CUDA_ERROR_INVALID_VALUE;
+  if (!state().is_in(on_device, bytes, false)) return CUDA_ERROR_INVALID_VALUE;
+  const char* const on_host = on_device == to ? from : to;
+  state().pageable_copies += state().is_in(on_host, bytes, true) ? 0U : 1U;
   return state().put(stream,
                      {.work = [to, from, bytes] { std::memcpy(to, from, bytes); }, .point = {}});
 }
@@ -334,8 +331,7 @@ const Entry kEntries[] = {
     ENTRY(ctx_push_current, cuCtxPushCurrent, 4000),
     ENTRY(ctx_pop_current, cuCtxPopCurrent, 4000),
     ENTRY(ctx_synchronize, cuCtxSynchronize, 2000),
-    ENTRY(ctx_get_stream_priority_range, cuCtxGetStreamPriorityRange, 5050),
-    ENTRY(stream_create, cuStreamCreateWithPriority, 5050),
+    ENTRY(stream_create, cuStreamCreate, 2000),
     ENTRY(stream_destroy, cuStreamDestroy, 4000),
     ENTRY(stream_wait_event, cuStreamWaitEvent, 3020),
     ENTRY(launch_host_func, cuLaunchHostFunc, 10000),

@@ -130,7 +130,8 @@ CUresult State::allocate(std::size_t bytes, bool is_pinned, char*& address) {
   return CUDA_SUCCESS;
 }
 
-CUresult State::free(char* address, bool is_pinned) {
+// Waits for what is in progress, as the real ones do: something may still use the memory.
+CUresult State::free(char* address, bool is_pinned, std::unique_lock<std::mutex>& lock) {
   ++blocking_calls;
   CUcontext context = nullptr;
   if (const CUresult result = current(context); result != CUDA_SUCCESS) return result;
@@ -138,14 +139,16 @@ CUresult State::free(char* address, bool is_pinned) {
   if (found == memory.end() || found->second.is_pinned != is_pinned)
     return CUDA_ERROR_INVALID_VALUE;
   memory.erase(found);
+  changed.wait(lock, [&] { return is_idle(context); });
   ::operator delete(address, std::align_val_t{kAlignment});
   return CUDA_SUCCESS;
 }
 
-bool State::is_on_device(const char* address, std::size_t bytes) const {
+bool State::is_in(const char* address, std::size_t bytes, bool is_pinned) const {
   return std::ranges::any_of(memory, [&](const auto& entry) {
     const auto& [begin, allocation] = entry;
-    return !allocation.is_pinned && address >= begin && address + bytes <= begin + allocation.bytes;
+    return allocation.is_pinned == is_pinned && address >= begin &&
+           address + bytes <= begin + allocation.bytes;
   });
 }
 
@@ -161,10 +164,12 @@ CUresult State::put(CUstream stream, FakeOperation operation) {
   return CUDA_SUCCESS;
 }
 
-CUresult State::break_captures() {
+CUresult State::break_captures(CUcontext everywhere) {
   CUresult result = CUDA_SUCCESS;
   for (const auto& stream : streams) {
-    if (stream->captured == nullptr || stream->captured_by != std::this_thread::get_id()) continue;
+    const bool is_broken =
+        stream->context == everywhere || stream->captured_by == std::this_thread::get_id();
+    if (stream->captured == nullptr || !is_broken) continue;
     stream->is_capture_broken = true;
     result = CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
   }

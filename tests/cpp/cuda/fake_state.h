@@ -53,7 +53,6 @@ struct CUgraphExec_st {
 struct CUstream_st {
   CUcontext context = nullptr;
   unsigned int flags = 0;
-  int priority = 0;
   bool is_destroyed = false;
   bool is_running = false;
   std::deque<FakeOperation> waiting;
@@ -67,6 +66,7 @@ struct CUevent_st {
   bool is_timed = false;
   bool is_destroyed = false;
   std::shared_ptr<FakePoint> point;
+  bool is_captured = false;  // it was recorded last on a stream that was captured
 };
 
 namespace fake {
@@ -98,6 +98,7 @@ struct State {
   std::size_t pinned_bytes = std::size_t{1} << 30U;
   CUresult new_contexts_broken = CUDA_SUCCESS;
   std::uint64_t blocking_calls = 0;
+  std::uint64_t pageable_copies = 0;
   bool has_engines = false;
   std::vector<std::unique_ptr<CUctx_st>> contexts;
   std::vector<std::unique_ptr<CUstream_st>> streams;
@@ -119,13 +120,14 @@ struct State {
   void break_context(CUcontext context, CUresult error);
 
   CUresult allocate(std::size_t bytes, bool is_pinned, char*& address);
-  CUresult free(char* address, bool is_pinned);
+  CUresult free(char* address, bool is_pinned, std::unique_lock<std::mutex>& lock);
   std::size_t used_bytes(int device, bool is_pinned) const;
-  bool is_on_device(const char* address, std::size_t bytes) const;
+  bool is_in(const char* address, std::size_t bytes, bool is_pinned) const;
 
   CUresult put(CUstream stream, FakeOperation operation);
-  // What this thread captures is void, where it does what is not allowed meanwhile.
-  CUresult break_captures();
+  // What this thread captures is void, where it does what is not allowed meanwhile; and what any
+  // thread captures in that context.
+  CUresult break_captures(CUcontext everywhere = nullptr);
   bool is_idle(CUcontext context) const;
   void start_engines();
   void run_engine();

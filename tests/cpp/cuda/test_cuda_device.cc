@@ -32,7 +32,7 @@ class Doubler {
       slot.is_done = must(device.create_event());
     }
     copy_in_ = must(device.create_stream());
-    compute_ = must(device.create_urgent_stream());
+    compute_ = must(device.create_stream());
     copy_out_ = must(device.create_stream());
   }
 
@@ -204,13 +204,8 @@ TEST(streams_do_not_wait_for_the_default_one) {
   const auto device = open_fake();
   const Entered entered(*device);
   const auto stream = must(device->create_stream());
-  const auto urgent = must(device->create_urgent_stream());
   const auto handle = static_cast<CUstream>(stream->native());
-  const auto urgent_handle = static_cast<CUstream>(urgent->native());
   CHECK_EQ(fake_cuda_stream_flags(handle), static_cast<unsigned>(CU_STREAM_NON_BLOCKING));
-  CHECK_EQ(fake_cuda_stream_flags(urgent_handle), static_cast<unsigned>(CU_STREAM_NON_BLOCKING));
-  CHECK_EQ(fake_cuda_stream_priority(handle), 0);
-  CHECK_EQ(fake_cuda_stream_priority(urgent_handle), -5);
 }
 
 TEST(events) {

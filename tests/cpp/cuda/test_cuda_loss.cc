@@ -72,7 +72,7 @@ TEST(everything_tells_of_a_loss) {
             &was_called),
         things.event->is_done().status(), things.event->since(*things.event).status(),
         device->allocate(1).status(), device->allocate_pinned(1).status(),
-        device->create_stream().status(), device->create_urgent_stream().status(),
+        device->create_stream().status(), device->create_stream().status(),
         device->create_event(device::Timing::kNone).status(), device->memory().status()}) {
     CHECK_EQ(status.code(), health.code());
     CHECK_EQ(status.message(), health.message());

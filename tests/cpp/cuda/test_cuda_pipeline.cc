@@ -144,9 +144,35 @@ TEST(nothing_that_may_block_is_called_once_all_has_grown) {
   Fixture fixture;
   CHECK(fixture.run(8).is_ok());
   const std::uint64_t blocking = fake_cuda_blocking_calls();
+  const std::uint64_t pageable = fake_cuda_pageable_copies();
   CHECK(fixture.run(8, 50).is_ok());
   CHECK(fixture.run(8, 50).is_ok());
   CHECK_EQ(fake_cuda_blocking_calls(), blocking);
+  CHECK_EQ(fake_cuda_pageable_copies(), pageable);
+}
+
+TEST(rows_that_are_expected_find_room) {
+  Fixture fixture;
+  fixture.instance->pipelined()->expect_rows(8);
+  const std::uint64_t blocking = fake_cuda_blocking_calls();
+  for (const std::int64_t rows : {1, 8, 3}) CHECK(fixture.run(rows).is_ok());
+  CHECK_EQ(fake_cuda_blocking_calls(), blocking);
+}
+
+TEST(an_instance_that_ends_leaves_what_others_record_alone) {
+  Fixture fixture;
+  auto ending = std::make_unique<Fixture>();
+  CHECK(ending->run(2).is_ok());
+  const Entered entered(*fixture.device);
+  const auto stream = must(fixture.device->create_stream());
+  REQUIRE(stream->begin_capture().is_ok());
+  std::thread([&ending] {
+    const Tensor rows = ending->rows(1);
+    const Piece piece{.inputs = {&rows, 1}, .begin_row = 0, .end_row = 1};
+    ending->instance->pipelined()->begin({.pieces = {&piece, 1}, .rows = 1});
+    ending.reset();
+  }).join();
+  CHECK(stream->end_capture().is_ok());
 }
 
 TEST(what_allocates_is_not_recorded_and_computed_all_the_same) {
@@ -181,6 +207,7 @@ TEST(a_lost_context_that_others_have_fails_everything_until_the_process_restarts
   CHECK(tells_loss(fixture.run(3), "restart the process"));
   CHECK(tells_loss(fixture.run(3), "restart the process"));
   CHECK_EQ(fixture.instance->restarts(), 0U);
+  CHECK_EQ(fixture.instance->health().code(), StatusCode::kUnavailable);
   fixture.instance.reset();
   fixture.device.reset();
   fake_cuda_stranger(0, false);

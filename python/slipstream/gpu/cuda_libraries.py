@@ -15,8 +15,8 @@ import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from slipstream.engine.elf import needed
 from slipstream.errors import MissingDependencyError
+from slipstream.gpu.elf import needed
 
 PROVIDERS = {
     "cuda": "libonnxruntime_providers_cuda.so",

@@ -9,12 +9,12 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
-from slipstream.engine import nvml
-from slipstream.engine.cuda_libraries import PROVIDERS
 from slipstream.engine.devices import CudaDevice, Devices, devices
-from slipstream.engine.elf import needed
 from slipstream.engine.runtime import onnxruntime_library, torch_backend_folder
 from slipstream.engine.torch_library import LIBRARY
+from slipstream.gpu import nvml
+from slipstream.gpu.cuda_libraries import PROVIDERS
+from slipstream.gpu.elf import needed
 
 GPU_BACKENDS = ("onnx", "torch", "tensorrt")
 """Those that compute on GPUs; the others are made for the processor."""
