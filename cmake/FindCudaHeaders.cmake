@@ -5,6 +5,12 @@
 #
 #   SLIPSTREAM_CUDA_INCLUDE_DIR  a folder to take them from instead
 #   CudaHeaders_FOUND, CudaHeaders_INCLUDE_DIR, CudaHeaders_VERSION, and the target CudaHeaders::CudaHeaders
+#
+# What torch's and TensorRT's own headers include, cuda_runtime_api.h, needs the compiler's part of the
+# headers as well: a toolkit has it, and the wheel nvidia-cuda-crt beside nvidia-cuda-runtime.
+#
+#   CudaHeaders_CRT_INCLUDE_DIR  the folder with crt/host_defines.h
+#   CudaHeaders::Runtime         all of them; there is no such target where that part is missing
 set(SLIPSTREAM_CUDA_INCLUDE_DIR "" CACHE PATH "The folder with cuda.h; empty: it is looked for")
 
 # Folders in which the wheels of CUDA 13 and 12 put them, of every folder that Python imports from.
@@ -33,7 +39,18 @@ else()
     PATHS /usr/local/cuda
     PATH_SUFFIXES include)
 endif()
-mark_as_advanced(CudaHeaders_INCLUDE_DIR)
+unset(CudaHeaders_CRT_INCLUDE_DIR CACHE)
+if(SLIPSTREAM_CUDA_INCLUDE_DIR)
+  find_path(CudaHeaders_CRT_INCLUDE_DIR crt/host_defines.h PATHS ${SLIPSTREAM_CUDA_INCLUDE_DIR}
+    NO_DEFAULT_PATH)
+else()
+  find_path(CudaHeaders_CRT_INCLUDE_DIR crt/host_defines.h
+    HINTS ${CudaHeaders_INCLUDE_DIR} ${_cuda_hints} ${CUDAToolkit_INCLUDE_DIRS}
+      ENV CUDA_HOME ENV CUDA_PATH
+    PATHS /usr/local/cuda
+    PATH_SUFFIXES include)
+endif()
+mark_as_advanced(CudaHeaders_INCLUDE_DIR CudaHeaders_CRT_INCLUDE_DIR)
 
 set(CudaHeaders_VERSION "")
 if(CudaHeaders_INCLUDE_DIR AND EXISTS ${CudaHeaders_INCLUDE_DIR}/cuda.h)
@@ -53,4 +70,9 @@ find_package_handle_standard_args(CudaHeaders
 if(CudaHeaders_FOUND AND NOT TARGET CudaHeaders::CudaHeaders)
   add_library(CudaHeaders::CudaHeaders INTERFACE IMPORTED GLOBAL)  # imported: SYSTEM headers
   target_include_directories(CudaHeaders::CudaHeaders INTERFACE ${CudaHeaders_INCLUDE_DIR})
+endif()
+if(CudaHeaders_FOUND AND CudaHeaders_CRT_INCLUDE_DIR AND NOT TARGET CudaHeaders::Runtime)
+  add_library(CudaHeaders::Runtime INTERFACE IMPORTED GLOBAL)
+  target_include_directories(CudaHeaders::Runtime INTERFACE
+    ${CudaHeaders_INCLUDE_DIR} ${CudaHeaders_CRT_INCLUDE_DIR})
 endif()

@@ -5,75 +5,90 @@
 #
 # PYTHON has torch, numpy, pybind11, scikit-build-core, CMake, ninja and pytest; what else is
 # needed is taken from WHEELS (scripts/device_wheels.sh collects them). Each step has a limit,
-# together they have BUDGET_S seconds (PATIENCE=4: all of it four times as long, on few cores), and
-# one that fails does not keep the later ones from running.
-# OUT then holds summary.txt, logs.txt, versions.txt, tests.xml, bench.json and bench.md. The exit
-# status is 0 where all is well, 1 where a step failed, 3 where none did and some cannot run here.
+# together they have BUDGET_S seconds (PATIENCE=2.5: all of it so many times as long, on few cores),
+# and one that fails does not keep the later ones from running.
+# OUT then holds summary.txt, logs.txt, versions.txt, tests.xml, bench.json and bench.md, those of an
+# earlier run are deleted. The exit status is 2 where it is called wrongly, 0 where all is well, 1 where a step failed, 3 where none did and some cannot run here.
 # shellcheck disable=SC2329  # steps are called by their names
 set -uo pipefail
+wrong() { echo "device_check.sh: $*" >&2; exit 2; }
+
+# What is named relatively is meant from where this was called, so before the folder is changed.
 self=$(realpath "$0")
+: "${OUT:?OUT=FOLDER scripts/device_check.sh}"
+mkdir -p "$OUT" && out=$(cd "$OUT" && pwd) || exit 1
+host_python=$(command -v "${PYTHON:-python3}") || wrong "there is no PYTHON=${PYTHON:-python3}"
+[[ $host_python == /* ]] || host_python=$PWD/$host_python
+IFS=: read -ra folders <<<"${WHEELS:-}"
+for i in "${!folders[@]}"; do
+  [[ -d ${folders[i]} ]] || wrong "there is no folder ${folders[i]}, which WHEELS names"
+  folders[i]=$(cd "${folders[i]}" && pwd)
+done
+[[ -z ${TENSORRT_INCLUDE:-} ]] || TENSORRT_INCLUDE=$(realpath "$TENSORRT_INCLUDE")
+export OUT=$out PYTHON=$host_python TENSORRT_INCLUDE
+WHEELS=$(IFS=: && echo "${folders[*]}") && export WHEELS
 cd "$(dirname "$self")/.." || exit 1
 
-out=${OUT:?OUT=FOLDER scripts/device_check.sh}
-mkdir -p "$out" && out=$(cd "$out" && pwd) || exit 1
-export OUT=$out
-patience=${PATIENCE:-1}
-budget_s=$((${BUDGET_S:-700} * patience))
-host_python=${PYTHON:-python3}
+patience=${PATIENCE:-1} budget_s=${BUDGET_S:-700}
+[[ $patience =~ ^[0-9]+(\.[0-9]+)?$ ]] || wrong "PATIENCE=$patience is no number, as 1.5 is"
+[[ $budget_s =~ ^[0-9]+$ ]] || wrong "BUDGET_S=$budget_s is no whole number of seconds"
+stretched() { awk -v seconds="$1" -v times="$patience" 'BEGIN { printf "%d", seconds * times }'; }
+budget_s=$(stretched "$budget_s")
 work=$PWD/build/device-check
 venv=$work/venv
 py=$venv/bin/python
 cannot_run=75
+for_tests=(pytest pytest-timeout pytest-benchmark hypothesis httpx)
 optional=(nvidia-ml-py fastapi uvicorn)
-host_programs=$(dirname "$(command -v "$host_python")")
-export PATH="$venv/bin:$host_programs:$PATH"
+export PATH="$venv/bin:$(dirname "$host_python"):$PATH"
 export PYTHONUNBUFFERED=1 CMAKE_BUILD_PARALLEL_LEVEL=${JOBS:-$(nproc)}
 
 cannot() { echo "cannot run here: $*"; exit "$cannot_run"; }
 
 # One folder of whole wheels: pieces of large ones are joined.
-gather_wheels() {
-  local folder file first
-  mkdir -p "$work/wheels"
-  IFS=: read -ra folders <<<"${WHEELS:-}"
+step_wheels() {
+  local folder file part number damaged=0
+  local -A in_pieces=()
+  rm -rf "$work/wheels" && mkdir -p "$work/wheels" || return
+  shopt -s nullglob
   for folder in "${folders[@]}"; do
-    for file in "$folder"/*.whl; do
-      [[ -f $file ]] && ln -sf "$(realpath "$file")" "$work/wheels/"
-    done
+    for file in "$folder"/*.whl; do ln -sf "$(realpath "$file")" "$work/wheels/"; done
+    for part in "$folder"/*.whl.part-*; do in_pieces[$(basename "${part%.part-*}")]=; done
   done
-  for folder in "${folders[@]}"; do
-    for first in "$folder"/*.whl.part-00; do
-      [[ -f $first ]] || continue
-      file=$(basename "${first%.part-00}")
-      rm -f "$work/wheels/$file"
-      for number in $(seq -f %02g 0 99); do
-        for part in "${folders[@]/%//$file.part-$number}"; do
-          [[ -f $part ]] && cat "$part" >>"$work/wheels/$file"
-        done
+  for file in "${!in_pieces[@]}"; do
+    for number in $(seq -f %02g 0 99); do
+      for part in "${folders[@]/%//$file.part-$number}"; do
+        [[ -f $part ]] && cat "$part" >>"$work/wheels/$file" && break
       done
     done
+    # A piece that is not there leaves no archive, wherever it was.
+    "$host_python" -m zipfile -t "$work/wheels/$file" >/dev/null && continue
+    echo "$file: a piece (of $file.part-*) is missing from WHEELS, or damaged"
+    rm -f "$work/wheels/$file"
+    damaged=1
   done
+  return "$damaged"
 }
 
 step_environment() {
-  rm -rf "$venv" "$work/wheels"
+  rm -rf "$venv"
   "$host_python" -m venv --system-site-packages "$venv" || return
   # Of a Python that is an environment itself, the new one sees only what is below it.
   "$host_python" -c 'import sys, sysconfig
 paths = dict.fromkeys(sysconfig.get_path(name) for name in ("purelib", "platlib"))
 print(*(f"import site; site.addsitedir({path!r})" for path in paths), sep="\n")' \
     >"$("$py" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/_below.pth" || return
-  gather_wheels
   local line missing=()
   local pip=("$py" -m pip install --disable-pip-version-check --no-index)
   pip+=(--find-links "$work/wheels")
   "$py" scripts/requirements.py project build >"$work/requirements.txt" || return
   if ! "${pip[@]}" -r "$work/requirements.txt"; then
     while read -r line; do
-      [[ $line == nvidia-cuda-runtime* ]] && continue  # only its headers: a toolkit has them
+      [[ $line == nvidia-cuda-* ]] && continue  # only their headers: a toolkit has them
       "${pip[@]}" "$line" || missing+=("$line")
     done <"$work/requirements.txt"
   fi
+  for line in "${for_tests[@]}"; do "${pip[@]}" "$line" || missing+=("$line"); done
   for line in "${optional[@]}"; do "${pip[@]}" "$line" || echo "without $line"; done
   if compgen -G "$work/wheels/onnxruntime_gpu-*.whl" >/dev/null; then
     "${pip[@]}" --no-deps --force-reinstall onnxruntime-gpu || missing+=(onnxruntime-gpu)
@@ -139,8 +154,9 @@ step_bench() {
 
 # run NAME SECONDS: the step in a process of its own, within its limit and what is left of all.
 run() {
-  local left=$((budget_s - SECONDS)) began=$SECONDS status said
-  local limit=$((left < $2 * patience ? left : $2 * patience))
+  local left=$((budget_s - SECONDS)) began=$SECONDS limit status said
+  limit=$(stretched "$2")
+  limit=$((left < limit ? left : limit))
   if ((limit < 5)); then echo "$1: not begun, no time is left" >>"$work/summary"; return; fi
   timeout --kill-after=10 "$limit" "$BASH" "$self" --step "$1" >"$work/logs/$1.log" 2>&1
   status=$?
@@ -154,7 +170,10 @@ run() {
 }
 
 if [[ ${1:-} == --step ]]; then "step_$2"; exit; fi
+# Of an earlier run nothing is left, which could be taken for what this one found.
+rm -f "$out"/{summary.txt,logs.txt,versions.txt,tests.xml,bench.json,bench.md} || exit 1
 rm -rf "$work/logs" "$work/summary" && mkdir -p "$work/logs" || exit 1
+run wheels 60
 run environment 120
 run build 240
 run versions 30

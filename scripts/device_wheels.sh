@@ -7,16 +7,22 @@
 # onnxruntime-gpu goes into FOLDER-1, FOLDER-2, …, in pieces of at most 50 MB, one a folder, which
 # device_check.sh joins: WHEELS=FOLDER:FOLDER-1:FOLDER-2.
 set -euo pipefail
-folder=${1:?usage: scripts/device_wheels.sh FOLDER [--onnxruntime-gpu]}
+usage="usage: scripts/device_wheels.sh FOLDER [--onnxruntime-gpu]"
+folder=${1:?$usage}
+[[ $# == 1 || ($# == 2 && $2 == --onnxruntime-gpu) ]] || { echo "$usage" >&2; exit 2; }
+python=${PYTHON:-python3}
 here=$(cd "$(dirname "$0")/.." && pwd)
 mkdir -p "$folder"
 
-# What such a machine lacks of ours and of the server it is compared with, and what that needs.
+# What such a machine lacks of ours, of our tests and of the server that it is compared with, and what
+# that needs.
 wheels=(
   msgspec granian uvloop psutil httpcore h11 anyio sniffio certifi prometheus-client pyjwt
   cryptography cffi pycparser click joblib
   nvidia-ml-py fastapi starlette pydantic pydantic-core annotated-types annotated-doc
   typing-extensions typing-inspection uvicorn httpx idna
+  pytest pytest-timeout pytest-benchmark py-cpuinfo2 pluggy iniconfig packaging pygments
+  hypothesis sortedcontainers
 )
 platforms=()
 for glibc in 34 31 28 27 24 17 12 5; do platforms+=(--platform "manylinux_2_${glibc}_x86_64"); done
@@ -25,26 +31,32 @@ platforms+=(--platform manylinux2014_x86_64 --platform manylinux1_x86_64 --platf
 download() {
   local to=$1
   shift
-  "${PYTHON:-python3}" -m pip download --quiet --disable-pip-version-check --no-deps \
+  "$python" -m pip download --quiet --disable-pip-version-check --no-deps \
     --only-binary=:all: --python-version 3.12 --implementation cp "${platforms[@]}" \
     -d "$to" "$@"
 }
 
-# As constraints.txt pins them, where it does; pydantic wants one version of its core.
+# The requirement of that name, as constraints.txt pins it where it does.
+pinned() {
+  local pin
+  pin=$(grep -iE "^${1//-/[-_]}==" "$here/constraints.txt" | cut -d' ' -f1 | head -1 || true)
+  echo "${pin:-$1}"
+}
+
 failed=()
 for name in "${wheels[@]}"; do
   [[ $name == pydantic-core ]] && continue
-  pin=$(grep -iE "^${name//-/[-_]}==" "$here/constraints.txt" | cut -d' ' -f1 | head -1 || true)
-  download "$folder" "${pin:-$name}" || failed+=("$name")
+  download "$folder" "$(pinned "$name")" || failed+=("$name")
 done
+# pydantic wants one version of its core.
 core=$(unzip -p "$folder"/pydantic-[0-9]*.whl '*/METADATA' |
-  sed -n 's/^Requires-Dist: pydantic-core *\(==[^ ;]*\).*/pydantic-core\1/p' | head -1)
+  sed -n 's/^Requires-Dist: pydantic-core *\(==[^ ;]*\).*/pydantic-core\1/p' | head -1 || true)
 download "$folder" "${core:-pydantic-core}" || failed+=(pydantic-core)
 
 if [[ ${2:-} == --onnxruntime-gpu ]]; then
   whole=$(mktemp -d)
   trap 'rm -rf "$whole"' EXIT
-  download "$whole" onnxruntime-gpu || failed+=(onnxruntime-gpu)
+  download "$whole" "$(pinned onnxruntime-gpu)" || failed+=(onnxruntime-gpu)
   for wheel in "$whole"/*.whl; do
     [[ -f $wheel ]] || continue
     split --bytes=50MB --numeric-suffixes=0 --suffix-length=2 "$wheel" "$wheel.part-"
@@ -54,5 +66,7 @@ if [[ ${2:-} == --onnxruntime-gpu ]]; then
     done
   done
 fi
-du -ch --apparent-size "$folder"/*.whl "$folder"-[0-9]*/*.part-* 2>/dev/null | sort -h
+shopt -s nullglob  # there are no pieces, if none were asked for
+files=("$folder"/*.whl "$folder"-[0-9]*/*.part-*)
+((${#files[@]} == 0)) || du -ch --apparent-size "${files[@]}" | sort -h
 ((${#failed[@]} == 0)) || { echo "could not be had: ${failed[*]}" >&2; exit 1; }

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +16,8 @@ import pytest
 import slipstream
 from network_models import digits, write_digits
 from slipstream.api import Model
-from slipstream.autoscale.controller import Autoscaler
+from slipstream.api.placement import Placement
+from slipstream.autoscale.controller import Autoscaler, limits_of
 from slipstream.errors import InvalidInputError
 from slipstream.models.declared import Declared
 
@@ -126,3 +129,18 @@ def test_instances_are_set_within_what_all_models_may_have(
     with pytest.raises(InvalidInputError, match="1 to 6"):
         engine.set_instances(slow, 0)
     assert slow.predict(np.array([[4.0]])).tolist() == [8.0]
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "devices", "expected"),
+    [
+        *((None, 4, (), (1, 4)), (None, 4, (0, 1), (2, 4)), (None, 1, (0, 1), (1, 1))),
+        *((1, 4, (0, 1), (1, 4)), (3, 4, (0, 1), (3, 4))),
+    ],
+)
+def test_every_gpu_keeps_an_instance_unless_somebody_said_otherwise(
+    least: int | None, most: int, devices: tuple[int, ...], expected: tuple[int, int]
+) -> None:
+    declared = Declared(min_instances=least, max_instances=most)
+    model: Any = SimpleNamespace(declared=declared, placement=Placement(devices))
+    assert limits_of(model) == expected

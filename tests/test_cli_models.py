@@ -78,6 +78,38 @@ def test_what_is_wrong_with_the_files(folder: Path) -> None:
     assert check(folder, "--json", ALLOW_CUSTOM_CODE="True")[1].count('"problem": null') == 1
 
 
+def test_words_of_gpus_that_no_machine_could_follow(folder: Path) -> None:
+    (folder / "x.plan").write_bytes(b"ftrt" + bytes(24))
+    (folder / "own.plan").write_bytes(b"ftrt" + bytes(25))
+    (folder / "own.plan.toml").write_text('[tensorrt]\ndevice = "cuda:0"\n')
+    entries = [
+        {"model_path": "pair.onnx", "device": "CUDA:0 , cuda:1", "gpu_memory_limit_mb": 9},
+        {"model_path": "wine.pkl", "device": "cuda"},  # may become a graph
+        {"model_path": "own.plan"},
+        {"model_path": "x.plan", "device": "cpu"},
+        {"model_path": "sizes.py", "device": "cuda:0"},
+    ]
+    write(folder, *entries)
+    status, said = check(folder, "--json", ALLOW_CUSTOM_CODE="True")
+    told = [one["problem"] for one in json.loads(said)["models"]]
+    assert (status, told[:3]) == (1, [None, None, None])
+    assert told[3].startswith("x.plan cannot compute on cpu: an engine of TensorRT computes on GP")
+    assert told[4].startswith("sizes.py cannot compute on cuda:0: it runs in the 'process' backen")
+    write(
+        folder,
+        {"model_path": "x.plan", "gpu_memory_limit_mb": 9},
+        {"model_path": "sizes.py", "gpu_graph_rows": 1},
+        {"model_path": "pair.onnx", "gpu_provider": "nobodys"},
+        {"model_path": "own.plan"},
+    )
+    said = check(folder, "--json", ALLOW_CUSTOM_CODE="True", DEVICE="cpu")[1]
+    told = [one["problem"] for one in json.loads(said)["models"]]
+    assert "takes no 'gpu_memory_limit_mb'" in told[0]
+    assert "takes no 'gpu_graph_rows'" in told[1]
+    assert "'gpu_provider' is not valid: 'nobodys'" in told[2]
+    assert told[3] is None
+
+
 def test_what_is_wrong_with_the_list(folder: Path) -> None:
     file = folder / "models.json"
     assert check(folder) == (1, f"{file}: there is no such file\n")

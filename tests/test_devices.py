@@ -86,6 +86,31 @@ def test_pinned_memory_without_a_driver() -> None:
         slipstream.pinned_empty(4)
 
 
+@pytest.mark.parametrize(
+    ("shape", "said"),
+    [
+        *((bad, "it takes an integer, or a tuple") for bad in (None, 1.5, "abc", (2, 1.5), ("2",))),
+        ((-1, 2), r"\(-1, 2\) has a negative extent"),
+        *(
+            (bad, "is more than any memory has")
+            for bad in (1 << 70, (1 << 40, 1 << 40), (1 << 61,))
+        ),
+        ((0, 1 << 70), "is more than any memory has"),
+    ],
+)
+def test_what_is_no_shape_of_pinned_memory(shape: Any, said: str) -> None:
+    with pytest.raises(slipstream.errors.InvalidInputError, match=f"'shape' is not .*{said}"):
+        slipstream.pinned_empty(shape)
+
+
+@pytest.mark.parametrize("device", [None, 1.5, "gpu", "cpu", "cuda", "cuda:0,cuda:1", -1, 1 << 70])
+def test_what_is_no_device_of_pinned_memory(device: Any) -> None:
+    with pytest.raises(
+        slipstream.errors.InvalidInputError, match=r"'device' is not valid: .*cuda:N"
+    ):
+        slipstream.pinned_empty(4, device=device)
+
+
 def test_pinned_memory(fake_driver: str) -> None:
     """Arrays of it are like any other, also as a model's input; views of them are pinned, too."""
     code = """
@@ -93,6 +118,9 @@ import numpy as np, slipstream, slipstream.errors
 array = slipstream.pinned_empty((8, 3), "float64")
 assert (array.shape, array.dtype, array.flags.c_contiguous) == ((8, 3), np.float64, True)
 assert slipstream.pinned_empty(0).size == 0
+assert slipstream.pinned_empty(()).shape == ()
+assert slipstream.pinned_empty(np.int64(3), device=np.int8(0)).shape == (3,)
+assert slipstream.pinned_empty(np.array([2, 3]), device="cuda:0").shape == (2, 3)
 array[:] = np.arange(24).reshape(8, 3)
 view = array[2:4]
 del array

@@ -46,6 +46,11 @@ def test_requirements_are_listed(command: str) -> None:
     assert "onnxruntime" not in names
 
 
+def test_what_tells_of_gpus_is_in_the_image() -> None:
+    [install] = [run for run in instruction("RUN") if "onnxruntime-gpu" in run]
+    assert {"onnxruntime-gpu", "nvidia-ml-py"} <= set(shlex.split(install))
+
+
 def test_what_is_copied_is_there() -> None:
     for copy in instruction("COPY"):
         if copy.startswith("--from"):
@@ -54,18 +59,28 @@ def test_what_is_copied_is_there() -> None:
             assert (ROOT / source).exists(), source
 
 
-def test_the_health_check_tells_a_healthy_server(tmp_path: Path) -> None:
+@pytest.mark.parametrize("has_tls", [False, True])
+def test_the_health_check_tells_a_healthy_server(tmp_path: Path, has_tls: bool) -> None:
+    environment = {}
+    if has_tls:
+        certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+        command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=elsewhere "
+        command += f"-out {certificate} -keyout {key}"
+        subprocess.run(shlex.split(command), capture_output=True, check=True)
+        environment = {"SSL_CERTIFICATE": str(certificate), "SSL_KEYFILE": str(key)}
     [check] = [line for line in instruction("HEALTHCHECK") if "CMD" in line]
     command = json.loads(check.partition("CMD")[2])
     assert command[0] == "python"
 
     def asked(port: int) -> int:
-        environment = {**os.environ, "INFERENCE_API_PORT": str(port)}
         return subprocess.run(
-            [sys.executable, *command[1:]], env=environment, capture_output=True, check=False
+            [sys.executable, *command[1:]],
+            env={**os.environ, **environment, "INFERENCE_API_PORT": str(port)},
+            capture_output=True,
+            check=False,
         ).returncode
 
-    with slipstream_server("--model-dir", str(tmp_path)) as server:
+    with slipstream_server("--model-dir", str(tmp_path), env=environment) as server:
         assert asked(server.port) == 0
     assert asked(server.port) != 0
 

@@ -87,7 +87,7 @@ class TestNames:
             (" cuda ", "cuda"),
             ("cuda:3", "cuda:3"),
             ("cuda:00", "cuda:0"),
-            ("cuda:1, cuda:0", "cuda:1,cuda:0"),
+            ("cuda:1, CUDA:0", "cuda:1,cuda:0"),
         ],
     )
     def test_good_ones(self, text: str, device: str) -> None:
@@ -98,7 +98,7 @@ class TestNames:
         "text",
         [
             *("gpu", "cuda:", "cuda:-1", "cuda:0,", "cuda:0,cuda:0", "cuda:0,cpu", "cuda,cuda:1"),
-            *("cuda:1000", "cuda:0\0", "auto,cpu", "cuda:٣", "rocm:0"),
+            *("C P U", "cuda: 0", "cpu\n", "cuda:1000", "cuda:0\0", "auto,cpu", "cuda:٣", "rocm:0"),
         ],
     )
     def test_bad_ones(self, text: str) -> None:
@@ -178,6 +178,16 @@ class TestAuto:
     def test_no_gpu(self, machine: Any) -> None:
         machine()
         assert place(manifest(), "m", UNTUNED, "auto") == ON_CPU
+
+    def test_words_of_gpus_that_have_no_effect_are_told(self, machine: Any) -> None:
+        words = Tuning(gpu_provider="tensorrt", gpu_graph_rows=8)
+        machine(0, why={"onnx": "no libonnxruntime_providers_tensorrt.so"})
+        why = "gpu_provider, gpu_graph_rows: no libonnxruntime_providers_tensorrt.so"
+        assert place(manifest(), "m", words, "auto") == Placement(reason=why)
+        machine()
+        told = place(manifest(), "m", Tuning(gpu_memory_limit_mb=9), "auto")
+        assert told == Placement(reason=f"gpu_memory_limit_mb: {NO_DRIVER}")
+        assert place(manifest(), "m", words, "cpu") == ON_CPU, "which was asked for"
 
     def test_code_that_was_compiled_for_the_processor(self, machine: Any) -> None:
         machine(0)

@@ -13,11 +13,16 @@ import pytest
 from cli_runs import run_code
 from made_up_gpus import fake_driver, gpu_onnxruntime, gpus, write_double
 from slipstream import Engine
-from slipstream.api import gpu_options, loading, residency
+from slipstream.api import gpu_options, loading, residency, warmup
 from slipstream.api.listed import Listed, load_entry
 from slipstream.api.placement import ON_CPU
 from slipstream.api.tuning import Tuning
-from slipstream.errors import MissingDependencyError, ModelLoadError, QueueFullError
+from slipstream.errors import (
+    MissingDependencyError,
+    ModelLoadError,
+    QueueFullError,
+    UnavailableError,
+)
 from slipstream.gpu import gpus as gpus_module
 from slipstream.models.catalog_file import read_catalog
 
@@ -159,6 +164,52 @@ class TestFirstExecutions:
     ) -> None:
         assert engine.load(fails, device="cuda:0").device == "cuda:0"
 
+    @pytest.fixture
+    def full(self, room: dict[str, int], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+        """A GPU that loads any number of models, and lets no more than so many execute."""
+        state = {"models": 1, "error": QueueFullError("out of memory on cuda:0")}
+        room["models"] = 9
+
+        def run(version: Any, *arguments: Any) -> None:
+            others = [
+                model
+                for model in state["engine"].models()
+                if not model.is_resting and model.placement.devices
+            ]
+            if version.placement.devices and len(others) >= state["models"]:
+                raise state["error"]
+
+        monkeypatch.setattr(warmup, "_run", run)
+        return state
+
+    @pytest.mark.parametrize("declared", [False, True])
+    def test_that_find_no_memory_have_another_model_leave(
+        self, full: dict[str, Any], engine: Engine, files: list[Path], declared: bool
+    ) -> None:
+        full["engine"] = engine
+        if declared:
+            text = "[warmup]\nrows = [[1.0, 2.0]]\n"
+            Path(f"{files[1]}.toml").write_text(text)
+        first = engine.load(files[0], device="cuda:0")
+        second = engine.load(files[1], device="cuda:0")
+        assert (first.state, second.state, second.device) == ("evicted", "loaded", "cuda:0")
+
+    def test_that_find_no_memory_at_all_are_a_refusal(
+        self, full: dict[str, Any], engine: Engine, files: list[Path]
+    ) -> None:
+        full |= {"engine": engine, "models": 0}
+        with pytest.raises(QueueFullError, match=r"model-0\.onnx .* does not fit on cuda:0"):
+            engine.load(files[0], device="cuda:0")
+        assert engine.models() == []
+
+    def test_on_a_gpu_that_is_lost(
+        self, full: dict[str, Any], engine: Engine, files: list[Path]
+    ) -> None:
+        full |= {"engine": engine, "models": 0, "error": UnavailableError("cuda:0 is lost")}
+        with pytest.raises(UnavailableError, match="is lost"):
+            engine.load(files[0], device="cuda:0")
+        assert engine.models() == []
+
 
 def test_a_changed_list_moves_a_model(
     room: dict[str, int], files: list[Path], tmp_path: Path
@@ -268,6 +319,19 @@ class TestEnsembles:
         assert [one.version.placement.device for one in model.members] == ["cpu", "cuda:1"]
         assert engine.reload("shared").device == "cpu"  # the ensemble is made again with it
         assert model.device == "cuda:1"
+
+    @pytest.mark.parametrize("words", [{"device": "cpu"}, {"gpu_graph_rows": 8}])
+    def test_words_that_would_hold_for_no_member(
+        self, room: dict[str, int], engine: Engine, files: list[Path], tmp_path: Path,
+        words: dict[str, Any],
+    ) -> None:  # fmt: skip
+        for number, file in enumerate(files[:2]):
+            engine.load(file, model_id=f"m{number}", device="cpu")
+        file = self.ensemble(tmp_path, {"model_id": "m0"}, {"model_id": "m1"})
+        with pytest.raises(ModelLoadError, match=f"both.json takes no '{next(iter(words))}': it"):
+            engine.load(file, tuning=Tuning(**words))
+        assert engine.load(file).device == "cpu"
+        assert engine.reload("m0").device == "cpu"
 
     def test_a_member_that_fell_back(
         self, two_gpus: None, engine: Engine, files: list[Path], tmp_path: Path

@@ -228,6 +228,7 @@ class TestMachine:
             nvmlInit=lambda: None,
             nvmlDeviceGetCount=lambda: 3,
             nvmlDeviceGetHandleByIndex=lambda index: by_index(index),
+            nvmlDeviceGetPciInfo=lambda gpu: SimpleNamespace(domain=0, bus=11 - gpu, device=0),
             nvmlDeviceGetHandleByPciBusId=lambda place: by_place(place),
             nvmlDeviceGetUtilizationRates=lambda gpu: SimpleNamespace(gpu=20 * (gpu + 1)),
             nvmlDeviceGetMemoryInfo=lambda gpu: SimpleNamespace(
@@ -237,10 +238,13 @@ class TestMachine:
         )
         install_nvml(monkeypatch, nvml)
         machine = Machine(tmp_path)
+        assert machine.gpus() == (0, None, None, None, None) and not machine.can_tell_gpus
+        assert machine.gpu_watch.look()
         assert machine.gpus() == (2, 30.0, 200, 21, 51.0)
         is_shy = True
+        assert machine.gpu_watch.look()
         assert machine.gpus() == (2, 30.0, 200, 21, None)
-        assert machine.can_ask_gpus
+        assert machine.can_tell_gpus
         assert machine.gpus(["0000:0B:00.0", "0000:FF:00.0"]) == (1, 20.0, 100, 10, 50.0)
         assert machine.gpus([]) == (0, None, None, None, None)
         assert management.free_bytes(nvml, "0000:0A:00.0") == 89
@@ -250,4 +254,5 @@ class TestMachine:
             raise NVMLError
 
         vars(nvml)["nvmlDeviceGetCount"] = no_count
+        assert machine.gpu_watch.look()
         assert machine.gpus() == (0, None, None, None, None)

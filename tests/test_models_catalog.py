@@ -145,7 +145,7 @@ class TestReading:
         assert declared.sha256 == DIGEST
         assert set(EVERYTHING) == set(ModelEntry.__struct_fields__)
 
-    @pytest.mark.parametrize("device", ["gpu", "cuda:", "cuda:0,cpu", "CUDA:0", ""])
+    @pytest.mark.parametrize("device", ["gpu", "cuda:", "cuda:0,cpu", "C P U", ""])
     def test_devices_that_are_none(self, device: str) -> None:
         problems = problems_of(
             json.dumps({"models": [{"model_path": "x.onnx"} | {"device": device}]})
@@ -153,6 +153,11 @@ class TestReading:
         assert [(key, message) for _, key, message in problems] == [
             ("models[0].device", f"{device!r} is not valid: it takes {EXPECTED}")
         ]
+
+    @pytest.mark.parametrize("device", ["CPU", " cuda:0, CUDA:1 "])
+    def test_devices_are_spelled_as_everywhere(self, device: str) -> None:
+        text = json.dumps({"models": [{"model_path": "x.onnx", "device": device}]})
+        assert parse_catalog(text.encode(), Path("models.json")).models[0].device == device
 
     def test_a_gpu_that_is_named_twice(self) -> None:
         text = json.dumps({"models": [{"model_path": "x.onnx"} | {"device": "cuda:1,cuda:01"}]})

@@ -261,3 +261,14 @@ class TestThePage:
                 assert client.head(path).status_code == 200
             operation = client.get("/openapi.json").json()["paths"]["/api/inference/models/list"]
             assert {} not in operation["get"]["security"]
+
+
+def test_what_is_said_of_gpus_is_bounded(served: dict[str, Any]) -> None:
+    found = served["components"]["schemas"]["LoadRequest"]["properties"]
+    kinds = {name: one["anyOf"][0] for name, one in found.items() if "anyOf" in one}
+    assert re.search(kinds["device"]["pattern"], "CUDA:0, cuda:1")
+    assert not re.search(kinds["device"]["pattern"], "gpu")
+    limit = kinds["gpu_memory_limit_mb"]
+    assert (limit["minimum"], limit["maximum"]) == (1, 1 << 20)
+    assert kinds["gpu_batches_in_flight"]["maximum"] == 8
+    assert kinds["gpu_graph_rows"]["minimum"] == 0

@@ -88,6 +88,20 @@ def test_all_holds_every_extra_but_some(project: dict[str, Any]) -> None:
     }
 
 
+def test_extras_for_gpus_bring_what_tells_of_gpus(project: dict[str, Any]) -> None:
+    extras = project["project"]["optional-dependencies"]
+    for extra in ("cuda", "tensorrt"):
+        assert "nvidia-ml-py" in {Requirement(line).name for line in extras[extra]}
+
+
+def test_the_build_has_all_headers_of_cuda(project: dict[str, Any]) -> None:
+    """Those of the runtime alone include some that are in a wheel of their own."""
+    for lines in (project["build-system"]["requires"], project["dependency-groups"]["build"]):
+        assert {"nvidia-cuda-runtime", "nvidia-cuda-crt"} <= {
+            Requirement(one).name for one in lines
+        }
+
+
 def test_the_metadata_has_the_version_of_the_source() -> None:
     import slipstream
 

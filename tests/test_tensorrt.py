@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,7 @@ from slipstream.models.tensorrt_table import (
 )
 from slipstream.settings import Settings
 
+FOLDERS = ("CUDA_INCLUDE_DIR", "TENSORRT_DIR")
 PLAN = b"ftrt" + bytes(20) + bytes((10, 16, 1, 11)) + b"the rest"
 
 
@@ -385,6 +388,32 @@ def test_without_a_driver_nothing_of_tensorrt_is_started(monkeypatch: pytest.Mon
 def test_headers_that_are_not_there_are_told_before_anything_is_compiled(tmp_path: Path) -> None:
     with pytest.raises(BuildError, match=r"NvInferVersion\.h"):
         build_tensorrt(tmp_path)
+
+
+@pytest.mark.parametrize("has_crt", [False, True])
+def test_the_compilers_part_of_cudas_headers_is_named_where_it_is_missing(
+    tmp_path: Path, root: Path, has_crt: bool
+) -> None:
+    versions = ("MAJOR 10", "MINOR 16", "PATCH 0")
+    texts = {
+        "cuda.h": "#define CUDA_VERSION 13000\n",
+        "cudaTypedefs.h": "",
+        "NvInfer.h": "",
+        "NvInferVersion.h": "".join(f"#define NV_TENSORRT_{one}\n" for one in versions),
+    }
+    if has_crt:
+        texts["crt/host_defines.h"] = ""
+    for name, text in texts.items():
+        (tmp_path / "include" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "include" / name).write_text(text)
+    folders = [f"-DSLIPSTREAM_{one}={tmp_path / 'include'}" for one in FOLDERS]
+    run = subprocess.run(
+        ["cmake", "-S", root, "-B", tmp_path / "build", "-DSLIPSTREAM_ONLY=tensorrt", *folders],
+        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (run.returncode == 0) == has_crt, run.stdout + run.stderr
+    assert ("pip install nvidia-cuda-crt" in run.stdout) != has_crt
 
 
 @pytest.mark.skipif(importlib.util.find_spec("tensorrt") is not None, reason="TensorRT is there")

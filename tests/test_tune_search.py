@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slipstream.tune.candidates import LEVELS, Candidate, Level, Surroundings, dimensions
+from slipstream.tune.candidates import LEVELS, Candidate, Dimension, Level, Surroundings, dimensions
 from slipstream.tune.report import message_of, targets_of
 from slipstream.tune.search import (
     LEAST_GAIN,
@@ -73,6 +73,22 @@ def smooth(candidate: Candidate) -> Measured:
     worse *= 1.0 if candidate.graph_optimization_level == "extended" else 1.4
     worse *= {None: 1.4, "FP16": 1.0}.get(candidate.quantization, 3.0)
     return outcome(worse, 1000 / worse)
+
+
+def counts(*dimensions_of: Dimension) -> set[int]:
+    """Numbers of instances that may be tried."""
+    found = [one for dimension in dimensions_of for one in dimension.alternatives]
+    return {one.changes["instances"] for one in found if "instances" in one.changes}
+
+
+@pytest.mark.parametrize("level", ["conservative", "aggressive"])
+def test_every_gpu_keeps_an_instance(level: Level) -> None:
+    assert counts(*dimensions(START, around(level))) == {1, 2, 4}
+    for least, expected in ((2, {2, 4}), (3, {3, 4}), (7, {4})):
+        found = dimensions(START, around(level, least_instances=least))
+        assert counts(*found) == expected
+    one_core = dimensions(START, around(level, least_instances=2, cores=1))[0].alternatives[0]
+    assert one_core.why_not is None, "they compute on GPUs, however few cores there are"
 
 
 class TestTheSearch:

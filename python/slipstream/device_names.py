@@ -10,8 +10,12 @@ import re
 AUTO = "auto"
 CPU = "cpu"
 CUDA = "cuda"
+TWICE = "names a GPU twice"
 EXPECTED = "auto, cpu, cuda, cuda:N, or several GPUs separated by commas, as in cuda:0,cuda:1"
-PATTERN = r"^(auto|cpu|cuda|cuda:[0-9]{1,3}(,cuda:[0-9]{1,3}){0,63})$"
+_CUDA = "[Cc][Uu][Dd][Aa]"
+_GPU = f" *{_CUDA}:[0-9]{{1,3}} *"
+PATTERN = rf"^( *([Aa][Uu][Tt][Oo]|[Cc][Pp][Uu]|{_CUDA}) *|{_GPU}(,{_GPU}){{0,63}})$"
+"""In any case, with spaces around names."""
 _FORM = re.compile(PATTERN)
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -34,16 +38,14 @@ def parse_device(value: object) -> str:
     Raises:
         ValueError: it is not of these forms, or names a GPU twice.
     """
-    if not isinstance(value, str):
+    if not isinstance(value, str) or not _FORM.fullmatch(value):
         raise ValueError
-    text = "".join(value.split()).lower()
-    if not _FORM.match(text):
-        raise ValueError
+    text = value.replace(" ", "").lower()
     if ":" not in text:
         return text
     numbers = numbers_of(text)
     if len(set(numbers)) < len(numbers):
-        raise ValueError
+        raise ValueError(TWICE)
     return name_of(numbers)
 
 

@@ -26,6 +26,7 @@ from slipstream.api.loads import Load, LoadPriority, Loads
 from slipstream.api.members import are_current
 from slipstream.api.model import LoadOptions, Model
 from slipstream.api.placement import checked_tuning
+from slipstream.api.plan_check import not_kept_if_refused
 from slipstream.api.prediction_cache import PredictionCache
 from slipstream.api.promise import Promise
 from slipstream.api.registry import Absences, Registry, Remembered, entry_of
@@ -264,13 +265,14 @@ class Engine(Unloading):
             load.require_wanted()
             load.tell("starting and warming up")
         check_ensemble(prepared.manifest, file, options.ensemble_method)
-        version = self._start(
-            *(model_id, file, prepared, promise, options.instances),
-            began=began,
-            sidecar=sidecar_of(file, options.declared),
-            tuning=tuning,
-            replaced=replaced,
-        )
+        with not_kept_if_refused(prepared):
+            version = self._start(
+                *(model_id, file, prepared, promise, options.instances),
+                began=began,
+                sidecar=sidecar_of(file, options.declared),
+                tuning=tuning,
+                replaced=replaced,
+            )
         return version, prepared.size_bytes
 
     def reload(self, model_id: str) -> Model:

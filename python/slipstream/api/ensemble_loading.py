@@ -117,6 +117,8 @@ class Ensembles:
                 model_type=options.model_type,
                 found="ensemble",
             )
+        if replacing is None:
+            _require_own_members(file, description, tuning)
         with ExitStack() as promises:
 
             def owned(name: str, path: Path, model_type: str) -> tuple[Version, int]:
@@ -175,6 +177,20 @@ class Ensembles:
 def of_member(tuning: Tuning) -> Tuning:
     """What of an ensemble's tuning holds for members of its own: where they compute."""
     return Tuning(device=tuning.device, **{key: getattr(tuning, key) for key in GPU_WORDS})
+
+
+def _require_own_members(file: Path, description: Described, tuning: Tuning) -> None:
+    """Refuses words of GPUs that would hold for no member."""
+    if any(member.model_path is not None for member in description.ensemble.members):
+        return
+    for key in ("device", *GPU_WORDS):
+        if getattr(tuning, key) is not None:
+            raise ModelLoadError(
+                f"{file.name} takes no '{key}': it holds for members that are named by "
+                "model_path, and each of these is a model of its own, which stays where it is; "
+                "leave it out",
+                key=key,
+            )
 
 
 class Sources(NamedTuple):

@@ -14,6 +14,7 @@ from slipstream.api.loads import Load
 from slipstream.api.memory import resident_bytes, worker_bytes
 from slipstream.api.model import LoadOptions
 from slipstream.api.placement import ON_CPU, Placement, gpu_to_build_on
+from slipstream.api.plan_check import require_runnable
 from slipstream.api.tuning import Tuning
 from slipstream.api.version import Version, version_of
 from slipstream.api.warmup import warm_up
@@ -72,6 +73,7 @@ def prepared_of(
         QuantizationError: it cannot be quantized, or loses more than the tuning allows.
         UnavailableError: the load was cancelled.
     """
+    require_runnable(file, options.model_type, tuning, settings)
     is_stopped = None if load is None else load.is_cancelled
     prepared = prepare(
         file,

@@ -53,7 +53,8 @@ class Placement(NamedTuple):
     is_chosen: bool = False
     """Whether ``auto`` chose them, so that the processor will do as well."""
     reason: str | None = None
-    """Why it is on the processor though ``auto`` had chosen a GPU; None where it had not."""
+    """Why it is on the processor though ``auto`` had chosen a GPU, or words of GPUs were said for
+    it; None where neither was."""
 
     @property
     def device(self) -> str:
@@ -93,8 +94,8 @@ def checked_tuning(
         return tuning
     try:
         return msgspec.structs.replace(tuning, device=parse_device(asked))
-    except ValueError:
-        raise _invalid("device", asked, EXPECTED) from None
+    except ValueError as error:
+        raise _invalid("device", asked, EXPECTED, str(error)) from None
 
 
 def _check_plugin(name: str, plugins: Sequence[ProviderPlugin] | None) -> None:
@@ -108,10 +109,9 @@ def _check_plugin(name: str, plugins: Sequence[ProviderPlugin] | None) -> None:
         raise _invalid("gpu_provider", name, f"{PROVIDER_EXPECTED} ({known})")
 
 
-def _invalid(key: str, value: object, expected: str) -> InvalidInputError:
-    return InvalidInputError(
-        f"'{key}' is not valid: {str(value)[:100]!r}; it takes {expected}", key=key
-    )
+def _invalid(key: str, value: object, expected: str, why: str = "") -> InvalidInputError:
+    said = f"{str(value)[:100]!r} {why}".strip()
+    return InvalidInputError(f"'{key}' is not valid: {said}; it takes {expected}", key=key)
 
 
 def place(manifest: Manifest, name: str, tuning: Tuning, default: str) -> Placement:
@@ -128,24 +128,9 @@ def place(manifest: Manifest, name: str, tuning: Tuning, default: str) -> Placem
         MissingDependencyError: a package is missing for that.
     """
     backend: str = manifest.backend
-    _check_gpu_words(backend, name, tuning)
     asked = tuning.device or manifest.backend_options.get("device") or default
-    is_own = tuning.device is not None
-    if tuning.plugin is not None:
-        if is_own and asked not in (AUTO, CPU):
-            raise _refused(
-                f"the provider {tuning.plugin} takes rows from the host's memory, and chooses its "
-                "device by its own options: leave 'device' out, or gpu_provider",
-                *(name, asked),
-            )
-        return ON_CPU
-    if backend not in gpus.GPU_BACKENDS:
-        if is_own and asked not in (AUTO, CPU):
-            raise _refused(
-                f"it runs in the '{backend}' backend, which computes on the processor: leave "
-                "'device' out, or make it auto or cpu",
-                *(name, asked),
-            )
+    require_possible(backend, name, tuning, asked)
+    if tuning.plugin is not None or backend not in gpus.GPU_BACKENDS:
         return ON_CPU
     if backend == "tensorrt":
         own = manifest.backend_options.get("device")
@@ -179,12 +164,46 @@ def _of_plan(
 ) -> tuple[int, ...]:
     """The GPUs of an engine of TensorRT, for which there is no processor to fall back to."""
     asked = tuning.device or own or default
+    _require_gpu(name, asked)
+    return _asked_for("tensorrt", name, (own or CUDA) if asked == AUTO else asked, tuning, kind)
+
+
+def require_possible(backend: str, name: str, tuning: Tuning, asked: str) -> None:
+    """Refuses what no machine could do, whatever GPUs it has; asks no driver.
+
+    Args:
+        backend: Of the model.
+        name: Of its file, for messages.
+        tuning: What was asked for this model.
+        asked: The device that is meant, be it of the tuning, the artifact or the settings.
+
+    Raises:
+        ModelLoadError: says why, and what helps.
+    """
+    _check_gpu_words(backend, name, tuning)
+    is_own_gpu = tuning.device is not None and asked not in (AUTO, CPU)
+    if is_own_gpu and tuning.plugin is not None:
+        raise _refused(
+            f"the provider {tuning.plugin} takes rows from the host's memory, and chooses its "
+            "device by its own options: leave 'device' out, or gpu_provider",
+            *(name, asked),
+        )
+    if is_own_gpu and backend not in gpus.GPU_BACKENDS:
+        raise _refused(
+            f"it runs in the '{backend}' backend, which computes on the processor: leave "
+            "'device' out, or make it auto or cpu",
+            *(name, asked),
+        )
+    if backend == "tensorrt":
+        _require_gpu(name, asked)
+
+
+def _require_gpu(name: str, asked: str) -> None:
     if asked == CPU:
         raise _refused(
             "an engine of TensorRT computes on GPUs only: name one as its 'device', or cuda",
             *(name, asked),
         )
-    return _asked_for("tensorrt", name, (own or CUDA) if asked == AUTO else asked, tuning, kind)
 
 
 def _check_gpu_words(backend: str, name: str, tuning: Tuning) -> None:
@@ -209,12 +228,21 @@ def _why_no_word(backend: str, key: str, tuning: Tuning) -> str | None:
 
 def _chosen(manifest: Manifest, tuning: Tuning) -> Placement:
     """By ``auto``; of files first, so that a driver is looked for only where one could be used."""
-    if manifest.backend_options.get("kind") == "package":  # compiled to code for the processor
-        return ON_CPU
-    if gpus.why_not(manifest.backend, tuning.gpu_provider or "cuda") is not None:
-        return ON_CPU
+    if manifest.backend_options.get("kind") == "package":
+        return _without_gpu("it is compiled to code for the processor", tuning)
+    why_not = gpus.why_not(manifest.backend, tuning.gpu_provider or "cuda")
+    if why_not is not None:
+        return _without_gpu(why_not, tuning)
     best = best_gpu()
-    return ON_CPU if best is None else Placement((best,), is_chosen=True)
+    if best is None:
+        return _without_gpu(gpus.survey().reason or "there is no GPU", tuning)
+    return Placement((best,), is_chosen=True)
+
+
+def _without_gpu(why_not: str, tuning: Tuning) -> Placement:
+    """On the processor, which is said aloud where somebody said how a GPU is to be used."""
+    said = [key for key in GPU_WORDS if getattr(tuning, key) is not None]
+    return ON_CPU._replace(reason=f"{', '.join(said)}: {why_not}") if said else ON_CPU
 
 
 def best_gpu(kind: str | None = None) -> int | None:

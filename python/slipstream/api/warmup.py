@@ -33,8 +33,8 @@ BUDGET_S = 1.0
 """After it no execution begins, but for one on each instance."""
 _MOST_ELEMENTS = 1 << 24
 _MOST_ROWS = 64
-_OF_THE_DEVICE = (InferenceError, QueueFullError, UnavailableError)
-"""What a device fails with that lacks a kernel, has no memory, or is lost."""
+_WITHOUT_THE_DEVICE = (QueueFullError, UnavailableError)
+"""What fails where a device has no memory, or is lost: whatever the rows are."""
 _log = logging.getLogger("slipstream.engine")
 
 
@@ -49,13 +49,18 @@ def warm_up(version: Version, file: Path, max_batch_rows: int, budget_s: float) 
 
     Raises:
         ModelLoadError: the operator's rows fail.
-        SlipstreamError: the GPU that was chosen for it fails on any.
+        QueueFullError: its GPUs have no memory for an execution.
+        UnavailableError: one of its GPUs is lost.
+        InferenceError: its GPUs fail on rows that it takes, or a GPU that was only chosen for it
+            fails on any.
     """
     declared = version.sidecar.warmup
     if declared is not None:
         try:
             _run(version, _decoded(version, declared.rows), budget_s)
         except SlipstreamError as error:
+            if version.placement.devices and isinstance(error, _WITHOUT_THE_DEVICE):
+                raise  # room can be made, and another device be tried
             raise ModelLoadError(
                 f"{file.name} fails on its warm-up rows ({version.sidecar.source}): {error.message}"
             ) from error
@@ -67,9 +72,21 @@ def warm_up(version: Version, file: Path, max_batch_rows: int, budget_s: float) 
                 if time.monotonic() >= until_s:
                     return
         except SlipstreamError as error:
-            if version.placement.is_chosen and isinstance(error, _OF_THE_DEVICE):
-                raise  # the processor will do as well
+            if _is_of_the_device(version, error):
+                raise
             _log.debug("%s is not warmed up: %s", file.name, error.message)
+
+
+def _is_of_the_device(version: Version, error: SlipstreamError) -> bool:
+    """Whether what a GPU answers to made-up rows keeps the model from it."""
+    if not version.placement.devices:
+        return False
+    if isinstance(error, _WITHOUT_THE_DEVICE):
+        return True
+    # A kernel that the GPU lacks, or rows that the model does not take: who chose the GPU does as
+    # well without it, and whoever asked for it has to know which of the two it was.
+    are_taken = version.placement.is_chosen or bool(version.manifest.warmup_rows)
+    return are_taken and isinstance(error, InferenceError)
 
 
 def _run(version: Version, inputs: CoreInputs, budget_s: float) -> None:

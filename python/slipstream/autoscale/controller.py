@@ -217,7 +217,8 @@ def limits_of(model: Model) -> Limits | None:
     most = model.declared.max_instances
     if most is None:
         return None
-    return Limits(min(model.declared.min_instances or 1, most), most)
+    least = model.declared.min_instances or len(model.placement.devices) or 1  # one on each GPU
+    return Limits(min(least, most), most)
 
 
 def _counters_of(model: Model) -> _Counters | None:

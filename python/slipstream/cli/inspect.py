@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from slipstream.cli.local import local_engine, patience
+from slipstream.cli.local import local_engine, patience, say
+from slipstream.errors import ModelLoadError
 
 if TYPE_CHECKING:
     from slipstream.api import Engine
@@ -76,28 +77,49 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _report(engine: Engine, path: str, model_type: str) -> Report:
+    from slipstream.api.plan_check import not_kept_if_refused, require_runnable
+    from slipstream.api.tuning import UNTUNED
     from slipstream.models.paths import resolve_model_path
     from slipstream.models.prepare import PrepareOptions, prepare
+    from slipstream.models.tensorrt_files import is_plan, unprepared_manifest
 
-    settings = engine.settings
-    prepared = prepare(
-        resolve_model_path(path, None),
-        settings.state_path / "artifacts",
-        PrepareOptions(
-            model_type=model_type,
-            compile_model=settings.enable_compilation,
-            allow_custom_code=settings.allow_custom_code,
-        ),
-    )
-    manifest = prepared.manifest
-    inputs, outputs = _tensors(manifest.inputs), _tensors(manifest.outputs)
-    if not inputs:  # a graph: only the backend can tell
-        signature = engine.load(path, model_type).signature
-        shown = [spec for spec in signature.outputs if spec[0] not in signature.kept_outputs]
-        inputs, outputs = _specs(signature.inputs), _specs(shown)
+    settings, file = engine.settings, resolve_model_path(path, None)
+    try:
+        require_runnable(file, model_type, UNTUNED, settings)
+        prepared = prepare(
+            file,
+            settings.state_path / "artifacts",
+            PrepareOptions(
+                model_type=model_type,
+                compile_model=settings.enable_compilation,
+                allow_custom_code=settings.allow_custom_code,
+            ),
+        )
+        manifest, size = prepared.manifest, prepared.size_bytes
+        inputs, outputs = _tensors(manifest.inputs), _tensors(manifest.outputs)
+        if not inputs:  # a graph: only the backend can tell
+            with not_kept_if_refused(prepared):
+                signature = engine.load(path, model_type).signature
+            shown = [spec for spec in signature.outputs if spec[0] not in signature.kept_outputs]
+            inputs, outputs = _specs(signature.inputs), _specs(shown)
+    except ModelLoadError as error:
+        if model_type not in ("auto", "tensorrt") or not is_plan(file):
+            raise
+        say(f"inputs and outputs are known only where the plan runs: {error.message}")
+        manifest, size, inputs, outputs = unprepared_manifest(file), file.stat().st_size, [], []
+    return _reported(path, size, manifest, inputs, outputs)
+
+
+def _reported(
+    path: str,
+    size_bytes: int,
+    manifest: Manifest,
+    inputs: list[TensorReport],
+    outputs: list[TensorReport],
+) -> Report:
     return Report(
         model_path=path,
-        model_size_mb=round(prepared.size_bytes / _MIB, 6),
+        model_size_mb=round(size_bytes / _MIB, 6),
         model_type=manifest.model_type,
         framework=manifest.framework,
         estimator=manifest.estimator,

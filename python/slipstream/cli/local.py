@@ -17,11 +17,18 @@ _SETTINGS = ("allow_custom_code", "device", "enable_compilation", "max_workers",
 _PATIENCE_S = 1.0
 
 
-def local_engine() -> Engine:
-    """An engine with the operator's settings; artifacts go to ``STATE_DIR`` or the user's cache."""
+def local_engine(device: str | None = None) -> Engine:
+    """An engine with the operator's settings; artifacts go to ``STATE_DIR`` or the user's cache.
+
+    Args:
+        device: Of the command line; None: as the settings say.
+
+    Raises:
+        SettingsError: a setting is not valid.
+    """
     from slipstream.api import Engine  # here: `slipstream --help` should not load the core
 
-    settings = load_settings()
+    settings = load_settings(command_line={"device": device})
     changes: dict[str, Any] = {name: getattr(settings, name) for name in _SETTINGS}
     if settings.state_dir is not None:
         changes["state_dir"] = settings.state_dir

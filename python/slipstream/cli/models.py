@@ -8,11 +8,12 @@ from typing import Any
 
 import msgspec
 
+from slipstream.errors import SlipstreamError
 from slipstream.models.catalog import MODELS_FILE
 from slipstream.models.catalog_check import Checked, check_entry
 from slipstream.models.catalog_file import CatalogError, read_catalog
 from slipstream.models.catalog_schema import catalog_schema
-from slipstream.settings import load_settings
+from slipstream.settings import Settings, load_settings
 
 _MIB = 1 << 20
 
@@ -83,10 +84,11 @@ def run_check(arguments: argparse.Namespace) -> int:
         problems = [f"{file}: there is no such file"]
     else:
         try:
-            checked = [
+            found = [
                 check_entry(entry, folder, allow_custom_code=settings.allow_custom_code)
                 for entry in read_catalog(folder).models
             ]
+            checked = [_placed(one, settings) for one in found]
         except CatalogError as error:
             problems = error.message.splitlines()
     valid = not problems and not any(one.problem and one.entry.enabled for one in checked)
@@ -96,6 +98,29 @@ def run_check(arguments: argparse.Namespace) -> int:
     else:
         _show(file, problems, checked)
     return 0 if valid else 1
+
+
+def _placed(one: Checked, settings: Settings) -> Checked:
+    """The same, with what is said of GPUs held against the backends that it may come to run in."""
+    from slipstream.api.listed import tuning_of  # here: it loads the core
+    from slipstream.api.placement import checked_tuning, require_possible
+
+    if one.problem is not None:
+        return one
+    name, refusals = Path(one.entry.model_path).name, []
+    try:
+        tuning = checked_tuning(tuning_of(one.entry), plugins=settings.gpu_provider_plugins)
+    except SlipstreamError as error:
+        return one._replace(problem=error.message)
+    asked = tuning.device or one.own_device or settings.device
+    for backend in one.backends:
+        try:
+            require_possible(backend, name, tuning, asked)
+        except SlipstreamError as error:
+            refusals.append(error.message)
+    # Which of several it will be is known when the file is converted.
+    refused = bool(refusals) and len(refusals) == len(one.backends)
+    return one._replace(problem=refusals[0]) if refused else one
 
 
 def _row(one: Checked) -> CheckedModel:

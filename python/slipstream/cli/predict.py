@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     from slipstream.cli.answer_writers import csv_writer, json_writer
     from slipstream.cli.csv_rows import CsvRows
 
-    with local_engine() as engine, _input(arguments.rows) as source:
+    with local_engine(arguments.device) as engine, _input(arguments.rows) as source:
         with patience(f"loading {arguments.model} …"):
             model = engine.load(arguments.model, arguments.type, device=arguments.device)
         if model.device_reason is not None:

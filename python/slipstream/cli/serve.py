@@ -161,6 +161,7 @@ async def _answer_requests(
     clock = Clock()
     context = Context(engine, settings, clock, access)
     context.listed = listed
+    context.machine.gpu_watch.start()
     context.on_hangup.append(listed.reread)
     app = App(all_routes(context), settings, clock, context.traffic, context.limits, access)
     if sock.family != socket.AF_UNIX:

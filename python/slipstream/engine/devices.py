@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import math
+import operator
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import msgspec
 
+from slipstream.device_names import numbers_of, parse_device
 from slipstream.engine.runtime import cuda_status, pinned_array
+from slipstream.errors import InvalidInputError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+
+_MOST_BYTES = (1 << 63) - 1
+_MOST_DEVICES = 999  # as in names of devices
 
 
 class CudaDevice(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,7 +77,10 @@ def devices() -> Devices:
 
 
 def pinned_empty(
-    shape: int | tuple[int, ...], dtype: npt.DTypeLike = "float32", *, device: int = 0
+    shape: SupportsIndex | Sequence[SupportsIndex],
+    dtype: npt.DTypeLike = "float32",
+    *,
+    device: SupportsIndex | str = 0,
 ) -> npt.NDArray[Any]:
     """An uninitialised array in page-locked host memory, which GPUs copy from by themselves.
 
@@ -80,11 +92,12 @@ def pinned_empty(
     Args:
         shape: As of `numpy.empty`, C-contiguous.
         dtype: Of fixed size; not object.
-        device: Whose context keeps the memory. Every other device may copy from it, too.
+        device: Whose context keeps the memory, as a number or as ``"cuda:1"``. Every other device
+            may copy from it, too.
 
     Raises:
         ValueError: a dtype whose values are objects.
-        InvalidInputError: no array can have that shape.
+        InvalidInputError: no array can have that shape, or that names no device.
         ModelLoadError: there is no usable GPU, or not that one.
         QueueFullError: so much memory cannot be locked.
     """
@@ -93,4 +106,41 @@ def pinned_empty(
     kind = np.dtype(dtype)
     if kind.hasobject:
         raise ValueError(f"dtype {kind} holds objects of Python, which no device copies")
-    return pinned_array((shape,) if isinstance(shape, int) else shape, kind, device)
+    return pinned_array(_shape_of(shape, kind.itemsize), kind, _number_of(device))
+
+
+def _shape_of(shape: Any, item_bytes: int) -> tuple[int, ...]:
+    """As many integers as the core takes, and an array of them that could exist.
+
+    Raises:
+        InvalidInputError: see `pinned_empty`.
+    """
+    said = repr(shape)[:100]
+    given = shape if isinstance(shape, Iterable) and not isinstance(shape, str) else (shape,)
+    try:
+        extents = tuple(operator.index(extent) for extent in given)
+    except TypeError:
+        raise InvalidInputError(
+            f"'shape' is not valid: {said}; it takes an integer, or a tuple of them", key="shape"
+        ) from None
+    if any(extent < 0 for extent in extents):
+        raise InvalidInputError(f"'shape' is not valid: {said} has a negative extent", key="shape")
+    if max(0, *extents, math.prod(extents) * max(1, item_bytes)) > _MOST_BYTES:
+        raise InvalidInputError(
+            f"'shape' is not valid: {said} is more than any memory has", key="shape"
+        )
+    return extents
+
+
+def _number_of(device: SupportsIndex | str) -> int:
+    try:
+        [number] = numbers_of(parse_device(device)) if isinstance(device, str) else [device]
+        number = operator.index(number)
+    except (TypeError, ValueError):
+        number = -1
+    if not 0 <= number <= _MOST_DEVICES:
+        raise InvalidInputError(
+            f"'device' is not valid: {str(device)[:100]!r}; it takes a GPU's number, or cuda:N",
+            key="device",
+        )
+    return number

@@ -43,7 +43,9 @@ def why_not(backend: str, provider: str = "cuda") -> str | None:
         if not (folder / PROVIDERS[provider]).is_file():
             return (
                 f"the installed ONNX Runtime has no {PROVIDERS[provider]}: install onnxruntime-gpu "
-                "instead of onnxruntime (pip install 'slipstream[cuda]')"
+                "instead of onnxruntime, whose module it is as well (pip install "
+                "'slipstream[cuda]'; pip uninstall -y onnxruntime; pip install --force-reinstall "
+                "--no-deps onnxruntime-gpu)"
             )
     if backend == "torch" and not _is_torch_on_cuda():
         return (

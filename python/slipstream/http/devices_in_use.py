@@ -22,7 +22,7 @@ def are_seen(machine: Machine, numbers: list[int]) -> bool:
     Only NVML notices that a GPU is lost: the driver is asked once in the life of a process, so
     without NVML every GPU that models were put on counts as seen.
     """
-    if not (numbers and machine.can_ask_gpus):
+    if not (numbers and machine.can_tell_gpus):
         return True
     return machine.gpus(bus_ids(numbers)).number == len(numbers)
 

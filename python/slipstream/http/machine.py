@@ -1,7 +1,7 @@
 """What the machine uses of itself, as far as that can be measured; None where it cannot.
 
 Memory is the container's where that is smaller than the machine's, as health judges it. GPUs are
-asked through NVML, where ``nvidia-ml-py`` and a driver are there.
+looked at through NVML, where ``nvidia-ml-py`` and a driver are there (`slipstream.http.gpu_watch`).
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import shutil
 import time
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import psutil
 
-from slipstream.gpu import nvml as management
+from slipstream.http.gpu_watch import Gpu, GpuWatch, place_of
 from slipstream.http.health import available_share
 
 _LEAST_S = 0.1
@@ -41,7 +41,7 @@ class Gpus(NamedTuple):
 
 
 class Machine:
-    """Measures when asked. Any thread.
+    """Measures when asked, but for GPUs. Any thread.
 
     Args:
         folder: Of the file system whose space is told.
@@ -61,7 +61,8 @@ class Machine:
         self._measure()  # from here on
         self._measured_s = clock()
         self._cpu_percent: float | None = None
-        self._nvml = management.begun()
+        self.gpu_watch = GpuWatch()
+        """To be started by whoever serves; until then nothing is known of GPUs."""
 
     def cpu_percent(self) -> float | None:
         """The load of all cores since the last look; None just after the start."""
@@ -99,33 +100,42 @@ class Machine:
         return (100.0 * usage.used / taken if taken else 0.0), usage.free
 
     @property
-    def can_ask_gpus(self) -> bool:
-        """Whether there is NVML, without which `gpus` knows of none."""
-        return self._nvml is not None
+    def can_tell_gpus(self) -> bool:
+        """Whether it is known what GPUs do now: NVML is there, and answers."""
+        return self.gpu_watch.last().is_fresh
 
     def gpus(self, bus_ids: Collection[str] | None = None) -> Gpus:
-        """Asked now; what a GPU does not tell is None.
+        """As they were a moment ago; what a GPU does not tell, or did not lately, is None.
 
         Args:
             bus_ids: Places on the PCI bus; None: all GPUs of the machine.
         """
-        return Gpus(0) if self._nvml is None else _gpus(self._nvml, bus_ids)
+        last = self.gpu_watch.last()
+        if bus_ids is None:
+            found = last.gpus
+        else:
+            places = {place_of(bus_id) for bus_id in bus_ids}
+            found = tuple(one for one in last.gpus if one.place in places)
+        if last.is_fresh:
+            return _together(found)
+        return Gpus(len(found) or (last.driver_count if bus_ids is None else 0))
 
 
-def _gpus(nvml: Any, bus_ids: Collection[str] | None) -> Gpus:
-    every, asked = management.handles(nvml, bus_ids), management.asked
-    loads = [asked(nvml, nvml.nvmlDeviceGetUtilizationRates, one) for one in every]
-    memory = [asked(nvml, nvml.nvmlDeviceGetMemoryInfo, one) for one in every]
-    heat = [
-        asked(nvml, nvml.nvmlDeviceGetTemperature, one, nvml.NVML_TEMPERATURE_GPU) for one in every
-    ]
-    tells = bool(every)
+def _together(gpus: tuple[Gpu, ...]) -> Gpus:
+    loads = [one.usage_percent for one in gpus if one.usage_percent is not None]
+    totals = [one.memory_total for one in gpus if one.memory_total is not None]
+    used = [one.memory_used for one in gpus if one.memory_used is not None]
+    heat = [one.temperature for one in gpus if one.temperature is not None]
+
+    def tell(told: list[int] | list[float]) -> bool:
+        return 0 < len(gpus) == len(told)
+
     return Gpus(
-        len(every),
-        sum(one.gpu for one in loads) / len(loads) if tells and None not in loads else None,
-        sum(one.total for one in memory) if tells and None not in memory else None,
-        sum(one.used for one in memory) if tells and None not in memory else None,
-        float(max(heat)) if tells and None not in heat else None,
+        len(gpus),
+        sum(loads) / len(loads) if tell(loads) else None,
+        sum(totals) if tell(totals) else None,
+        sum(used) if tell(used) else None,
+        max(heat) if tell(heat) else None,
     )
 
 

@@ -13,7 +13,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -52,6 +52,17 @@ def artifact(
         if manifest is None:
             manifest = _make(folder, make)
     return folder, manifest
+
+
+def forget(folder: Path) -> None:
+    """Deletes an artifact, and the lock of its key; does nothing while somebody makes it.
+
+    Whoever has its files open keeps them.
+    """
+    lock = folder.parent / f"{folder.name}.lock"
+    with suppress(ModelLoadError), _locked(lock, 0.0):
+        shutil.rmtree(folder, ignore_errors=True)
+        lock.unlink(missing_ok=True)
 
 
 def sha256_of(path: Path) -> str:
@@ -104,18 +115,28 @@ def _seal(folder: Path) -> None:
 def _locked(lock: Path, timeout_s: float) -> Iterator[None]:
     """Hold an advisory lock: one preparation per key, whichever process it is in."""
     deadline = time.monotonic() + timeout_s
-    with lock.open("w") as handle:
-        while True:
+    while True:
+        with lock.open("w") as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
             except BlockingIOError:
                 if time.monotonic() > deadline:
                     raise ModelLoadError(
                         f"another preparation of the same model holds on for over {timeout_s:g} s"
                     ) from None
-                time.sleep(_LOCK_POLL_S)
-        yield
+            else:
+                if _is_there(lock, handle.fileno()):
+                    yield
+                    return
+                continue  # it was forgotten meanwhile, and somebody else may have made a new one
+        time.sleep(_LOCK_POLL_S)
+
+
+def _is_there(lock: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(lock.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 def _make(folder: Path, make: Callable[[Path, Path], None]) -> Manifest:

@@ -38,7 +38,7 @@ _REQUIRED = tuple(
 _PATTERN = "Expected `str` matching regex"
 _PATTERNS = {
     "{64}": "the 64 lower-case digits of a SHA-256",
-    "cuda": EXPECTED,
+    "[Cc][Uu][Dd][Aa]": EXPECTED,
     "{0,63}": PROVIDER_EXPECTED,
     "": "1 to 128 letters, digits, '_', '-' or '.', not beginning with '-' or '.'",
 }
@@ -244,8 +244,8 @@ def _of_ranges(entry: ModelEntry, keys: dict[str, Placed], path: str) -> Iterato
     if entry.device is not None:
         try:
             parse_device(entry.device)
-        except ValueError:
-            message = f"{entry.device!r} names a GPU twice"
+        except ValueError as error:
+            message = f"{entry.device!r} {str(error) or f'is not valid: it takes {EXPECTED}'}"
             yield Problem(keys["device"].place, f"{path}.device", message)
     try:
         entry.declared()

@@ -14,7 +14,7 @@ from slipstream.models.onnx_files import fields
 from slipstream.models.zips import open_zip
 
 _MOST_ENTRIES = 10_000
-_TENSORRT_MAGIC = b"ftrt"
+PLAN_MARK, PLAN_HEADER_BYTES = b"ftrt", 28
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _TFLITE_AT, _TFLITE_MAGIC = 4, b"TFL3"
 _KERAS_ENTRIES = {"config.json", "metadata.json", "model.weights.h5"}
@@ -39,7 +39,12 @@ def container_of(path: Path, head: bytes) -> Container | None:
     Raises:
         ModelLoadError: a framework's file that holds no model (weights alone, a damaged archive).
     """
-    if head.startswith(_TENSORRT_MAGIC):
+    if head.startswith(PLAN_MARK):
+        if len(head) < PLAN_HEADER_BYTES:
+            raise ModelLoadError(
+                f"{path.name} is a TensorRT plan cut short: it has {len(head)} bytes, less than "
+                "its header; copy it again"
+            )
         return Container("tensorrt", "tensorrt", "a TensorRT engine")
     if head[_TFLITE_AT : _TFLITE_AT + 4] == _TFLITE_MAGIC:
         return Container("tflite", "tensorflow", "a TFLite model")

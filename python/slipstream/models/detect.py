@@ -60,8 +60,12 @@ class Detected(msgspec.Struct, frozen=True, kw_only=True):
     """Of a framework's file, for messages: "a TorchScript archive"."""
 
 
-def detect(path: Path) -> Detected:
+def detect(path: Path, wanted: str = "auto") -> Detected:
     """Recognise a model file.
+
+    Args:
+        path: The file.
+        wanted: What it is said to be, for messages.
 
     Raises:
         ModelLoadError: It is none that slipstream serves; the message says what it looks like.
@@ -92,8 +96,16 @@ def detect(path: Path) -> Detected:
         library = _pickle_library(inner)
         if library is not _NO_PICKLE:
             return Detected(kind="pickle", library=library, compression=method)
+        if _is_to_be_plan(path, wanted):
+            raise ModelLoadError(
+                f"{path.name} is no TensorRT plan: it is {method}-compressed; unpack it"
+            )
         raise ModelLoadError(f"{path.name} is {method}-compressed but holds no pickled model")
-    raise ModelLoadError(_guess(path, head))
+    raise ModelLoadError(_guess(path, head, wanted))
+
+
+def _is_to_be_plan(path: Path, wanted: str) -> bool:
+    return wanted == "tensorrt" or (wanted == "auto" and path.suffix.lower() in _PLANS)
 
 
 def _uncompressed(head: bytes, path: Path) -> Detected | None:
@@ -112,6 +124,8 @@ def _uncompressed(head: bytes, path: Path) -> Detected | None:
     return None
 
 
+_PLANS = (".plan", ".engine", ".trt")
+"""How files of plans are called."""
 _OLD_TORCH_MAGIC = bytes.fromhex("80028a0a6cfc9c46f9206aa85019")
 """A pickle of the number that such a file begins with."""
 _NO_PICKLE = "(none)"
@@ -169,13 +183,20 @@ def _custom(path: Path) -> Detected:
     return Detected(kind="custom", library="custom")
 
 
-def _guess(path: Path, head: bytes) -> str:
+def _guess(path: Path, head: bytes, wanted: str) -> str:
     """What to tell about a file that is no model of ours."""
     name = path.name
     if head.startswith(b"binf"):
         return f"{name} is in XGBoost's old binary format: save the model again as .ubj or .json"
+    if _is_to_be_plan(path, wanted):
+        other = ", and no ONNX graph to build one of" if wanted == "tensorrt" else ""
+        return (
+            f"{name} is no TensorRT plan{other}: it begins with {head[:8]!r}, and a plan with "
+            "b'ftrt'. Build one with trtexec --saveEngine, or convert the ONNX model "
+            "(model_type 'tensorrt')"
+        )
     return (
         f"{name} is no model that slipstream recognises: it serves pickled or joblib-dumped "
         "estimators, XGBoost .ubj/.json, LightGBM .txt, ONNX, TorchScript, torch.export, "
-        "TensorFlow, ensemble files, and .py files with ENTRY"
+        "TensorRT plans, TensorFlow, ensemble files, and .py files with ENTRY"
     )

@@ -111,6 +111,8 @@ class Prepared(msgspec.Struct, kw_only=True, frozen=True):
     writes it again: backends map its files into memory."""
     size_bytes: int
     """Of the source file, with the weight files that belong to it."""
+    is_new_copy: bool = False
+    """Whether the artifact is a plan that this call copied: nothing is lost with it."""
 
     @property
     def artifact_path(self) -> Path:
@@ -149,7 +151,10 @@ def prepare(path: Path, cache_dir: Path, options: PrepareOptions) -> Prepared:
         parts |= plan_parts(plan)
     key = _key(digest, parts, found, path, options)
 
+    is_new_copy = False
+
     def make(scratch: Path, out: Path) -> None:
+        nonlocal is_new_copy
         if plan is not None and found.kind == "onnx":
             build_plan(
                 plan,
@@ -163,13 +168,14 @@ def prepare(path: Path, cache_dir: Path, options: PrepareOptions) -> Prepared:
             )
         elif plan is not None:
             keep_plan(plan, out)
+            is_new_copy = True
         elif found.kind == "onnx":
             _keep_onnx(path, digest, digests, beside, out)
         else:
             _convert(path, digest, digests, found, scratch, out, options, beside)
 
     folder, manifest = artifact(cache_dir, key, options.timeout_s, make)
-    return Prepared(manifest=manifest, folder=folder, size_bytes=size)
+    return Prepared(manifest=manifest, folder=folder, size_bytes=size, is_new_copy=is_new_copy)
 
 
 def recognised(path: Path, digest: str, options: PrepareOptions) -> Detected:
@@ -190,7 +196,7 @@ def recognised(path: Path, digest: str, options: PrepareOptions) -> Detected:
         )
     if options.sha256 is not None:  # before anything looks into it
         check_digest(path, digest, options.sha256)
-    found = detect(path)
+    found = detect(path, options.model_type)
     _check_type(path, found, options)
     _check_backend(path, found)
     _check_custom(path, found, options)

@@ -17,12 +17,13 @@ import msgspec
 from slipstream.adapters.base import distribution_version
 from slipstream.errors import ModelLoadError
 from slipstream.models.artifacts import MANIFEST_FILE
+from slipstream.models.containers import PLAN_HEADER_BYTES, PLAN_MARK
 from slipstream.models.converter import Child, run_child
 from slipstream.models.copies import copy_checked
 from slipstream.models.manifest import Manifest, decode, encode
 from slipstream.models.newest import beyond_newest
 from slipstream.models.states_file import StatesFile
-from slipstream.models.tensorrt_table import TensorRtTable, calibration_file
+from slipstream.models.tensorrt_table import TensorRtTable, calibration_file, tensorrt_table_of
 
 BUILDER = Child(
     "slipstream.convert.tensorrt_child",
@@ -35,7 +36,7 @@ PLAN = "model.plan"
 MOST_TIMINGS = 64
 """Files of measurements that are kept; each is a few megabytes at most."""
 _TENSORRT = ("tensorrt", "tensorrt-cu13", "tensorrt-cu12")
-_LAYOUT_AT, _VERSION_AT, _HEADER_BYTES = 4, 24, 28
+_LAYOUT_AT, _VERSION_AT = 4, 24
 
 
 class BuildGpu(NamedTuple):
@@ -123,11 +124,26 @@ def keep_plan(source: PlanSource, out: Path) -> None:
     (out / MANIFEST_FILE).write_bytes(encode(manifest))
 
 
+def unprepared_manifest(path: Path) -> Manifest:
+    """That of a plan which is not copied, for whoever asks what it is.
+
+    Raises:
+        UnsafeModelError, ModelLoadError: see `tensorrt_table_of`.
+    """
+    return plan_manifest(plan_version(path), tensorrt_table_of(path).backend_options(), "")
+
+
+def is_plan(path: Path) -> bool:
+    """Whether a file begins as plans do."""
+    with path.open("rb") as stream:
+        return stream.read(len(PLAN_MARK)) == PLAN_MARK
+
+
 def plan_version(path: Path) -> str | None:
     """The TensorRT that built a plan, as its header says; None where that cannot be told."""
     with path.open("rb") as stream:
-        head = stream.read(_HEADER_BYTES)
-    if len(head) < _HEADER_BYTES or head[_LAYOUT_AT : _LAYOUT_AT + 4] != bytes(4):
+        head = stream.read(PLAN_HEADER_BYTES)
+    if len(head) < PLAN_HEADER_BYTES or head[_LAYOUT_AT : _LAYOUT_AT + 4] != bytes(4):
         return None
     return ".".join(str(number) for number in head[_VERSION_AT : _VERSION_AT + 3])
 

@@ -56,6 +56,8 @@ class Surroundings(NamedTuple):
     """That may be tried, in order."""
     why_no_quantization: str | None
     """Why none may; None where some may."""
+    least_instances: int = 1
+    """One on each GPU that was asked for: with fewer, some of them would do nothing."""
 
 
 def dimensions(start: Candidate, around: Surroundings) -> list[Dimension]:
@@ -78,16 +80,16 @@ def dimensions(start: Candidate, around: Surroundings) -> list[Dimension]:
     return found
 
 
-def _counts(most: int) -> list[int]:
-    """1, 2, 4, …, and the most."""
+def _counts(most: int, least: int = 1) -> list[int]:
+    """1, 2, 4, …, the least and the most; the most alone, if it is less than the least."""
     powers = [1 << power for power in range(most.bit_length())]
-    return sorted({*(count for count in powers if count <= most), most})
+    return sorted({*(count for count in powers if least <= count <= most), min(least, most), most})
 
 
 def _instances(start: Candidate, around: Surroundings) -> list[Alternative]:
     return [
         Alternative({"instances": count}, _too_many(count, start.intra_op_threads, around))
-        for count in _counts(around.most_instances)
+        for count in _counts(around.most_instances, around.least_instances)
     ]
 
 
@@ -102,14 +104,16 @@ def _parallelism(start: Candidate, around: Surroundings) -> list[Alternative]:
         Alternative(
             {"instances": count, "intra_op_threads": threads}, _too_many(count, threads, around)
         )
-        for count in _counts(around.most_instances)
+        for count in _counts(around.most_instances, around.least_instances)
         for threads in _counts(around.cores)
     ]
 
 
 def _too_many(instances: int, threads: int, around: Surroundings) -> str | None:
     wanted = instances * threads
-    if instances == 1 or wanted <= max(around.cores, instances * (threads == 1)):
+    if instances <= around.least_instances or wanted <= max(
+        around.cores, instances * (threads == 1)
+    ):
         return None
     return f"{instances} instances of {threads} threads are more than the {around.cores} cores"
 

@@ -204,6 +204,7 @@ class SearchRun:
                 is_batchable=self._engine.brought_back(model).running.batchable,
                 quantizations=quantizations,
                 why_no_quantization=self._why_no_quantization(),
+                least_instances=max(1, len(model.placement.devices)),
             ),
         )
 

@@ -121,6 +121,7 @@ class Context:
 
     def close_lanes(self) -> None:
         """To be called last: drops what waits, leaves what runs to itself."""
+        self.machine.gpu_watch.close()
         self.long_lane.close()
         self.search_lane.close()
         self.resolve_lane.close()

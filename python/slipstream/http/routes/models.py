@@ -36,7 +36,8 @@ _log = logging.getLogger("slipstream.http.models")
 
 def load(context: Context, request: Request) -> Pending:
     """POST models/load: answers when the model can answer."""
-    from slipstream.api.tuning import GPU_WORDS, Tuning  # here: as the engine is
+    from slipstream.api.placement import checked_tuning  # here: as the engine is
+    from slipstream.api.tuning import GPU_WORDS, Tuning
 
     wanted = _load_body(request)
     for key in ("model_path", "model_type"):
@@ -44,7 +45,8 @@ def load(context: Context, request: Request) -> Pending:
         if not text.strip() or "\0" in text:
             raise InvalidInputError(f"'{key}' is not valid: {text!r}", key=key)
 
-    tuning = Tuning(device=wanted.device, **{key: getattr(wanted, key) for key in GPU_WORDS})
+    words = Tuning(device=wanted.device, **{key: getattr(wanted, key) for key in GPU_WORDS})
+    tuning = checked_tuning(words, plugins=context.settings.gpu_provider_plugins)
 
     def work() -> Response:
         model = context.engine.load(

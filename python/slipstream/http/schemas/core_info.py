@@ -90,8 +90,8 @@ class DeviceInfo(msgspec.Struct):
     models_on_gpus: int
     """Of those in memory."""
     models_fallen_back: int
-    """Of those in memory: on the CPU though `auto` had chosen a GPU. Why, tell the log and
-    GET models/{model_id}/info."""
+    """Of those in memory: on the CPU though `auto` had chosen a GPU, or `gpu_` words were said.
+    Why, tell the log and GET models/{model_id}/info."""
 
 
 class InfoAnswer(msgspec.Struct):

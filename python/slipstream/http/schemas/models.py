@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
+
+from slipstream.device_names import (
+    MOST_BATCHES_IN_FLIGHT,
+    MOST_GRAPH_ROWS,
+    MOST_MEMORY_MB,
+    PATTERN,
+    PROVIDER_PATTERN,
+)
+
+
+def _bounds(least: int, most: int) -> Meta:
+    """Told here; kept by who loads, whose messages say what is expected."""
+    return Meta(extra_json_schema={"minimum": least, "maximum": most})
+
+
+Device = Annotated[str, Meta(extra_json_schema={"pattern": PATTERN})]
+Provider = Annotated[str, Meta(extra_json_schema={"pattern": PROVIDER_PATTERN})]
 
 
 class LoadRequest(msgspec.Struct):
@@ -17,16 +34,16 @@ class LoadRequest(msgspec.Struct):
     model_id: str | None = None
     ensemble_method: Literal["voting", "stacking", "bagging"] | None = None
     cache_predictions: bool = False
-    device: str | None = None
+    device: Device | None = None
     """`auto`, `cpu`, `cuda`, `cuda:N`, or several as in `cuda:0,cuda:1`; null: as the setting."""
-    gpu_memory_limit_mb: int | None = None
+    gpu_memory_limit_mb: Annotated[int, _bounds(1, MOST_MEMORY_MB)] | None = None
     """Most of a GPU's memory that each instance takes."""
-    gpu_provider: str | None = None
+    gpu_provider: Provider | None = None
     """What computes on a GPU, of an ONNX graph: `cuda`, `tensorrt`, or a plugin of the server's by
     its name; null: `cuda`."""
-    gpu_batches_in_flight: int | None = None
+    gpu_batches_in_flight: Annotated[int, _bounds(1, MOST_BATCHES_IN_FLIGHT)] | None = None
     """Most batches that an instance on a GPU has in progress at once; null: 3."""
-    gpu_graph_rows: int | None = None
+    gpu_graph_rows: Annotated[int, _bounds(0, MOST_GRAPH_ROWS)] | None = None
     """Batches of at most so many rows are replayed as CUDA graphs; null: none."""
     priority: Literal["high", "normal", "low"] = "normal"
     """Before which other loads it gets its turn."""
