@@ -392,6 +392,12 @@ class TestOptions:
         found = gpu_options(prepared(tmp_path, backend), UNTUNED, Placement((1,)), Settings())
         assert (found, loaded) == ({"device": "cuda:1"}, [])
 
+    @pytest.mark.parametrize("device", [None, "cpu", "cuda:0"])
+    def test_onnx_graphs_are_not_recorded(self, device: str | None) -> None:
+        tuning = Tuning(device=device, gpu_graph_rows=1)
+        with pytest.raises(ModelLoadError, match="'gpu_graph_rows': what ONNX Runtime launches"):
+            place(manifest(), "m", tuning, "auto")
+
     @pytest.mark.parametrize("backend", ["onnx", "torch", "tensorrt"])
     def test_batches_in_flight_and_graphs(self, tmp_path: Path, backend: str) -> None:
         tuning = checked_tuning(Tuning(gpu_batches_in_flight=2, gpu_graph_rows=0))

@@ -39,6 +39,10 @@ _RANGES = {
     "gpu_batches_in_flight": (1, MOST_BATCHES_IN_FLIGHT, "a number of batches"),
     "gpu_graph_rows": (0, MOST_GRAPH_ROWS, "a number of rows"),
 }
+_CANNOT_RECORD = (
+    "what ONNX Runtime launches cannot be recorded while other threads use a GPU, where an engine of "
+    "TensorRT can (model_type tensorrt)"
+)
 _CANNOT_LIMIT = {
     "torch": "libtorch has one pool of GPU memory for all models of a process",
     "tensorrt": "an engine takes what it was built to take",
@@ -216,6 +220,8 @@ def _check_gpu_words(backend: str, name: str, tuning: Tuning) -> None:
 def _why_no_word(backend: str, key: str, tuning: Tuning) -> str | None:
     """Why a backend takes no such word; None where it does."""
     if backend == "onnx":
+        if key == "gpu_graph_rows" and tuning.gpu_graph_rows:
+            return _CANNOT_RECORD
         if tuning.plugin is None or key == "gpu_provider":
             return None
         return f"the provider {tuning.plugin} has options of its own (GPU_PROVIDER_PLUGINS)"
