@@ -180,9 +180,9 @@ class TestAuto:
         assert place(manifest(), "m", UNTUNED, "auto") == ON_CPU
 
     def test_words_of_gpus_that_have_no_effect_are_told(self, machine: Any) -> None:
-        words = Tuning(gpu_provider="tensorrt", gpu_graph_rows=8)
+        words = Tuning(gpu_provider="tensorrt", gpu_batches_in_flight=2)
         machine(0, why={"onnx": "no libonnxruntime_providers_tensorrt.so"})
-        why = "gpu_provider, gpu_graph_rows: no libonnxruntime_providers_tensorrt.so"
+        why = "gpu_provider, gpu_batches_in_flight: no libonnxruntime_providers_tensorrt.so"
         assert place(manifest(), "m", words, "auto") == Placement(reason=why)
         machine()
         told = place(manifest(), "m", Tuning(gpu_memory_limit_mb=9), "auto")

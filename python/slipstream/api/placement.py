@@ -40,8 +40,8 @@ _RANGES = {
     "gpu_graph_rows": (0, MOST_GRAPH_ROWS, "a number of rows"),
 }
 _CANNOT_RECORD = (
-    "what ONNX Runtime launches cannot be recorded while other threads use a GPU, where an engine of "
-    "TensorRT can (model_type tensorrt)"
+    "what ONNX Runtime launches cannot be recorded while other threads use a GPU, where an engine "
+    "of TensorRT can (model_type tensorrt)"
 )
 _CANNOT_LIMIT = {
     "torch": "libtorch has one pool of GPU memory for all models of a process",
