@@ -9,11 +9,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
 from slipstream.engine.devices import CudaDevice, Devices
+from slipstream.gpu import gpus as gpus_module
 from slipstream.gpu import nvml as management
+from slipstream.models.manifest import Manifest
+from slipstream.models.prepare import Prepared
 
 FAKE = Path(__file__).resolve().parent.parent / "build" / "dev" / "tests" / "cpp" / "cuda" / "fake"
 NO_DRIVER = "no NVIDIA driver: libcuda.so.1 is not found (as this test has it)"
@@ -97,3 +101,45 @@ def write_double(file: Path) -> Path:
     opset = [helper.make_opsetid("", 17)]
     onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), str(file))
     return file
+
+
+def manifest(backend: Any = "onnx", **options: str) -> Manifest:
+    return Manifest(
+        model_type=backend,
+        framework=backend,
+        backend=backend,
+        artifact="model.onnx",
+        backend_options=options,
+        compiled=True,
+        source_sha256="0" * 64,
+        task="tensors",
+        layout="tensors",
+        inputs=(),
+        outputs=(),
+    )
+
+
+def prepared(folder: Path, backend: str = "onnx") -> Prepared:
+    return Prepared(manifest=manifest(backend), folder=folder / "key", size_bytes=3 << 20)
+
+
+def made_up_machine(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A function that says which GPUs there are, what is free on them, and what cannot be used."""
+
+    def has(
+        *numbers: int, free: dict[int, int] | None = None, why: dict[str, str] | None = None
+    ) -> list[str]:
+        asked: list[str] = []
+
+        def survey() -> Any:
+            asked.append("driver")
+            return gpus(*numbers)
+
+        monkeypatch.setattr(gpus_module, "survey", survey)
+        monkeypatch.setattr(gpus_module, "free_bytes", lambda one: (free or {}).get(one.index))
+        monkeypatch.setattr(
+            gpus_module, "why_not", lambda backend, provider="cuda": (why or {}).get(backend)
+        )
+        return asked
+
+    return has
