@@ -123,7 +123,7 @@ step_tensorrt() {
 
 step_cpp() {
   local names
-  mapfile -t names < <(basename -s .cc -a tests/cpp/{device,cuda}/test_*.cc)
+  mapfile -t names < <(basename -s .cc -a tests/cpp/{device,cuda,gpu}/test_*.cc)
   cmake --preset dev --log-level=WARNING -DPython_EXECUTABLE="$py" &&
     cmake --build --preset dev --target "${names[@]}" &&
     ctest --preset dev -R "^($(IFS='|'; echo "${names[*]}"))\$" --output-on-failure
