@@ -3,8 +3,8 @@
 #
 #   OUT=FOLDER [WHEELS=FOLDER:FOLDER] [PYTHON=python3] [BENCH_ARGS=--quick] scripts/device_check.sh
 #
-# PYTHON has torch, numpy, pybind11, scikit-build-core, CMake, ninja and pytest; what else is
-# needed is taken from WHEELS (scripts/device_wheels.sh collects them). Each step has a limit,
+# PYTHON has torch, numpy, pybind11, scikit-build-core, CMake, ninja, onnx and onnxruntime; what else
+# is needed is taken from WHEELS (scripts/device_wheels.sh collects them). Each step has a limit,
 # together they have BUDGET_S seconds (PATIENCE=2.5: all of it so many times as long, on few cores),
 # and one that fails does not keep the later ones from running.
 # OUT then holds summary.txt, logs.txt, versions.txt, tests.xml, bench.json and bench.md, those of an
@@ -126,7 +126,11 @@ step_cpp() {
   mapfile -t names < <(basename -s .cc -a tests/cpp/{device,cuda,gpu}/test_*.cc)
   cmake --preset dev --log-level=WARNING -DPython_EXECUTABLE="$py" &&
     cmake --build --preset dev --target "${names[@]}" &&
-    ctest --preset dev -R "^($(IFS='|'; echo "${names[*]}"))\$" --output-on-failure
+    ctest --preset dev -R "^($(IFS='|'; echo "${names[*]}"))\$" --output-on-failure || return
+  local status=0
+  build/dev/tests/cpp/gpu/test_real_driver || status=$?
+  ((status != 77)) || cannot "test_real_driver found no GPU: the others passed"
+  return "$status"
 }
 
 step_driver() {

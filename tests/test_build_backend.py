@@ -60,7 +60,7 @@ def test_torch_is_compiled_anew_when_headers_of_cuda_come(
     assert len(compiled) == 1
     (tmp_path / "torch" / "lib" / "libc10_cuda.so").touch()  # a torch for CUDA of that version …
     (include / "crt").mkdir()
-    (include / "crt" / "host_config.h").touch()  # … and what its headers need
+    (include / "crt" / "host_defines.h").touch()  # … and what its headers need
     assert build_torch() == made
     assert build_torch() == made
     assert len(compiled) == 2

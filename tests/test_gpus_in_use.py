@@ -12,6 +12,7 @@ from http_server import eventually, slipstream_server
 from made_up_gpus import gpus, install_nvml
 from slipstream.api.placement import ON_CPU, Placement
 from slipstream.gpu import gpus as gpus_module
+from slipstream.http import gpu_watch
 from slipstream.http.devices_in_use import are_seen, gpus_in_use, utilization
 from slipstream.http.gpu_watch import STALE_S, GpuWatch
 from slipstream.http.machine import Machine
@@ -116,6 +117,21 @@ def test_nvml_is_begun_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert GpuWatch().look() and GpuWatch().look()
     assert gpus_module.free_bytes(gpus(0).cuda[0]) == 7
     assert len(begun) == 1
+
+
+def test_what_fails_once_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = iter([OSError("a broken reply"), True, False])
+
+    def look(watch: GpuWatch) -> bool:
+        found = next(looks)
+        if isinstance(found, OSError):
+            raise found
+        return found
+
+    monkeypatch.setattr(GpuWatch, "look", look)
+    monkeypatch.setattr(gpu_watch, "_PERIOD_S", 0.0)
+    GpuWatch()._run()
+    assert list(looks) == []
 
 
 def test_what_was_seen_too_long_ago_is_not_told(

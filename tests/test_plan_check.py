@@ -5,14 +5,17 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from made_up_gpus import gpus
 from slipstream import Engine
 from slipstream.api import plan_check
+from slipstream.api.plan_check import not_kept_if_refused
 from slipstream.engine import tensorrt_library
 from slipstream.errors import MissingDependencyError, ModelLoadError, QueueFullError
 from slipstream.gpu import gpus as gpus_module
@@ -20,6 +23,7 @@ from slipstream.models import tensorrt_files
 from slipstream.models.artifacts import MANIFEST_FILE, artifact, forget
 from slipstream.models.detect import detect
 from slipstream.models.manifest import encode
+from slipstream.models.prepare import Prepared
 
 PLAN = b"ftrt" + bytes(20) + bytes((10, 16, 1, 11)) + b"the rest"
 
@@ -116,14 +120,29 @@ class TestAfterTheCopy:
         assert kept(tmp_path) == before
 
 
-def test_what_is_forgotten_can_be_made_again(tmp_path: Path) -> None:
-    def make(scratch: Path, out: Path) -> None:
-        plan = scratch / "x.plan"
-        plan.write_bytes(PLAN)
-        manifest = tensorrt_files.unprepared_manifest(plan)
-        (out / manifest.artifact).write_bytes(PLAN)
-        (out / MANIFEST_FILE).write_bytes(encode(manifest))
+def make(scratch: Path, out: Path) -> None:
+    plan = scratch / "x.plan"
+    plan.write_bytes(PLAN)
+    manifest = tensorrt_files.unprepared_manifest(plan)
+    (out / manifest.artifact).write_bytes(PLAN)
+    (out / MANIFEST_FILE).write_bytes(encode(manifest))
 
+
+@pytest.mark.parametrize("is_refused", [False, True])
+def test_a_copy_that_another_load_uses_stays_for_as_long(tmp_path: Path, is_refused: bool) -> None:
+    folder, manifest = artifact(tmp_path, "key", 5.0, make)
+    mine = Prepared(manifest=manifest, folder=folder, size_bytes=1, is_new_copy=True)
+    found = msgspec.structs.replace(mine, is_new_copy=False)
+    with suppress(ModelLoadError), not_kept_if_refused(found):
+        with pytest.raises(ModelLoadError), not_kept_if_refused(mine):
+            raise ModelLoadError("another GPU")
+        assert folder.is_dir()
+        if is_refused:
+            raise ModelLoadError("another GPU, too")
+    assert folder.is_dir() is not is_refused
+
+
+def test_what_is_forgotten_can_be_made_again(tmp_path: Path) -> None:
     folder, _ = artifact(tmp_path, "key", 5.0, make)
     assert (folder.is_dir(), (tmp_path / "key.lock").is_file()) == (True, True)
     forget(folder)

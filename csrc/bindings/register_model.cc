@@ -160,9 +160,14 @@ py::dict stats_of(const ModelObject& self) {
   py::object idle_s = py::none();
   if (last_used_ns != 0) idle_s = py::float_(static_cast<double>(now_ns() - last_used_ns) / 1e9);
   py::object lost = py::none();
-  if (const Status health = self.served->health(); !health.is_ok()) {
-    lost = py::str(health.message());
+  Status health;
+  std::uint64_t restarts = 0;
+  {
+    const py::gil_scoped_release release;  // both wait for a mutex, if only briefly
+    health = self.served->health();
+    restarts = self.served->restarts();
   }
+  if (!health.is_ok()) lost = py::str(health.message());
   return py::dict("succeeded"_a = stats.succeeded.value(), "failed"_a = stats.failed.value(),
                   "rejected"_a = stats.rejected.value(), "abandoned"_a = stats.abandoned.value(),
                   "rows"_a = stats.rows.value(), "executions"_a = stats.executions.count(),
@@ -170,8 +175,8 @@ py::dict stats_of(const ModelObject& self) {
                   "execute_ns_sum"_a = stats.execute_ns_sum.value(),
                   "last_execute_ns"_a = stats.last_execute_ns.value(), "idle_s"_a = idle_s,
                   "max_batch_rows_seen"_a = stats.max_batch_rows_seen.value(),
-                  "queue_size"_a = self.served->approx_queue_size(),
-                  "restarts"_a = self.served->restarts(), "lost"_a = lost,
+                  "queue_size"_a = self.served->approx_queue_size(), "restarts"_a = restarts,
+                  "lost"_a = lost,
                   "stages"_a = py::dict("queue"_a = summary_of(stats.stages.queue),
                                         "batch"_a = summary_of(stats.stages.batch),
                                         "stage"_a = summary_of(stats.stages.stage),

@@ -35,7 +35,8 @@ class HelperPool {
  public:
   class Crew;
 
-  // The process's one pool, of available_cores() - 1 helpers.
+  // The one pool of the process, or of the shared library that the core is linked into (a backend),
+  // of available_cores() - 1 helpers.
   [[nodiscard]] static HelperPool& shared() noexcept;
 
   // A pool of its own is for tests; it lives as long as the process too (see shared).

@@ -41,6 +41,9 @@ struct ServeOptions {
   // Executions on a device that are learned to take less are polled for, as long as that; the end
   // of longer ones wakes their worker.
   Nanoseconds poll_limit_ns = 1'000'000;
+  // The longest that a worker sleeps while something is in progress: what should wake it may be
+  // lost with the device, which then shows only when it is asked.
+  Nanoseconds nap_limit_ns = 1'000'000;
   // How far workers rank behind the threads that feed them (this_thread.h).
   int worker_nice = 0;
   std::pmr::memory_resource* memory = std::pmr::new_delete_resource();

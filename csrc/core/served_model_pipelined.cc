@@ -9,14 +9,6 @@
 #include "core/this_thread.h"
 
 namespace slipstream {
-namespace {
-
-// The longest that a worker sleeps while something is in progress: what should wake it may be lost
-// with the device, which then shows only when it is asked.
-constexpr Nanoseconds kNapNs = 1'000'000;
-
-}  // namespace
-
 struct ServedModel::PipelinedWorker {
   InstanceSlot& slot;
   PipelinedExecutor executor;
@@ -101,6 +93,8 @@ void ServedModel::wait_for_device(PipelinedWorker& worker) noexcept {
     return;
   }
   EventCount* const source = source_of(worker);
+  // A notification may have woken this worker for what it does not take now.
+  if (source != &work_ && slots_.size() > 1 && !batcher_.approx_empty()) work_.notify_one();
   EventCount& event = source != nullptr ? *source : worker.slot.bell.ended;
   const EventCount::Key key = event.prepare_wait();
   const bool may_begin = source == &work_   ? !batcher_.approx_empty()
@@ -110,7 +104,7 @@ void ServedModel::wait_for_device(PipelinedWorker& worker) noexcept {
     event.cancel_wait();
     return;
   }
-  (void)event.wait_until(key, now + kNapNs);
+  (void)event.wait_until(key, now + options_.nap_limit_ns);
 }
 
 }  // namespace slipstream

@@ -144,8 +144,8 @@ CUresult Context::try_out() const noexcept {
 }
 
 Status Context::recover() noexcept {
-  const std::scoped_lock lock(mutex_);
-  if (lost_.is_ok()) return Status::ok();
+  const std::scoped_lock recovering(recovering_);
+  if (!is_lost_.load(std::memory_order_acquire)) return Status::ok();
   if (shares_.load() != 0 || entered_.load() != 1) {
     return unavailable(label_ + " cannot be recovered yet: " + std::to_string(shares_.load()) +
                        " streams, events and blocks of before are to be destroyed, and " +
@@ -161,6 +161,7 @@ Status Context::recover() noexcept {
   if (others_hold_it) return must_restart("other libraries hold its context, which is broken");
   if (result == CUDA_SUCCESS) result = try_out();
   if (result != CUDA_SUCCESS) return must_restart(cuda_error_text(driver_, result));
+  const std::scoped_lock lock(mutex_);
   lost_ = Status();
   is_gone_.store(false);
   // Pairs with the load in usable().

@@ -69,7 +69,7 @@ class Context {
   [[nodiscard]] Status loss() const noexcept;
   [[nodiscard]] Status failed(CUresult result, std::string_view what) noexcept;
   void lose(CUresult result, const std::string& why) noexcept;
-  // All of the following with `mutex_`.
+  // All of the following with `recovering_`.
   [[nodiscard]] Status must_restart(const std::string& why) const;
   [[nodiscard]] CUresult give_back(bool& others_hold_it) noexcept;
   [[nodiscard]] CUresult take_again() noexcept;
@@ -83,9 +83,10 @@ class Context {
   std::atomic<bool> is_gone_{false};
   std::atomic<std::int64_t> shares_{0};   // streams, events, graphs and blocks
   std::atomic<std::int64_t> entered_{0};  // times that threads have entered and not left
-  mutable std::mutex mutex_;
-  Status lost_;              // with the mutex, like the next
-  bool is_retained_ = true;  // no longer, where it could not be made anew
+  std::mutex recovering_;                 // held while the driver takes its time
+  bool is_retained_ = true;               // with it; no longer, where it could not be made anew
+  mutable std::mutex mutex_;  // never held while the driver is asked: whoever asks for health waits
+  Status lost_;               // with the mutex
 };
 
 // What a stream, an event, a graph or a block has of the context. It counts them.

@@ -68,8 +68,17 @@ bool DeviceInstance::poll(Status& status, std::vector<Tensor>& outputs) noexcept
 void DeviceInstance::bring_back() noexcept {
   const Nanoseconds now = now_ns();
   if (now < try_again_ns_) return;
-  if (pipeline_->recover().is_ok()) recoveries_.fetch_add(1);
+  Status status = pipeline_->recover();
+  if (status.is_ok()) recoveries_.fetch_add(1);
   try_again_ns_ = now_ns() + kBetweenRecoveriesNs;
+  const std::scoped_lock lock(mutex_);
+  not_back_ = std::move(status);
+}
+
+Status DeviceInstance::health() const noexcept {
+  if (Status status = device_->health(); !status.is_ok()) return status;
+  const std::scoped_lock lock(mutex_);
+  return not_back_;
 }
 
 }  // namespace slipstream::device

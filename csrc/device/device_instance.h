@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <vector>
 
 #include "core/backend.h"
@@ -32,7 +33,7 @@ class DeviceInstance final : public PipelinedInstance {
   [[nodiscard]] Status execute(const Execution& execution,
                                std::vector<Tensor>& outputs) noexcept override;
   [[nodiscard]] std::uint64_t restarts() const noexcept override { return recoveries_.load(); }
-  [[nodiscard]] Status health() const noexcept override { return device_->health(); }
+  [[nodiscard]] Status health() const noexcept override;
 
   [[nodiscard]] std::size_t depth() const noexcept override { return pipeline_->slots(); }
   void expect_rows(std::int64_t rows) noexcept override;
@@ -53,6 +54,8 @@ class DeviceInstance final : public PipelinedInstance {
   const bool is_batchable_;
   Nanoseconds try_again_ns_ = 0;  // no recovery is tried before
   std::atomic<std::uint64_t> recoveries_{0};
+  mutable std::mutex mutex_;
+  Status not_back_;  // with the mutex: why what was on the device could not be made anew
 };
 
 }  // namespace slipstream::device

@@ -46,6 +46,7 @@ class GraphedComputation final : public Computation {
 
   [[nodiscard]] Stream& stream() noexcept override { return inner_->stream(); }
   [[nodiscard]] Status enqueue(Slot& slot) noexcept override;
+  [[nodiscard]] bool places_outputs() const noexcept override { return inner_->places_outputs(); }
   void after_launch(Slot& slot) noexcept override;
   [[nodiscard]] std::int64_t padded_rows(std::int64_t given) const noexcept override;
   [[nodiscard]] bool reads_on_host(std::size_t input) const noexcept override {

@@ -55,7 +55,8 @@ void PinnedPool::reserve(std::size_t bytes, std::size_t count) noexcept {
   try {
     const std::scoped_lock lock(mutex_);
     Class& kind = class_of(bytes);
-    while (kind.free.size() < count) {
+    for (std::size_t i = 0; i < count; ++i) {
+      if (locked_bytes_ + kind.block_bytes > limit_bytes_) return;  // nothing makes room for it
       std::unique_ptr<Block> block = lock_block(kind);
       if (block == nullptr) return;
       kind.free.push_back(std::move(block));

@@ -33,7 +33,7 @@ class PinnedPool : public std::enable_shared_from_this<PinnedPool> {
   [[nodiscard]] std::shared_ptr<void> take(std::size_t bytes) noexcept;
   // What is free now, and what is given back later, is not kept any more.
   void close() noexcept;
-  // Locks so many blocks of that size beforehand, as far as the limit goes.
+  // Locks so many blocks more of that size, beforehand, as far as the limit goes.
   void reserve(std::size_t bytes, std::size_t count) noexcept;
 
   [[nodiscard]] std::size_t locked_bytes() const noexcept;

@@ -59,6 +59,8 @@ class Computation {
   // Puts the computation of a slot's rows on its stream, from the slot's inputs to outputs that it
   // sets in the slot, all that are wanted, and returns at once.
   [[nodiscard]] virtual Status enqueue(Slot& slot) noexcept = 0;
+  // Whether it leaves its outputs in memory of the slot's own.
+  [[nodiscard]] virtual bool places_outputs() const noexcept { return true; }
   // All of the slot's batch is on the streams, answers too: what need not be done before that is
   // done now.
   virtual void after_launch(Slot& /*slot*/) noexcept {}

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -23,6 +24,17 @@ class HeldInstance final : public PipelinedInstance {
     std::atomic<std::int64_t> may_end{0};  // so many executions
     std::atomic<std::int64_t> begun{0};
     std::atomic<std::int64_t> polls{0};
+    std::mutex mutex;
+    std::vector<Launch> launches;  // with it; for whom to wake
+
+    void end_all() {
+      may_end.store(1'000'000);
+      const std::scoped_lock lock(mutex);
+      for (const Launch& each : launches) {
+        if (each.wake != nullptr) each.wake(each.wake_context);
+      }
+      launches.clear();
+    }
   };
 
   explicit HeldInstance(Control& control) : control_(control) {}
@@ -34,6 +46,10 @@ class HeldInstance final : public PipelinedInstance {
   std::size_t depth() const noexcept override { return 3; }
   void begin(const Launch& launch) noexcept override {
     answers_.push_back(Tensor::allocate(DType::kUint8, {launch.rows, 1}));
+    {
+      const std::scoped_lock lock(control_.mutex);
+      control_.launches.push_back(launch);
+    }
     control_.begun.fetch_add(1);
   }
   bool poll(Status& status, std::vector<Tensor>& outputs) noexcept override {
@@ -75,9 +91,10 @@ struct Fixture {
   std::shared_ptr<ServedModel> served;
   std::uint64_t submitted = 0;
 
-  explicit Fixture(std::int64_t max_batch_rows) {
+  explicit Fixture(std::int64_t max_batch_rows, Nanoseconds nap_limit_ns = 1'000'000) {
     ServeOptions options;
     options.batcher.max_batch_rows = max_batch_rows;
+    options.nap_limit_ns = nap_limit_ns;
     options.inline_limit_ns = 0;
     auto created =
         ServedModel::create(pool, timer, std::make_unique<HeldModel>(control), std::move(options));
@@ -85,7 +102,7 @@ struct Fixture {
     served = created.value();
   }
   ~Fixture() {
-    end_all();
+    control.end_all();
     served->close(0);
   }
 
@@ -97,7 +114,6 @@ struct Fixture {
   void wait_for_begun(std::int64_t executions) const {
     while (control.begun.load() < executions) std::this_thread::yield();
   }
-  void end_all() { control.may_end.store(1'000'000); }
 };
 
 }  // namespace
@@ -114,12 +130,12 @@ TEST(a_worker_that_may_begin_nothing_sleeps) {
   const Nanoseconds naps = (now_ns() - begin) / 1'000'000 + 2;
   CHECK(fixture.control.polls.load() - before <= 10 * naps);
   CHECK_EQ(fixture.control.begun.load(), 1);
-  fixture.end_all();
+  fixture.control.end_all();
   REQUIRE(fixture.sink->wait_for(2));
 }
 
 TEST(a_batch_that_fills_while_its_worker_sleeps_is_begun) {
-  Fixture fixture(8);
+  Fixture fixture(8, Nanoseconds{3'600'000'000'000});  // it would not wake by itself
   fixture.submit(1);
   fixture.wait_for_begun(1);
   std::this_thread::sleep_for(std::chrono::milliseconds(5));
@@ -128,6 +144,6 @@ TEST(a_batch_that_fills_while_its_worker_sleeps_is_begun) {
   fixture.submit(1);
   fixture.wait_for_begun(2);
   CHECK_EQ(fixture.sink->total(), 0U);
-  fixture.end_all();
+  fixture.control.end_all();
   REQUIRE(fixture.sink->wait_for(9));
 }

@@ -26,6 +26,9 @@ class DeviceComputation final : public device::Computation {
   ~DeviceComputation() override;
 
   [[nodiscard]] device::Stream& stream() noexcept override { return *stream_; }
+  [[nodiscard]] bool places_outputs() const noexcept override {
+    return outputs_ == Outputs::kCopied;
+  }
   [[nodiscard]] Status enqueue(device::Slot& slot) noexcept override;
   void tear_down() noexcept override;
   [[nodiscard]] Status build() noexcept override;

@@ -181,7 +181,10 @@ def of_member(tuning: Tuning) -> Tuning:
 
 def _require_own_members(file: Path, description: Described, tuning: Tuning) -> None:
     """Refuses words of GPUs that would hold for no member."""
-    if any(member.model_path is not None for member in description.ensemble.members):
+    described = description.ensemble
+    estimator = described.final_estimator
+    members = (*described.members, *(() if estimator is None else (estimator,)))
+    if any(member.model_path is not None for member in members):
         return
     for key in ("device", *GPU_WORDS):
         if getattr(tuning, key) is not None:

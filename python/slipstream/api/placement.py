@@ -220,11 +220,10 @@ def _check_gpu_words(backend: str, name: str, tuning: Tuning) -> None:
 def _why_no_word(backend: str, key: str, tuning: Tuning) -> str | None:
     """Why a backend takes no such word; None where it does."""
     if backend == "onnx":
-        if key == "gpu_graph_rows" and tuning.gpu_graph_rows:
-            return _CANNOT_RECORD
-        if tuning.plugin is None or key == "gpu_provider":
-            return None
-        return f"the provider {tuning.plugin} has options of its own (GPU_PROVIDER_PLUGINS)"
+        if tuning.plugin is not None and key != "gpu_provider":
+            return f"the provider {tuning.plugin} has options of its own (GPU_PROVIDER_PLUGINS)"
+        is_recorded = key == "gpu_graph_rows" and tuning.gpu_graph_rows
+        return _CANNOT_RECORD if is_recorded else None
     if backend not in gpus.GPU_BACKENDS:
         return f"the '{backend}' backend computes on the processor"
     if key == "gpu_memory_limit_mb":

@@ -5,6 +5,7 @@ A plan is gigabytes, and what most keeps one from running is known without it.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,12 +40,42 @@ def require_runnable(file: Path, model_type: str, tuning: Tuning, settings: Sett
     backend_options(manifest.backend, settings)
 
 
+class _Use:
+    """Of one copy, by the loads of this process that are at it now."""
+
+    def __init__(self) -> None:
+        self.loads = 0
+        self.is_kept = False
+        """A load of it has succeeded."""
+        self.is_new = False
+        """It was made for a load that was refused."""
+
+
+_uses: dict[Path, _Use] = {}
+_lock = threading.Lock()
+
+
 @contextmanager
 def not_kept_if_refused(prepared: Prepared) -> Iterator[None]:
-    """What fails to load inside takes the copy along that was made for it."""
+    """What fails to load inside takes the copy along that was made for it.
+
+    Unless another load, which found that copy, can use it: whoever is last decides.
+    """
+    with _lock:
+        use = _uses.setdefault(prepared.folder, _Use())
+        use.loads += 1
+    is_refused = False
     try:
         yield
+        use.is_kept = True
     except ModelLoadError:
-        if prepared.is_new_copy:
-            forget(prepared.folder)
+        is_refused = True
         raise
+    finally:
+        with _lock:
+            use.is_new = use.is_new or (is_refused and prepared.is_new_copy)
+            use.loads -= 1
+            if use.loads == 0:
+                del _uses[prepared.folder]
+                if use.is_new and not use.is_kept:
+                    forget(prepared.folder)

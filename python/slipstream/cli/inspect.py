@@ -77,6 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _report(engine: Engine, path: str, model_type: str) -> Report:
+    from slipstream.api.placement import gpu_to_build_on
     from slipstream.api.plan_check import not_kept_if_refused, require_runnable
     from slipstream.api.tuning import UNTUNED
     from slipstream.models.paths import resolve_model_path
@@ -93,6 +94,7 @@ def _report(engine: Engine, path: str, model_type: str) -> Report:
                 model_type=model_type,
                 compile_model=settings.enable_compilation,
                 allow_custom_code=settings.allow_custom_code,
+                gpu=lambda own: gpu_to_build_on(own, file.name, UNTUNED, settings.device),
             ),
         )
         manifest, size = prepared.manifest, prepared.size_bytes

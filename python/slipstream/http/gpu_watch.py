@@ -7,6 +7,7 @@ second and keeps what it saw; what it last saw too long ago is not told any more
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple
 
 from slipstream.gpu import nvml as management
 
+_log = logging.getLogger("slipstream.http.gpus")
 _PERIOD_S = 1.0
 STALE_S = 5.0
 """Figures of a look that is longer ago say nothing about now."""
@@ -87,7 +89,12 @@ class GpuWatch:
         return True
 
     def _run(self) -> None:
-        while not self._stop.is_set() and self.look():
+        while not self._stop.is_set():
+            try:
+                if not self.look():
+                    return
+            except Exception:  # of a driver, or its bindings: figures are null until it recovers
+                _log.exception("GPUs cannot be looked at")
             self._stop.wait(_PERIOD_S)
 
 

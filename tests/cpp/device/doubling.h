@@ -67,6 +67,7 @@ class Doubling final : public Computation {
   void tear_down() noexcept override { stream_.reset(); }
   Status build() noexcept override {
     ++rebuilds;
+    if (!build_refusal.is_ok()) return std::exchange(build_refusal, Status());
     return make_stream();
   }
 
@@ -75,6 +76,7 @@ class Doubling final : public Computation {
   }
 
   Status refusal;                    // of the next computation
+  Status build_refusal;              // of the next build()
   std::int64_t refuses_rows = 0;     // as many, or more; 0: it takes any number
   std::atomic<bool> is_held{false};  // computations begin, and do not end
   std::int64_t pads_to = 1;          // the multiple

@@ -54,6 +54,17 @@ TEST(what_is_reserved_needs_no_allocation_later) {
   CHECK_EQ(fixture.device->allocations(), allocations);
 }
 
+TEST(what_is_reserved_adds_up_to_the_limit) {
+  Fixture fixture;
+  fixture.pool->reserve(1024, 2);
+  fixture.pool->reserve(1024, 1);  // for something else of that size
+  CHECK_EQ(fixture.pool->locked_bytes(), 3072U);
+  fixture.pool->reserve(2048, 5);
+  CHECK_EQ(fixture.pool->locked_bytes(), 7168U);
+  fixture.pool->reserve(16384, 1);
+  CHECK_EQ(fixture.device->blocks(), 5U);
+}
+
 TEST(a_closed_pool_keeps_nothing) {
   Fixture fixture;
   std::shared_ptr<void> answer = fixture.pool->take(1024);

@@ -140,6 +140,24 @@ TEST(a_lost_device_fails_what_is_on_it_and_comes_back) {
   CHECK_EQ(fixture.sink->total(), tag);
 }
 
+TEST(what_could_not_be_made_anew_on_a_device_that_is_back_is_told) {
+  Fixture fixture(batches_of(2), {});
+  check_serves(fixture, 0);
+  fixture.model->made[0]->build_refusal = resource_exhausted("taken meanwhile");
+  fixture.device->lose("a fault");
+  std::uint64_t tag = 1;
+  const auto ask = [&] {
+    REQUIRE(fixture.submit(tag++, 1).is_ok());
+    REQUIRE(fixture.sink->wait_for(tag));
+    return fixture.sink->response(tag - 1).status.is_ok();
+  };
+  while (fixture.device->health().code() == StatusCode::kUnavailable) CHECK(!ask());
+  const Status health = fixture.served->health();
+  CHECK_EQ(health.code(), StatusCode::kResourceExhausted);
+  while (!ask()) std::this_thread::yield();
+  CHECK(fixture.served->health().is_ok());
+}
+
 TEST(a_worker_that_sleeps_is_woken_by_the_end_of_an_execution) {
   ServeOptions options = batches_of(2);
   options.poll_limit_ns = 0;
