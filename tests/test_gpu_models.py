@@ -14,6 +14,7 @@ from cli_runs import run_code
 from made_up_gpus import fake_driver, gpu_onnxruntime, gpus, write_double
 from slipstream import Engine
 from slipstream.api import gpu_options, loading, residency, warmup
+from slipstream.api.ensemble_loading import _require_own_members
 from slipstream.api.listed import Listed, load_entry
 from slipstream.api.placement import ON_CPU
 from slipstream.api.tuning import Tuning
@@ -25,6 +26,7 @@ from slipstream.errors import (
 )
 from slipstream.gpu import gpus as gpus_module
 from slipstream.models.catalog_file import read_catalog
+from slipstream.models.ensembles import describe
 
 ROWS = np.ones((3, 2), np.float32)
 
@@ -332,6 +334,15 @@ class TestEnsembles:
             engine.load(file, tuning=Tuning(**words))
         assert engine.load(file).device == "cpu"
         assert engine.reload("m0").device == "cpu"
+
+    def test_words_hold_for_a_final_estimator_of_its_own(self, tmp_path: Path) -> None:
+        members = [{"model_id": "m0"}, {"model_id": "m1"}]
+        described = {"members": members, "final_estimator": {"model_path": "last.onnx"}}
+        file = tmp_path / "both.json"
+        file.write_text(json.dumps(described))
+        found = describe(file)
+        assert found is not None
+        _require_own_members(file, found, Tuning(device="cpu"))
 
     def test_a_member_that_fell_back(
         self, two_gpus: None, engine: Engine, files: list[Path], tmp_path: Path
