@@ -314,6 +314,28 @@ TEST(the_last_row_pads_a_batch_and_is_left_out_of_its_answer) {
   CHECK_EQ(doubling.odd_padding.load(), 0);
 }
 
+TEST(one_thread_drives_several_instances) {
+  constexpr std::size_t kBatches = 60;  // of each
+  const auto device = std::make_shared<SimulatedDevice>(SimulatedOptions{.copy_ns = kCopyNs});
+  Doubling first(*device, kComputeNs);
+  Doubling second(*device, kComputeNs);
+  const auto one = made(device, first, 2);
+  const auto other = made(device, second, 2);
+  Driver drivers[]{Driver(*one), Driver(*other)};
+  while (drivers[0].ended.size() + drivers[1].ended.size() < 2 * kBatches) {
+    for (Driver& driver : drivers) {
+      if (driver.batches.size() < kBatches) driver.launch();
+      driver.take();
+    }
+  }
+  for (const Driver& driver : drivers) {
+    CHECK(std::ranges::all_of(driver.ended, [](const Status& how) { return how.is_ok(); }));
+  }
+  // What one copies, the other computes meanwhile.
+  const auto ideal = static_cast<double>(2 * kBatches * kComputeNs + 2 * kCopyNs);
+  CHECK(static_cast<double>(device->host_ns()) <= 1.1 * ideal);
+}
+
 TEST(no_more_is_in_flight_than_there_are_slots) {
   const auto device = std::make_shared<SimulatedDevice>();
   Doubling doubling(*device, kComputeNs);
