@@ -14,8 +14,11 @@
 #include "device/device.h"
 #include "fake_cuda.h"
 #include "harness.h"
+#include "must.h"
 
 namespace slipstream::cuda {
+
+using testing::must;
 
 inline constexpr std::size_t kFakeBytes = std::size_t{1} << 20U;
 
@@ -25,19 +28,6 @@ inline std::shared_ptr<CudaDevice> open_fake(int index = 0) {
   Result<std::shared_ptr<CudaDevice>> device = CudaDevice::open(index);
   REQUIRE(device.is_ok());
   return std::move(device).value();
-}
-
-// The value of a result that has to have one.
-template <class T>
-T must(Result<T> result) {
-  if (!result.is_ok()) std::cout << "    " << result.status().message() << '\n';
-  REQUIRE(result.is_ok());
-  return std::move(result).value();
-}
-
-inline void must(const Status& status) {
-  if (!status.is_ok()) std::cout << "    " << status.message() << '\n';
-  REQUIRE(status.is_ok());
 }
 
 // Whether that says that the device is lost, and by what.

@@ -16,9 +16,11 @@
 #include "device/device_instance.h"
 #include "device/graphed_computation.h"
 #include "harness.h"
+#include "must.h"
 
 using namespace slipstream;
 using namespace slipstream::device;
+using slipstream::testing::must;
 
 namespace {
 
@@ -37,18 +39,6 @@ const std::shared_ptr<cuda::CudaDevice>& gpu() {
     return std::move(opened).value();
   }();
   return device;
-}
-
-template <class T>
-T must(Result<T> result) {
-  if (!result.is_ok()) std::cout << "    " << result.status().message() << '\n';
-  REQUIRE(result.is_ok());
-  return std::move(result).value();
-}
-
-void must(const Status& status) {
-  if (!status.is_ok()) std::cout << "    " << status.message() << '\n';
-  REQUIRE(status.is_ok());
 }
 
 ModelSpec echo_spec() {

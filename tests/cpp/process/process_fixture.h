@@ -20,6 +20,7 @@
 
 #include "core/backend.h"
 #include "harness.h"
+#include "must.h"
 
 namespace process_test {
 
@@ -33,6 +34,7 @@ using slipstream::Shape;
 using slipstream::Status;
 using slipstream::StatusCode;
 using slipstream::Tensor;
+using slipstream::testing::must;
 
 using Options = std::map<std::string, std::string>;
 
@@ -55,13 +57,6 @@ inline ModelConfig config(const std::string& runner, Options options = {}, std::
   options.try_emplace("inherit", "*");
   options.try_emplace("runner", "worker_runners:" + runner);
   return {.path = std::move(path), .options = std::move(options)};
-}
-
-template <class T>
-T must(Result<T> result) {
-  if (!result.is_ok()) std::cerr << result.status().message() << '\n';
-  REQUIRE(result.is_ok());
-  return std::move(result).value();
 }
 
 inline std::unique_ptr<Model> load(const std::string& runner, Options options = {},
