@@ -26,6 +26,15 @@ inline std::unique_ptr<Pipeline> made(const std::shared_ptr<Device>& device,
   return std::move(pipeline).value();
 }
 
+// Of the batch that was launched first, once it has ended, which must go well.
+inline std::vector<Tensor> answer_of(Pipeline& pipeline) {
+  Status how;
+  std::vector<Tensor> outputs;
+  while (!pipeline.finished(how, outputs)) std::this_thread::yield();
+  REQUIRE(how.is_ok());
+  return outputs;
+}
+
 // Drives a pipeline as a worker does: launches while there is room, takes what has ended.
 struct Driver {
   explicit Driver(Pipeline& driven) : pipeline(driven) {}

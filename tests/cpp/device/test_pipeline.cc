@@ -3,7 +3,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <thread>
 #include <vector>
 
 #include "device/pipeline_driver.h"
@@ -78,10 +77,7 @@ TEST(pieces_are_gathered_in_order) {
   const std::vector<Piece> pieces{{.inputs = first, .begin_row = 4, .end_row = 6},
                                   {.inputs = second, .begin_row = 0, .end_row = 6}};
   pipeline->launch({.pieces = pieces, .rows = 8});
-  Status how;
-  std::vector<Tensor> outputs;
-  while (!pipeline->finished(how, outputs)) std::this_thread::yield();
-  REQUIRE(how.is_ok());
+  const std::vector<Tensor> outputs = answer_of(*pipeline);
   const auto bytes = outputs.at(0).as<std::uint8_t>();
   const auto in_first = first[0].as<std::uint8_t>();
   const auto in_second = whole.as<std::uint8_t>();
@@ -101,10 +97,7 @@ TEST(large_batches_are_sent_while_they_are_gathered) {
   const std::vector<Tensor> inputs{doubling_rows(1, 1, width)};
   const Piece piece{.inputs = inputs, .begin_row = 0, .end_row = 1};
   pipeline->launch({.pieces = {&piece, 1}, .rows = 1});
-  Status how;
-  std::vector<Tensor> outputs;
-  while (!pipeline->finished(how, outputs)) std::this_thread::yield();
-  REQUIRE(how.is_ok());
+  const std::vector<Tensor> outputs = answer_of(*pipeline);
   CHECK(is_right(outputs.at(0), 1, 1, width));
   CHECK_EQ(device->busy_ns(SimulatedEngine::kCopyIn), 3 * SimulatedOptions{}.copy_ns);
 }
@@ -130,10 +123,7 @@ TEST(large_pinned_pieces_are_copied_where_they_lie) {
   pieces[1].begin_row = 1;
   rows -= 1;
   pipeline->launch({.pieces = pieces, .rows = rows});
-  Status how;
-  std::vector<Tensor> outputs;
-  while (!pipeline->finished(how, outputs)) std::this_thread::yield();
-  REQUIRE(how.is_ok());
+  const std::vector<Tensor> outputs = answer_of(*pipeline);
   REQUIRE(outputs.at(0).rows() == rows);
   const auto bytes = outputs[0].as<std::uint8_t>();
   std::size_t at = 0;
@@ -160,10 +150,7 @@ TEST(what_is_copied_where_it_lies_is_padded_too) {
   inputs[0].set_pinned();
   const Piece piece{.inputs = inputs, .begin_row = 0, .end_row = 2};
   pipeline->launch({.pieces = {&piece, 1}, .rows = 2});
-  Status how;
-  std::vector<Tensor> outputs;
-  while (!pipeline->finished(how, outputs)) std::this_thread::yield();
-  REQUIRE(how.is_ok());
+  const std::vector<Tensor> outputs = answer_of(*pipeline);
   CHECK(is_right(outputs.at(0), 3, 2, width));
   CHECK_EQ(doubling.odd_padding.load(), 0);
 }
@@ -180,11 +167,7 @@ TEST(answers_outlive_the_pipeline_and_hold_up_nothing) {
       const std::vector<Tensor> inputs{doubling_rows(batch, kMaxRows, kWidth)};
       const Piece piece{.inputs = inputs, .begin_row = 0, .end_row = kMaxRows};
       pipeline.value()->launch({.pieces = {&piece, 1}, .rows = kMaxRows});
-      Status how;
-      std::vector<Tensor> outputs;
-      while (!pipeline.value()->finished(how, outputs)) std::this_thread::yield();
-      REQUIRE(how.is_ok());
-      kept.push_back(outputs.at(0));
+      kept.push_back(answer_of(*pipeline.value()).at(0));
     }
     CHECK_EQ(pipeline.value()->answers().locked_bytes(), 2048U);
   }
@@ -203,10 +186,7 @@ TEST(an_unwanted_output_is_left_out) {
   const std::vector<Tensor> inputs{doubling_rows(0, 1, kWidth)};
   const Piece piece{.inputs = inputs, .begin_row = 0, .end_row = 1};
   pipeline->launch({.pieces = {&piece, 1}, .rows = 1, .outputs_wanted = 0});
-  Status how;
-  std::vector<Tensor> outputs;
-  while (!pipeline->finished(how, outputs)) std::this_thread::yield();
-  REQUIRE(how.is_ok());
+  const std::vector<Tensor> outputs = answer_of(*pipeline);
   REQUIRE(outputs.size() == 1);
   CHECK(outputs[0].data() == nullptr);
   CHECK_EQ(device->busy_ns(SimulatedEngine::kCopyOut), 0);
